@@ -1,0 +1,86 @@
+"""`python -m trunkline_sandbox`: the five vendors on loopback, for taps, curl and people without an account."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+import sys
+
+import msgspec
+
+from trunkline_sandbox.faults import Fault
+from trunkline_sandbox.sandbox import Sandbox
+from trunkline_sandbox.server import listen, server
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Serve until a signal comes.
+
+    Returns:
+        0 after a signal; 2 when the port is taken or the server is not installed.
+    """
+    options = _options(arguments)
+    sandbox = Sandbox(options.seed, options.size, options.days, latency=options.latency)
+    if options.fault_rate:
+        share = options.fault_rate / 4
+        sandbox.faults.add(
+            Fault("status", rate=share, status=503),
+            Fault("status", rate=share, status=429, headers={"Retry-After": "1"}),
+            Fault("reset", rate=share),
+            Fault("cut", rate=share),
+        )
+    try:
+        host = server(sandbox)
+        listener = listen(options.host, options.port)
+    except RuntimeError as problem:
+        return _refuse(str(problem))
+    except OSError as problem:
+        return _refuse(f"can't listen on {options.host}:{options.port}: {problem}: choose another --port")
+    name = f"[{options.host}]" if ":" in options.host else options.host
+    _say(_welcome(sandbox, f"http://{name}:{listener.getsockname()[1]}"))
+    # The server stops at these signals and then raises them again: to end well is not to be killed.
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: None)
+    host.run(sockets=[listener])
+    return 0
+
+
+def _refuse(sentence: str) -> int:
+    print(sentence, file=sys.stderr)  # noqa: T201 - a command
+    return 2
+
+
+def _say(text: str) -> None:
+    """Print; whoever reads only the first line and closes the pipe does not end the server by it."""
+    try:
+        print(text, flush=True)  # noqa: T201 - a command
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _options(arguments: list[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m trunkline_sandbox", description=__doc__)
+    parser.add_argument("--host", default="127.0.0.1")
+    parser.add_argument("--port", type=int, default=8765, help="0 picks a free one; the first line printed names it")
+    parser.add_argument("--seed", type=int, default=1, help="decides every value of the data")
+    parser.add_argument("--size", type=int, default=240, help="rows of each vendor")
+    parser.add_argument("--days", type=int, default=14, help="days from 2026-01-01 that the rows are spread over")
+    parser.add_argument("--latency", type=float, default=0.0, metavar="SECONDS", help="wait before each answer")
+    parser.add_argument("--fault-rate", type=float, default=0.0, metavar="SHARE", help="of requests that fail, 0 to 1")
+    return parser.parse_args(arguments)
+
+
+def _welcome(sandbox: Sandbox, url: str) -> str:
+    lines = [msgspec.json.encode({"url": url}).decode(), ""]
+    for name, vendor in sandbox.vendors.items():
+        config = sandbox.config(name, url)
+        lines += [vendor.title, f"  api_url  {config['api_url']}"]
+        lines += [f"  {key}  {value}" for key, value in vendor.settings.items() if isinstance(value, str)]
+        lines += [f"  curl -s {vendor.curl.format(url=config['api_url'])}", ""]
+    lines.append(f"What a vendor holds: {url}/_sandbox/truth/evolux/studio_calls   Stop: Ctrl-C")
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

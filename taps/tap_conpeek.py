@@ -1,0 +1,330 @@
+"""tap-conpeek: requests (cases) of voice campaigns.
+
+Rests on the vendor's page "Read Voice Campaign Requests", for the fields on the payloads of its webhook pages.
+"""
+
+from __future__ import annotations
+
+import functools
+import re
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+import msgspec
+
+from trunkline import feeds, instants, pages, plan, settings
+from trunkline.ahead import Outcome
+from trunkline.client import Request
+from trunkline.errors import Refused, Unproven
+from trunkline.shape import encode
+from trunkline.stream import EMPTY, Page, Rows, WindowedStream
+from trunkline.tap import VendorTap
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+
+    from trunkline.ahead import Desk, Feed, Ticket
+    from trunkline.client import Reply
+    from trunkline.plan import Window
+    from trunkline.stream import VendorStream
+
+OPEN_STATES = ("OPEN", "PROCESSING")
+_DIALOG_TIMES = ("start_time", "hangup_time", "serve_time", "alert_time", "answer_time", "ring_time")
+
+
+class _Answer(msgspec.Struct):
+    data: list[msgspec.Raw]
+
+
+@dataclass(frozen=True)
+class StillOpen:
+    """The requests of a span that are not closed: their state may have changed without any date."""
+
+    window: Window
+
+
+@dataclass(frozen=True)
+class CampaignRows(Rows):
+    """Rows of one campaign; `only_open` when they were asked for by their state."""
+
+    campaign: str = ""
+    only_open: bool = False
+
+
+class VoiceCampaignRequests(WindowedStream):
+    """The requests of the configured campaigns: first those still open, then what was created and closed, span by span."""
+
+    name, path = "voice_campaign_requests", "/voice_campaign/{voice_campaign_id}/request"
+    primary_keys, replication_key = ("id",), "changed_at"
+    state_partitioning_keys = ("voice_campaign_id",)
+    text_or_number = (
+        "name", "contact_info", "contact_identifier", "contact_number", "current_contact_number", "case_id",
+        "case_group", "process_date", "process_time", "process_day", "trigger_code",
+    )  # fmt: skip
+    longest = 0
+    """Rows of the longest answer in this run: a shorter one was not cut off."""
+    read_answer = msgspec.json.Decoder(_Answer).decode
+
+    # -- which campaigns, and from where -----------------------------------------------------------
+
+    def feeds(self, listeners: Sequence[VendorStream]) -> Iterator[Feed]:
+        """A feed for each campaign, with a bookmark of its own."""
+        for campaign in dict.fromkeys(self.config["voice_campaign_ids"]):
+            context = {"voice_campaign_id": campaign}
+            start = self.run.begin_partition(context, self)
+            if start:
+                yield feeds.WindowFeed(
+                    self.jobs(start), functools.partial(self.read_campaign, campaign), context, listeners
+                )
+
+    def jobs(self, start: plan.Start) -> feeds.Jobs:
+        """Before the windows, whatever is still open; one that is closed meanwhile is found among the closed."""
+        since = instants.floor(self.start_date, self.tick) if self.start_date else None
+        return super().jobs(start).preceded_by(StillOpen(plan.Window(since, self.until)))
+
+    def left_out(self) -> Iterable[str]:
+        """What the vendor is asked not to send."""
+        return self.config.get("exclude") or ()
+
+    # -- reading -----------------------------------------------------------------------------------
+
+    @property
+    def limit(self) -> int:
+        """Requests asked for at once."""
+        return self.page_size
+
+    def read_campaign(self, campaign: str, job: Any, desk: Desk) -> Generator[Ticket, Reply, Outcome]:
+        """Read one job of a campaign, or let a campaign go that is not there any more."""
+        try:
+            return (yield from self._read(campaign, job, desk))
+        except Refused as exc:
+            if exc.status != HTTPStatus.NOT_FOUND or not self.config["skip_missing_campaigns"]:
+                raise
+            if isinstance(job, StillOpen):
+                self.run.notes.append(f"campaign {campaign} is not there (404) and was skipped; its bookmark stays")
+            return Outcome(empty=True)
+
+    def _read(self, campaign: str, job: Any, desk: Desk) -> Generator[Ticket, Reply, Outcome]:
+        still_open = isinstance(job, StillOpen)
+        window = job.window if still_open else job
+        asks = [
+            functools.partial(self.ask, desk, campaign, window, by, still_open)
+            for by in (("created_date",) if still_open else ("created_date", "closed_date"))
+        ]
+        firsts = [ask(0) for ask in asks]
+        given: list[tuple[Any, Reply]] = []
+        rows = 0
+        for ask, first in zip(asks, firsts, strict=True):
+
+            def give(page: Page, reply: Reply, by: str = ask.args[3]) -> None:
+                given.append(((self, CampaignRows(window, page.rows, by, campaign, still_open)), reply))
+
+            whole = yield from pages.read_whole(self, ask, window, give, first)
+            if not isinstance(whole, int):
+                desk.forget(firsts)
+                return Outcome(split=tuple(map(StillOpen, whole)) if still_open else whole)
+            rows += whole
+        for item, reply in given:
+            desk.give(item, reply)
+        if not still_open:
+            desk.give(feeds.Proven(window))
+        return Outcome(empty=not rows)
+
+    def ask(self, desk: Desk, campaign: str, window: Window, by: str, still_open: bool, offset: int) -> Ticket:  # noqa: FBT001, PLR0913 - the parts of one question
+        """Want the requests of a campaign from an offset on."""
+        what = "still open" if still_open else by.removesuffix("_date")
+        wanted = [
+            *([{"property": "state", "value": list(OPEN_STATES)}] if still_open else []),
+            *([{"property": by, "operator": "gte", "value": _date(window.since)}] if window.since else []),
+            {"property": by, "operator": "lte", "value": _date(window.until)},
+            *self.config.get("filter", ()),
+        ]
+        exclude = self.config.get("exclude")
+        request = Request(
+            f"{self.name} of {campaign}, {what}, {window}, offset {offset}",
+            f"/voice_campaign/{quote(campaign, safe='')}/request",
+            (
+                ("limit", str(self.limit)),
+                ("offset", str(offset)),
+                ("filter", encode(wanted).decode()),
+                *([("exclude", encode(exclude).decode())] if exclude else []),
+            ),
+        )
+        return desk.ask(request, self.open)
+
+    def open(self, reply: Reply) -> Page:
+        """Rows under `data`; the vendor gives no total."""
+        rows = self.read_answer(reply.body).data
+        return Page(rows, self.read_key(rows))
+
+    def probe(self, desk: Desk) -> Generator[Ticket, Reply, list[Any]]:
+        """The newest day of each campaign."""
+        things: list[Any] = []
+        window = plan.Window(instants.floor(self.until - timedelta(days=1), self.tick), self.until)
+        for campaign in dict.fromkeys(self.config["voice_campaign_ids"]):
+            reply = yield self.ask(desk, campaign, window, "created_date", False, 0)  # noqa: FBT003 - see `ask`
+            things.append(CampaignRows(window, (reply.parsed or EMPTY).rows, "created_date", campaign))
+        return things
+
+    # -- rows --------------------------------------------------------------------------------------
+
+    def records(self, thing: Any) -> Iterator[tuple[dict[str, Any], datetime | None]]:
+        """The rows, with their campaign; a request counts for the bookmark by the date it was asked for with."""
+        for raw in thing.rows:
+            record, moments = self.run.shape(raw)
+            if "voice_campaign_id" in record and record["voice_campaign_id"] is None:
+                record["voice_campaign_id"] = thing.campaign
+            if thing.only_open and record.get("state") not in {*OPEN_STATES, None}:
+                raise Unproven(
+                    f"{self.name} of {thing.campaign}, still open, could not be read",
+                    f"the vendor ignored the filter: it sent a request whose state is {record['state']}",
+                    self.tap.filter_hint,
+                )
+            if self.belongs(thing, moments):
+                yield record, None if thing.only_open else moments.get(thing.by)
+
+    def compute(self, row: dict[str, Any]) -> None:
+        """`changed_at`; text where the vendor sends objects; and a zone for the times inside dialogs."""
+        super().compute(row)
+        dates = [self.instant(row[name]) for name in ("created_date", "closed_date") if row.get(name) is not None]
+        row["changed_at"] = instants.to_iso(max(dates)) if dates else None
+        for name in ("custom", "custom_fields"):
+            if row.get(name) is not None and not isinstance(row[name], str):
+                row[name] = encode(row[name]).decode()
+        for dialog in row.get("dialogs") or ():
+            for name in _DIALOG_TIMES if isinstance(dialog, dict) else ():
+                text = dialog.get(name)
+                if isinstance(text, str) and text and not instants.has_zone(text):
+                    dialog[name] = instants.to_iso(self.instant(text))
+
+
+class TapConpeek(VendorTap):
+    """Singer tap for Conpeek: the requests of voice campaigns, with their state, tries and outcome."""
+
+    name, vendor = "tap-conpeek", "conpeek"
+    common = settings.common(lookback="P1D", window="P30D", page_size=1000, most=10_000)
+    settings = {  # noqa: RUF012 - a fact, never changed
+        "api_url": settings.text(
+            "Address of the tenant's API, such as https://api-example.cloud.conpeek.com.", format="url"
+        ),
+        "api_key": settings.text("API key, sent as it is in the header `Authorization`.", secret=True),
+        "voice_campaign_ids": settings.array(
+            "The campaigns to read; the vendor has no list of them.",
+            minItems=1,
+            must="a list of at least one campaign id",
+        ),
+        "exclude": settings.array(
+            "Parts of a request not to be sent; their columns leave the schema too.",
+            {"type": "string", "enum": ["history", "call_history", "dialogs"]},
+        ),
+        "filter": settings.array(
+            "The vendor's filter objects, added to the tap's own: property, value, and where documented operator or key.",
+            {"type": "object"},
+            must="a list of filter objects, each with property and value",
+        ),
+        "skip_missing_campaigns": {
+            "type": "boolean",
+            "default": False,
+            "description": "Go on with a warning when a campaign is not there any more, instead of failing.",
+        },
+    }
+    required = ("api_url", "api_key", "voice_campaign_ids")
+    stream_types = (VoiceCampaignRequests,)
+    hints = {  # noqa: RUF012 - same
+        HTTPStatus.UNAUTHORIZED: "Check api_key",
+        HTTPStatus.FORBIDDEN: "Check api_key and what it is allowed to do",
+        HTTPStatus.NOT_FOUND: "Check voice_campaign_ids and api_url; for a campaign that was deleted set "
+        "skip_missing_campaigns",
+        HTTPStatus.BAD_REQUEST: "Check filter",
+    }
+
+    def sign(self, request: Request) -> tuple[Mapping[str, str], Any]:
+        """The key as it is, without a scheme."""
+        return {"Authorization": self.config["api_key"], "Content-Type": "application/json"}, None
+
+    def check_config(self, config: Mapping[str, Any]) -> list[str]:
+        """The filter against what the vendor documents."""
+        return super().check_config(config) + [
+            f"filter[{place}] {problem}"
+            for place, entry in enumerate(config.get("filter", ()))
+            for problem in _filter_problems(entry)
+        ]
+
+
+_ORDER = frozenset({"gt", "gte", "lte", "lt", "eq", "ne"})
+_SPAN = frozenset({"gte", "lte"})
+_DATE = re.compile(r"\d{4}-\d{2}-\d{2} \d{2}:\d{2}:\d{2}")
+
+
+def _is_date(value: Any) -> bool:
+    if not isinstance(value, str) or not _DATE.fullmatch(value):
+        return False
+    try:
+        instants.from_iso(value)
+    except ValueError:
+        return False
+    return True
+
+
+def _is_integer(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _one_of(*names: str) -> Any:
+    return lambda value: isinstance(value, list) and bool(value) and all(entry in names for entry in value)
+
+
+def _list_of(check: Any) -> Any:
+    return lambda value: isinstance(value, list) and bool(value) and all(map(check, value))
+
+
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str)
+
+
+def _is_number(value: Any) -> bool:
+    # The page's own example writes the number as a text, as a number, and in a list.
+    return isinstance(value, (str, int)) or (isinstance(value, list) and all(isinstance(v, (str, int)) for v in value))
+
+
+_FILTERS: dict[str, tuple[frozenset[str], Any, str]] = {
+    **dict.fromkeys(("created_date", "closed_date", "process_not_before"), (_SPAN, _is_date, "YYYY-MM-DD HH:mm:ss, in UTC")),
+    "state": (frozenset(), _one_of("OPEN", "PROCESSING", "CLOSED"), "a list of OPEN, PROCESSING, CLOSED"),
+    "application_state": (frozenset(), _one_of("NEW", "RECALL", "RETRY", "CLOSED"), "a list of NEW, RECALL, RETRY, CLOSED"),
+    "contact_number": (frozenset(), _is_number, "a number"),
+    "dialing_method": (frozenset(), _is_text, "a text"),
+    **dict.fromkeys(("tenant_user_id", "assigned_tenant_user_id"), (frozenset(), _list_of(_is_integer), "a list of integers")),
+    "close_reason": (frozenset(), _list_of(_is_text), "a list of texts"),
+    "custom_fields": (frozenset(), _is_text, "a text"),
+    **dict.fromkeys(("priority", "consultant_try", "contact_try"), (_ORDER, _is_integer, "an integer")),
+}  # fmt: skip
+
+
+def _filter_problems(entry: Mapping[str, Any]) -> Iterator[str]:
+    """What is wrong with one filter object, by the vendor's page."""
+    unknown = entry.keys() - {"property", "value", "operator", "key"}
+    if unknown:
+        yield f"must have only property, value, operator and key, not {', '.join(sorted(map(str, unknown)))}"
+    name = entry.get("property")
+    if name not in _FILTERS:
+        yield f"must have a property out of {', '.join(_FILTERS)}"
+        return
+    operators, check, words = _FILTERS[name]
+    if "operator" in entry and entry["operator"] not in operators:
+        yield (
+            f"must have an operator out of {', '.join(sorted(operators))}"
+            if operators
+            else f"must have no operator: {name} takes none"
+        )
+    if "key" in entry and (name != "custom_fields" or not isinstance(entry["key"], str) or not entry["key"]):
+        yield "must have a key only with custom_fields, where it names the field"
+    if "value" not in entry or not check(entry["value"]):
+        yield f"must have a value: for {name}, {words}"
+
+
+def _date(instant: datetime) -> str:
+    """The form of the vendor's filter, in UTC."""
+    return instants.ceil(instant, instants.SECOND).strftime("%Y-%m-%d %H:%M:%S")

@@ -1,0 +1,235 @@
+"""tap-hostedsuite: call records of HostedSuite's reception service.
+
+Rests on the vendor's service page for `POST /api/calls` (operation ListCallRecordsRequest), a ServiceStack service.
+"""
+
+from __future__ import annotations
+
+import functools
+import re
+import zoneinfo
+from datetime import datetime, timedelta, tzinfo
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from trunkline import instants, plan, settings
+from trunkline.client import Request
+from trunkline.errors import AccessDenied, BadAnswer, Refused
+from trunkline.stream import Page, WindowedStream
+from trunkline.tap import VendorTap
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from trunkline.client import Reply
+    from trunkline.plan import Window
+    from trunkline.stream import VendorStream
+
+_HOUR = timedelta(hours=1)
+_DENIED = re.compile(r"security|authenticat|unauthori[sz]ed|forbidden|login|credential", re.IGNORECASE)
+_WRONG = re.compile(r"argument|validation|format|serializ|notfound|not.?implemented|not.?supported|null", re.IGNORECASE)
+
+
+class _Status(msgspec.Struct, rename="pascal"):
+    error_code: str | None = None
+    message: str | None = None
+
+
+class _Error(msgspec.Struct):
+    ResponseStatus: _Status | None = None
+    responseStatus: _Status | None = None  # noqa: N815 - the vendor's newer services write it so
+
+
+class _Answer(msgspec.Struct):
+    Items: list[msgspec.Raw] | msgspec.UnsetType | None = msgspec.UNSET
+    TotalCount: int | None = None
+
+
+class Calls(WindowedStream):
+    """The call records; notes, flags and forms change after the call without a date, so the lookback is a week."""
+
+    name, path, http_method = "calls", "/api/calls", "POST"
+    primary_keys, replication_key = ("Id",), "StartTime"
+    honoured_within = timedelta(days=1)
+    read_answer = msgspec.json.Decoder(_Answer).decode
+
+    def __init__(self, tap: VendorTap) -> None:
+        super().__init__(tap)
+        first = str(self.config.get("first_page", "auto"))
+        self.first_page = None if first == "auto" else int(first)  # learned from the first window of several pages
+
+    @functools.cached_property
+    def zone(self) -> tzinfo:
+        """The zone of times that name none, both ways."""
+        return zoneinfo.ZoneInfo(self.config["timezone"])
+
+    @property
+    def tick(self) -> timedelta:  # type: ignore[override]
+        """Whole seconds, or whole minutes: the US form in use has no seconds."""
+        return timedelta(minutes=1) if self.config["filter_date_format"] == "us" else instants.SECOND
+
+    def page_request(self, window: Window, number: int) -> Request:
+        """Everything goes in the body, the credentials too (see `TapHostedSuite.sign`)."""
+        config = self.config
+        since, until = self.asked(window)
+        body = {
+            "StartDate": self.date(since),
+            "EndDate": self.date(until),
+            **{name: config[setting] for setting, name in _NARROWING.items() if config.get(setting) is not None},
+            "Page": number,
+            "ItemsPerPage": self.page_size,
+            # Calls that arrive while the pages are read then stand on the last one.
+            **({"SortField": "StartTime", "SortDir": "Asc"} if config["sort"] else {}),
+        }
+        return Request(f"{self.name} {window} page {number}", self.path, method="POST", json=body)
+
+    def asked(self, window: Window) -> tuple[datetime, datetime]:
+        """The span as asked for: an hour wider on both sides where it touches a change of clocks.
+
+        The filter knows no zone, and in the hour that a change repeats it can't be told which pass is meant. It is also
+        not said whether its lower end is inclusive, so a later window begins a tick before the one it follows ends.
+        """
+        assert window.since is not None  # noqa: S101 - there is always a start_date
+        since, until = window.since, instants.ceil(window.until, self.tick)
+        if since != self.first_instant:
+            since -= self.tick
+        offsets = {moment.astimezone(self.zone).utcoffset() for moment in (since - _HOUR, since, until, until + _HOUR)}
+        return (since - _HOUR, until + _HOUR) if len(offsets) > 1 else (since, until)
+
+    @property
+    def first_instant(self) -> datetime | None:
+        """Where the vendor's data begins for us."""
+        return instants.floor(self.start_date, self.tick) if self.start_date else None
+
+    def date(self, instant: datetime) -> str:
+        """A date as the server's filter reads it, in the configured zone."""
+        local = instant.astimezone(self.zone)
+        return local.strftime("%m/%d/%Y %I:%M %p" if self.config["filter_date_format"] == "us" else "%Y-%m-%dT%H:%M:%S")
+
+    def open(self, reply: Reply) -> Page:
+        """Rows under `Items`, their number over all pages in `TotalCount`."""
+        answer = self.read_answer(reply.body)
+        if answer.Items is msgspec.UNSET or answer.Items is None:
+            if answer.TotalCount != 0:
+                raise BadAnswer("the answer has another form", "it has no list 'Items'")
+            return Page([], [], 0)
+        return Page(answer.Items, self.read_key(answer.Items), answer.TotalCount)
+
+    def instant(self, text: str) -> datetime:
+        """Any of the forms a ServiceStack server writes."""
+        return instants.from_service_stack(text, self.zone)
+
+    def compute(self, row: dict[str, Any]) -> None:
+        """The times of interactions, like that of the call."""
+        super().compute(row)
+        for interaction in row.get("Interactions") or ():
+            text = interaction.get("StartTime") if isinstance(interaction, dict) else None
+            if text is not None and not instants.has_zone(text):
+                interaction["StartTime"] = instants.to_iso(self.instant(text))
+
+
+_NARROWING = {
+    "client_id": "ClientId",
+    "center_id": "CenterId",
+    "call_record_id": "CallRecordId",
+    "min_call_duration": "MinCallDuration",
+    "max_call_duration": "MaxCallDuration",
+    "call_type": "CallType",
+}
+
+
+class TapHostedSuite(VendorTap):
+    """Singer tap for HostedSuite: the call records of its reception service."""
+
+    name, vendor = "tap-hostedsuite", "hostedsuite"
+    common = settings.common(lookback="P7D", window="P1D", page_size=100, start_required=True)
+    settings = {  # noqa: RUF012 - a fact, never changed
+        "api_url": settings.text("Address of your server, such as https://cpo.hostedsuite.com.", format="url"),
+        "customer_name": settings.text("The HostedSuite customer name.", secret=True),
+        "user_name": settings.text("The HostedSuite user name; what is read is what this user may see.", secret=True),
+        "password": settings.text("The user's password.", secret=True),
+        "client_id": settings.text("Read only calls for this client."),
+        "center_id": settings.text("Read only calls of this center."),
+        "call_record_id": settings.text("Read only this call record."),
+        "min_call_duration": {"type": "number", "minimum": 0, "description": "Least talk time in seconds."},
+        "max_call_duration": {"type": "number", "minimum": 0, "description": "Greatest talk time in seconds."},
+        "call_type": settings.text("Read only calls of this type.", enum=["Incoming", "Outgoing"]),
+        "timezone": settings.text(
+            "IANA time zone of times that name none, in what is read and in what is asked.",
+            format="zone",
+            default="UTC",
+        ),
+        "filter_date_format": settings.text(
+            "How dates are written in the filter: ISO 8601, or M/d/yyyy h:mm tt.", enum=["iso", "us"], default="iso"
+        ),
+        "first_page": {
+            "type": ["string", "integer"],
+            "enum": ["auto", "0", "1", 0, 1],
+            "must": "auto, 0 or 1",
+            "default": "auto",
+            "description": "Number of the first page; the vendor's page does not say, auto finds it out.",
+        },
+        "sort": {
+            "type": "boolean",
+            "default": True,
+            "description": "Ask for ascending StartTime, so that new calls do not shift the pages.",
+        },
+    }
+    required = ("api_url", "customer_name", "user_name", "password")
+    required_to_start = ("start_date",)
+    stream_types = (Calls,)
+    hints = {  # noqa: RUF012 - same
+        HTTPStatus.UNAUTHORIZED: "Check customer_name, user_name and password",
+        HTTPStatus.FORBIDDEN: "Check what the user is allowed to see",
+        HTTPStatus.BAD_REQUEST: "If the server does not take the dates set filter_date_format, if not the page set "
+        "first_page",
+    }
+    filter_hint = "The server ignores dates it does not understand: set filter_date_format to the other form"
+
+    def sign(self, request: Request) -> tuple[Mapping[str, str], Any]:
+        """The credentials stand in the body of every request."""
+        config = self.config
+        credentials = {
+            "CustomerName": config["customer_name"],
+            "UserName": config["user_name"],
+            "Password": config["password"],
+        }
+        return {}, {**request.json, **credentials}
+
+    def check_config(self, config: Mapping[str, Any]) -> list[str]:
+        """Durations in order."""
+        least, most = config.get("min_call_duration"), config.get("max_call_duration")
+        wrong = least is not None and most is not None and least > most
+        return super().check_config(config) + (
+            ["max_call_duration must not be less than min_call_duration"] if wrong else []
+        )
+
+    def refuse(self, request: Request, status: int, body: bytes) -> None:
+        """`ResponseStatus` decides before HTTP: bad credentials may come as a 500, and tries too many lock the user out."""
+        said = _status(body)
+        if not said.error_code:
+            return
+        hint = self.hint(HTTPStatus.UNAUTHORIZED)
+        what, why = f"{request.about} failed", f"the vendor answered {said.error_code[:80]}"
+        if _DENIED.search(said.error_code):
+            raise AccessDenied(what, why, hint)
+        if _WRONG.search(said.error_code):
+            raise Refused(what, why, self.hint(HTTPStatus.BAD_REQUEST), status=status)
+        if status < HTTPStatus.MULTIPLE_CHOICES:
+            self.client.judge(
+                request, HTTPStatus.INTERNAL_SERVER_ERROR, reason=said.error_code, inside="an error, as if"
+            )
+
+    def reason(self, body: bytes) -> str:
+        """The error's code; its message may echo the request, and with it the password."""
+        return _status(body).error_code or ""
+
+
+def _status(body: bytes) -> _Status:
+    try:
+        error = msgspec.json.decode(body, type=_Error)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return _Status()
+    return error.ResponseStatus or error.responseStatus or _Status()

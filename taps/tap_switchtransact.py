@@ -1,0 +1,258 @@
+"""tap-switchtransact: contacts of SwitchTransact's contact centre, looked up by phone, e-mail or search term.
+
+Rests on the vendor's page "Contact Centre, Calls". The API has no way to read calls back, so this tap has no calls.
+"""
+
+from __future__ import annotations
+
+import csv
+import functools
+from dataclasses import dataclass
+from http import HTTPStatus
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from trunkline import settings
+from trunkline.ahead import Outcome
+from trunkline.client import Request
+from trunkline.errors import AccessDenied, BadAnswer, Refused
+from trunkline.governor import Limit
+from trunkline.shape import decode
+from trunkline.stream import VendorStream
+from trunkline.tap import VendorTap
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Iterator, Mapping, Sequence
+    from datetime import datetime
+
+    from trunkline.ahead import Desk, Feed, Ticket
+    from trunkline.client import Reply
+
+KINDS = {"phone": "/calls/record", "email": "/calls/record", "term": "/calls/autocomplete"}
+"""What can be looked up, and where."""
+
+
+class _Answer(msgspec.Struct):
+    status: bool
+    error: str | None = None
+    contact: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
+    contacts: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
+
+
+_read_answer = msgspec.json.Decoder(_Answer).decode
+
+
+@dataclass(frozen=True)
+class Lookup:
+    """One thing to look up; `label` names it in messages without telling it."""
+
+    kind: str
+    value: str
+    label: str
+
+
+class LookupFeed:
+    """One lookup: it fails alone."""
+
+    def __init__(self, lookup: Lookup, listeners: Sequence[VendorStream]) -> None:
+        self.listeners = listeners
+        self.context = {"lookup": lookup.label}
+        self._left = [lookup]
+
+    def upcoming(self) -> Iterator[Lookup]:
+        """The lookup, until it is done."""
+        yield from self._left
+
+    def read(self, job: Lookup, desk: Desk) -> Generator[Ticket, Reply, Outcome]:
+        """Ask for it, and give what was found to every stream."""
+        request = Request(job.label, KINDS[job.kind], ((job.kind, job.value),))
+        reply = yield desk.ask(request, open_contacts)
+        for stream in self.listeners:
+            desk.give((stream, (job, reply.parsed or [])), reply)
+        return Outcome()
+
+    def split(self, job: Lookup, parts: tuple[Any, ...]) -> None:
+        """Never needed: an answer to a lookup is small."""
+
+    def resolve(self, job: Lookup, outcome: Outcome) -> None:
+        """Done."""
+        self._left.clear()
+
+
+def open_contacts(reply: Reply) -> list[dict[str, Any]]:
+    """The contacts of an answer: one object as documented, or a list, as a search may well have it."""
+    answer = _read_answer(reply.body)
+    if not answer.status:
+        return []  # not found; a `false` with an error was refused before
+    found = answer.contact if answer.contact is not msgspec.UNSET else answer.contacts
+    content = decode(found) if found is not msgspec.UNSET else None
+    rows = content if isinstance(content, list) else [content]
+    if not all(isinstance(row, dict) for row in rows):
+        raise BadAnswer("the answer has another form", "its status is true, but it has no contact")
+    return rows
+
+
+class _LookedUp(VendorStream):
+    """A stream made of the answers to the configured lookups."""
+
+    path = "/calls/record"
+    replication_key = None
+
+    def shares_with(self, other: VendorStream) -> bool:
+        """Both streams come from the same answers."""
+        return isinstance(other, _LookedUp)
+
+    def feeds(self, listeners: Sequence[VendorStream]) -> Iterator[Feed]:
+        """One feed for each lookup."""
+        lookups = self.tap.lookups()
+        self.logger.info("%s: %d lookups", " and ".join(stream.name for stream in listeners), len(lookups))
+        for lookup in lookups:
+            yield LookupFeed(lookup, listeners)
+
+    def probe(self, desk: Desk) -> Generator[Ticket, Reply, list[Any]]:
+        """The first lookup."""
+        feed = LookupFeed(self.tap.lookups()[0], [self])
+        yield from feed.read(feed._left[0], desk)  # noqa: SLF001 - of this module
+        return [item.value[1] for item in desk.items]
+
+
+class Contacts(_LookedUp):
+    """The contacts found, each once however many lookups find it."""
+
+    name, primary_keys = "contacts", ("id",)
+    text_or_number = ("customer_number", "businessphone", "businessphone2", "mobilephone")
+
+    def __init__(self, tap: VendorTap) -> None:
+        super().__init__(tap)
+        self._seen: set[Any] = set()
+
+    def records(self, thing: Any) -> Iterator[tuple[dict[str, Any], datetime | None]]:
+        """Contacts not seen before."""
+        for row in thing[1]:
+            record, _ = self.run.shape(dict(row))
+            if row["id"] not in self._seen:
+                self._seen.add(row["id"])
+                yield record, None
+
+
+class ContactLookups(_LookedUp):
+    """What each lookup found, so that one that found nothing is on record too."""
+
+    name, primary_keys = "contact_lookups", ("kind", "value")
+
+    def records(self, thing: Any) -> Iterator[tuple[dict[str, Any], datetime | None]]:
+        """One row for each lookup."""
+        lookup, rows = thing
+        ids = list(dict.fromkeys(row.get("id") for row in rows))
+        found = {
+            "kind": lookup.kind,
+            "value": lookup.value,
+            "matched": bool(ids),
+            "contact_ids": ids,
+            "contact_id": ids[0] if len(ids) == 1 else None,
+        }
+        yield self.run.shape(found)[0], None
+
+
+class TapSwitchTransact(VendorTap):
+    """Singer tap for SwitchTransact: contacts looked up by phone, e-mail or search term. Call logs can't be read back."""
+
+    name, vendor = "tap-switchtransact", "switchtransact"
+    common = settings.common()
+    settings = {  # noqa: RUF012 - a fact, never changed
+        "api_url": settings.text("Address of the API.", format="url", default="https://app.switchtransact.com/api/1.0"),
+        "api_key": settings.text("API key, sent as it is in the header `Authorization`.", secret=True),
+        "phones": settings.array("Phone numbers to look up, best in E.164 (+27…)."),
+        "emails": settings.array("E-mail addresses to look up."),
+        "terms": settings.array("Search terms: a name, company, e-mail or phone."),
+        "lookups_file": settings.text(
+            "Path of a CSV file with the columns kind (phone, email or term) and value.", format="file"
+        ),
+    }
+    required = ("api_key",)
+    limit = Limit(100, 1.0)
+    stream_types = (Contacts, ContactLookups)
+    hints = {  # noqa: RUF012 - same
+        HTTPStatus.UNAUTHORIZED: "Check api_key",
+        HTTPStatus.FORBIDDEN: "The API key needs the permission Read on General: see API Keys in SwitchTransact",
+    }
+
+    def sign(self, request: Request) -> tuple[Mapping[str, str], Any]:
+        """The key as it is, without a scheme."""
+        return {"Authorization": self.config["api_key"], "Content-Type": "application/json"}, None
+
+    def check_config(self, config: Mapping[str, Any]) -> list[str]:
+        """At least one lookup, and a file whose rows are all lookups."""
+        found = super().check_config(config)
+        listed = any(config.get(name) for name in ("phones", "emails", "terms"))
+        if not listed and not config.get("lookups_file"):
+            found.append("phones, emails, terms or lookups_file must name at least one thing to look up")
+        if config.get("lookups_file"):
+            rows, problems = _read_file(Path(config["lookups_file"]))
+            found += problems
+            if not rows and not listed and not problems:
+                found.append("lookups_file must have at least one row")
+        return found
+
+    def lookups(self) -> list[Lookup]:
+        """The configured lookups, trimmed, e-mails in lower case, each once."""
+        config = self.config
+        wanted = [(kind, value) for kind in KINDS for value in config.get(f"{kind}s", ())]
+        if config.get("lookups_file"):
+            wanted += _read_file(Path(config["lookups_file"]))[0]
+        clean = dict.fromkeys((kind, _trimmed(kind, value)) for kind, value in wanted if value.strip())
+        return [
+            Lookup(kind, value, f"{kind} lookup {number} of {len(clean)}")
+            for number, (kind, value) in enumerate(clean, start=1)
+        ]
+
+    def refuse(self, request: Request, status: int, body: bytes) -> None:
+        """The body decides before HTTP: `status: false` with an error is a no, without one it is "not found"."""
+        try:
+            answer = _read_answer(body)
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+            return
+        if answer.status or not answer.error:
+            return
+        what = f"{request.about} failed"
+        if "not authorized" in answer.error.lower():
+            hint = self.hint(HTTPStatus.FORBIDDEN)
+            raise AccessDenied(what, f"the vendor answered: {answer.error[:200]}", hint)
+        if status < HTTPStatus.INTERNAL_SERVER_ERROR and status != HTTPStatus.TOO_MANY_REQUESTS:
+            # Its words may repeat what was looked up, which is personal: the kind and the place of it must do.
+            raise Refused(
+                what, f"the vendor refused it (HTTP {status})", "Check the value at that place", status=status
+            )
+
+
+def _trimmed(kind: str, value: str) -> str:
+    return value.strip().lower() if kind == "email" else value.strip()
+
+
+@functools.lru_cache(maxsize=1)
+def _read_file(path: Path) -> tuple[list[tuple[str, str]], list[str]]:
+    """The lookups of a file, and what is wrong with it, by line number."""
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            return _read_rows(csv.DictReader(file))
+    except UnicodeDecodeError:
+        return [], ["lookups_file must be a CSV file in UTF-8"]
+    except (OSError, csv.Error):
+        return [], ["lookups_file must be a CSV file that can be read"]
+
+
+def _read_rows(reader: csv.DictReader[str]) -> tuple[list[tuple[str, str]], list[str]]:
+    if not {"kind", "value"} <= set(reader.fieldnames or ()):
+        return [], ["lookups_file must have the columns kind and value in its first line"]
+    rows, problems = [], []
+    for row in reader:
+        kind, value = (row["kind"] or "").strip().lower(), (row["value"] or "").strip()
+        if kind not in KINDS:
+            problems.append(f"lookups_file, line {reader.line_num}: kind must be phone, email or term")
+        elif not value:
+            problems.append(f"lookups_file, line {reader.line_num}: value must not be empty")
+        else:
+            rows.append((kind, value))
+    return rows, problems

@@ -1,0 +1,428 @@
+"""Look ahead: fetch what will be needed next while the current rows are written, and hand everything out in order.
+
+A *reading* is a generator that asks for answers and gives out items:
+
+    def read(self, job, desk):
+        first = desk.ask(request, open_body)      # a ticket: sent when its turn or a free worker comes
+        reply = yield first                       # the reading sleeps until the ticket is answered
+        desk.give(rows, reply)                    # handed out when everything given before it was
+        desk.give_later(ticket, make_item)        # the same, once the ticket is answered
+        return Outcome(empty=False)
+
+Only the calling thread runs readings and takes items; workers do nothing but requests. So nothing here needs a lock,
+and no queue has a consumer that is also its producer. Which requests are in flight never changes what comes out.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from dataclasses import dataclass, field
+from queue import SimpleQueue
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+
+from trunkline.client import Cancelled
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator, Hashable, Iterable, Iterator
+
+    from trunkline.client import Client, Reply, Request
+
+BUFFER = 12 * 1024 * 1024
+"""Bytes of answers fetched and not yet handed out, at most (and one answer more)."""
+
+LOOK_AHEAD = 8
+"""Answers fetched and not yet handed out, at most, for each request that may be in flight."""
+
+
+class Ticket:
+    """One request on its way: wanted, sent, or answered with a reply or an error."""
+
+    __slots__ = ("desk", "done", "error", "open_body", "owner", "reply", "request", "sent")
+
+    def __init__(self, desk: Desk, request: Request, open_body: Callable[[Reply], Any], owner: object) -> None:
+        self.desk, self.request, self.open_body, self.owner = desk, request, open_body, owner
+        self.sent = self.done = False
+        self.reply: Reply | None = None
+        self.error: BaseException | None = None
+
+    def result(self) -> Reply:
+        """The reply, or the error raised."""
+        if self.error is not None:
+            raise self.error
+        assert self.reply is not None  # noqa: S101 - an answered ticket has one or the other
+        return self.reply
+
+    @property
+    def size(self) -> int:
+        """Bytes held by the reply."""
+        return len(self.reply.body) if self.reply is not None else 0
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a reading ended.
+
+    Args:
+        empty: No row came.
+        split: The jobs to read instead, in order, because this one was too large; it has given no item then.
+    """
+
+    empty: bool = False
+    split: tuple[Hashable, ...] = ()
+
+
+@dataclass(frozen=True)
+class Failure:
+    """The last item of a feed that ended early: its other jobs are not read any more."""
+
+    error: Exception
+
+
+class Feed(Protocol):
+    """Jobs that are read in order and fail together: a stream's windows, one campaign's, or a single lookup."""
+
+    def upcoming(self) -> Iterator[Hashable]:
+        """The jobs still to read, in order; all but the first may rest on a supposition about those before."""
+
+    def read(self, job: Any, desk: Desk) -> Generator[Ticket, Reply, Outcome]:
+        """Read one job."""
+
+    def split(self, job: Any, parts: tuple[Any, ...]) -> None:
+        """Take note that `parts` are read in the place of `job`."""
+
+    def resolve(self, job: Any, outcome: Outcome) -> None:
+        """Take note that the first upcoming job was read and all its items were handed out."""
+
+
+class _Item(NamedTuple):
+    ticket: Ticket | None
+    value: Any  # the item, or what makes it from the answered ticket
+    size: int
+
+
+class Desk:
+    """What a reading sees: here it asks, and here it gives its items."""
+
+    def __init__(self) -> None:
+        self.wanted: deque[Ticket] = deque()
+        self.items: deque[_Item] = deque()
+        self.cancelled = threading.Event()
+        self.held = 0  # bytes of answers that were not handed out
+        self.answers = 0  # their number
+
+    def ask(self, request: Request, open_body: Callable[[Reply], Any], owner: object = None) -> Ticket:
+        """Want a request; it is sent in its turn. The `owner` can be abandoned while others go on."""
+        ticket = Ticket(self, request, open_body, owner)
+        self.wanted.append(ticket)
+        return ticket
+
+    def forget(self, tickets: Iterable[Ticket]) -> None:
+        """Want these no longer; what was sent already is answered into the void."""
+        for ticket in tickets:
+            if not ticket.sent:
+                self.wanted.remove(ticket)
+
+    def give(self, item: Any, reply: Reply | None = None) -> None:
+        """Hand out an item after everything given before; `reply` is the answer whose bytes it keeps alive."""
+        size = len(reply.body) if reply else 0
+        self.held += size
+        self.items.append(_Item(None, item, size))
+
+    def give_later(self, ticket: Ticket, make_item: Callable[[Ticket], Any]) -> None:
+        """Hand out `make_item(ticket)` once the ticket is answered, after everything given before."""
+        self.items.append(_Item(ticket, make_item, 0))
+
+    def put_by(self, ticket: Ticket) -> None:
+        """An answer has come and waits for its turn."""
+        self.held += ticket.size
+        self.answers += 1
+
+    def take(self, ticket: Ticket) -> None:
+        """An answer's turn has come."""
+        self.held -= ticket.size
+        self.answers -= 1
+
+
+@dataclass
+class _Reading:
+    feed: Feed
+    job: Hashable
+    desk: Desk
+    steps: Generator[Ticket, Reply, Outcome]
+    waits_for: Ticket | None = None
+    outcome: Outcome | None = None
+    error: Exception | None = field(default=None)
+
+    def advance(self) -> None:
+        """Run the reading until it waits for an unanswered ticket, or to its end."""
+        try:
+            while not self.ended:
+                ticket = self.waits_for
+                if ticket is None:
+                    self.waits_for = next(self.steps)
+                    continue
+                if not ticket.done:
+                    return
+                self.desk.take(ticket)
+                self.waits_for = (
+                    self.steps.throw(ticket.error) if ticket.error is not None else self.steps.send(ticket.result())
+                )
+        except StopIteration as end:
+            self.outcome, self.waits_for = end.value, None
+        except Exception as exc:  # noqa: BLE001 - kept until its turn comes: what was read before is good
+            self.error, self.waits_for = exc, None
+
+    @property
+    def ended(self) -> bool:
+        return self.outcome is not None or self.error is not None
+
+    @property
+    def needed(self) -> Ticket | None:
+        """The ticket without which nothing more comes out of this reading."""
+        return self.desk.items[0].ticket if self.desk.items else self.waits_for
+
+    def cancel(self) -> None:
+        self.desk.cancelled.set()
+        self.desk.wanted.clear()
+        self.steps.close()
+
+
+class Workers:
+    """The threads that send requests; begun when first needed, shared by everything a tap reads.
+
+    Args:
+        client: Sends the requests.
+        concurrency: Requests in flight at most, and so threads at most.
+    """
+
+    def __init__(self, client: Client, concurrency: int) -> None:
+        self.client, self.concurrency = client, concurrency
+        self.outstanding = 0
+        self._answered: SimpleQueue[Ticket | BaseException] = SimpleQueue()
+        self._wanted: SimpleQueue[Ticket | None] = SimpleQueue()
+        self._threads: list[threading.Thread] = []
+
+    @property
+    def capacity(self) -> int:
+        """Tickets that may be out: beside those in flight as many wait, so that no thread has to wait for us.
+
+        One, until the run's first request was answered: wrong credentials must not knock eight times.
+        """
+        return 1 if self.concurrency == 1 or not self.client.answered.is_set() else 2 * self.concurrency
+
+    def send(self, ticket: Ticket) -> None:
+        """Let a worker send the ticket's request."""
+        ticket.sent = True
+        self.outstanding += 1
+        if len(self._threads) < min(self.concurrency, self.outstanding):
+            # Daemons: a request that hangs must not keep a stopped process alive until it times out.
+            thread = threading.Thread(target=self._work, name=f"worker-{len(self._threads) + 1}", daemon=True)
+            self._threads.append(thread)
+            thread.start()
+        self._wanted.put(ticket)
+
+    def interrupt(self, reason: BaseException) -> None:
+        """Wake the thread that waits for an answer with an exception; safe to call from a signal handler."""
+        self._answered.put(reason)
+
+    def wait(self) -> Ticket:
+        """The next answered ticket.
+
+        Raises:
+            BaseException: What `interrupt` was called with.
+        """
+        answer = self._answered.get()
+        if isinstance(answer, BaseException):
+            raise answer
+        self.outstanding -= 1
+        return answer
+
+    def close(self, seconds: float = 1.0) -> None:
+        """End the threads; one whose request hangs longer than `seconds` is left to die with the process."""
+        for _ in self._threads:
+            self._wanted.put(None)
+        for thread in self._threads:
+            thread.join(seconds)
+
+    def _work(self) -> None:
+        while (ticket := self._wanted.get()) is not None:
+            try:
+                ticket.reply = self.client.fetch(ticket.request, ticket.open_body, ticket.desk.cancelled)
+            except BaseException as exc:  # noqa: BLE001 - whatever it is, it belongs to the thread that waits
+                ticket.error = exc
+            ticket.done = True
+            self._answered.put(ticket)
+
+
+class Ahead:
+    """Reads feeds one after the other, looking ahead over pages, windows and feeds.
+
+    Args:
+        workers: Who sends the requests.
+        feeds: What to read; taken one by one as the look-ahead reaches them.
+    """
+
+    def __init__(self, workers: Workers, feeds: Iterable[Feed]) -> None:
+        self.workers = workers
+        self._coming = iter(feeds)
+        self._feeds: deque[Feed] = deque()
+        self._readings: list[_Reading] = []
+        self._typical = 0  # bytes of the largest answer so far: what one under way may bring
+
+    def items(self) -> Iterator[tuple[Feed, Any]]:
+        """Everything the feeds give, in order; a feed that fails gives a `Failure` as its last item.
+
+        Raises:
+            BaseException: What `Workers.interrupt` was called with.
+        """
+        try:
+            while self._fill():
+                yield from self._hand_out(self._readings[0])
+        finally:
+            self._cut(0)
+
+    def drop(self, feed: Feed) -> None:
+        """Read nothing more of a feed."""
+        for reading in self._readings:
+            if reading.feed is feed:
+                reading.cancel()
+        self._readings = [reading for reading in self._readings if reading.feed is not feed]
+        self._feeds = deque(other for other in self._feeds if other is not feed)
+
+    def abandon(self, owner: object) -> None:
+        """Send nothing more for an owner (see `Desk.ask`); what stands in line for it is answered with `Cancelled`."""
+        for reading in self._readings:
+            for ticket in [ticket for ticket in reading.desk.wanted if ticket.owner is owner]:
+                reading.desk.wanted.remove(ticket)
+                ticket.sent = ticket.done = True
+                ticket.error = Cancelled()
+                reading.desk.put_by(ticket)
+
+    # -- handing out -------------------------------------------------------------------------------
+
+    def _hand_out(self, head: _Reading) -> Iterator[tuple[Feed, Any]]:
+        """Give what the first reading has; then wait for more of it, or take note of its end."""
+        desk = head.desk
+        while desk.items and not desk.cancelled.is_set():
+            ticket, value, size = desk.items[0]
+            if ticket is not None:
+                if not ticket.done:
+                    break
+                desk.take(ticket)
+                try:
+                    value = value(ticket)
+                except Exception as exc:  # noqa: BLE001 - the feed's failure, not ours
+                    self.drop(head.feed)
+                    yield head.feed, Failure(exc)
+                    return
+            desk.items.popleft()
+            desk.held -= size
+            yield head.feed, value
+            self._send()
+        if desk.cancelled.is_set():
+            return
+        if desk.items or not head.ended:
+            self._wait()
+        elif head.error is not None:
+            self.drop(head.feed)
+            yield head.feed, Failure(head.error)
+        else:
+            del self._readings[0]
+            assert head.outcome is not None  # noqa: S101 - it ended, and without an error
+            head.feed.resolve(head.job, head.outcome)
+
+    def _wait(self) -> None:
+        ticket = self.workers.wait()
+        if ticket.desk.cancelled.is_set():
+            return
+        ticket.desk.put_by(ticket)
+        self._typical = max(self._typical, ticket.size)
+        for place, reading in enumerate(self._readings):
+            if reading.desk is ticket.desk:
+                reading.advance()
+                self._split(place, reading)
+                return
+
+    def _split(self, place: int, reading: _Reading) -> None:
+        if reading.outcome is not None and reading.outcome.split:
+            parts = reading.outcome.split
+            reading.feed.split(reading.job, parts)
+            self._readings[place : place + 1] = [self._begin(reading.feed, part) for part in parts]
+
+    # -- looking ahead -----------------------------------------------------------------------------
+
+    def _fill(self) -> bool:
+        """Have readings for what comes next, as many as the workers can use; False when nothing is left."""
+        place = 0
+        for feed, job in self._jobs():
+            if (
+                place >= len(self._readings)
+                or self._readings[place].feed is not feed
+                or self._readings[place].job != job
+            ):
+                # What was begun here rested on a supposition that did not hold.
+                self._cut(place)
+                if place and not self._of_use():
+                    break
+                self._readings.append(self._begin(feed, job))
+            place += 1
+        self._send()
+        return bool(self._readings)
+
+    def _jobs(self) -> Iterator[tuple[Feed, Hashable]]:
+        while self._feeds and next(self._feeds[0].upcoming(), None) is None:
+            self._feeds.popleft()
+        for feed in list(self._feeds):
+            for job in feed.upcoming():
+                yield feed, job
+        while (feed := next(self._coming, None)) is not None:  # type: ignore[assignment]
+            self._feeds.append(feed)
+            for job in feed.upcoming():
+                yield feed, job
+
+    def _begin(self, feed: Feed, job: Hashable) -> _Reading:
+        desk = Desk()
+        reading = _Reading(feed, job, desk, feed.read(job, desk))
+        reading.advance()
+        return reading
+
+    def _of_use(self) -> bool:
+        """Whether one more reading keeps a worker busy that would stand idle."""
+        if self.workers.capacity == 1 or len(self._readings) > 2 * self.workers.concurrency:
+            return False
+        wanted = sum(len(reading.desk.wanted) for reading in self._readings)
+        return wanted + self.workers.outstanding < self.workers.capacity and self._room() > 0
+
+    def _cut(self, place: int) -> None:
+        for reading in self._readings[place:]:
+            reading.cancel()
+        del self._readings[place:]
+
+    def _room(self) -> int:
+        """Bytes that may still be fetched ahead; 0 or less when enough is held."""
+        answers = sum(reading.desk.answers for reading in self._readings)
+        if answers >= LOOK_AHEAD * self.workers.concurrency:
+            return 0
+        held = sum(reading.desk.held for reading in self._readings)
+        return BUFFER - held - self.workers.outstanding * self._typical
+
+    def _send(self) -> None:
+        """Send wanted tickets: first the one that everything waits for, then others in order while there is room."""
+        workers = self.workers
+        if not self._readings or workers.outstanding >= workers.capacity:
+            return
+        needed = self._readings[0].needed
+        if needed is not None and not needed.sent:
+            needed.desk.wanted.remove(needed)
+            workers.send(needed)
+        if workers.capacity == 1:
+            return
+        room = self._room()
+        for reading in self._readings:
+            wanted = reading.desk.wanted
+            while wanted:
+                if workers.outstanding >= workers.capacity or room <= 0:
+                    return
+                workers.send(wanted.popleft())
+                room -= self._typical

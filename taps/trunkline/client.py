@@ -1,0 +1,419 @@
+"""Fetch: the only room that knows HTTP. One request in, one proven-to-be-an-answer reply out, or an error."""
+
+from __future__ import annotations
+
+import logging
+import os
+import re
+import threading
+import time
+from dataclasses import dataclass, field
+from http import HTTPStatus
+from http.cookiejar import DefaultCookiePolicy
+from typing import TYPE_CHECKING, Any, Protocol
+from urllib.parse import quote, urlencode, urlsplit
+
+import backoff
+import msgspec
+import requests
+from requests.adapters import HTTPAdapter
+from requests.structures import CaseInsensitiveDict
+
+from trunkline.errors import AccessDenied, BadAnswer, Refused, SourceError, Unavailable
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from requests.adapters import BaseAdapter
+
+    from trunkline.governor import Governor
+
+MAX_BODY = 256 * 1024 * 1024
+"""Largest answer read, in bytes after decompression: a bomb must not take the machine's memory."""
+
+MAX_WAIT = 60.0
+"""Longest wait between two tries, in seconds, unless the vendor names a later moment."""
+
+MAX_VENDOR_WAIT = 900.0
+"""Longest wait a vendor can ask for, in seconds, before the request counts as failed."""
+
+SLOW_BODY_FACTOR = 10
+"""A body may take this many times `request_timeout` as a whole; each single read may take `request_timeout`."""
+
+PROBES = 3
+"""Requests tried once each, after one has used up all its tries, before the vendor counts as down."""
+
+_CHUNK = 256 * 1024
+_REASON = 200  # characters of a vendor's own words that are shown
+_RETRIED_4XX = {HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_EARLY, HTTPStatus.TOO_MANY_REQUESTS}
+
+
+@dataclass(frozen=True)
+class Request:
+    """One request, still without host and credentials.
+
+    Args:
+        about: What is asked for, in words fit for a log: nothing personal, no credentials.
+        path: Path below `api_url`, beginning with a slash.
+        params: Query parameters in order; values are percent-encoded here (`+` as `%2B`, a space as `%20`).
+        method: HTTP method.
+        json: Body to send as JSON, if any.
+    """
+
+    about: str
+    path: str
+    params: tuple[tuple[str, str], ...] = ()
+    method: str = "GET"
+    json: Any = None
+
+
+@dataclass(frozen=True)
+class Reply:
+    """A successful answer, its body still bytes.
+
+    Args:
+        request: What was asked.
+        status: HTTP status (2xx).
+        headers: Header names are case-insensitive.
+        body: Decompressed body; empty only for a 204.
+        parsed: What the vendor's envelope says beside the rows, as `Vendor.open` returned it.
+    """
+
+    request: Request
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+    parsed: Any = None
+
+
+class Retriable(Exception):  # noqa: N818 - not an error yet: it becomes one when the tries are used up
+    """The try failed in a way that another one may cure.
+
+    Args:
+        why: One clause for the log and for the error at the end.
+        not_before: Seconds the vendor asks to wait, if it does.
+        final: The error this becomes when no try is left.
+    """
+
+    def __init__(self, why: str, *, not_before: float | None = None, final: type[SourceError] = Unavailable) -> None:
+        self.why, self.not_before, self.final = why, not_before, final
+        super().__init__(why)
+
+
+class Cancelled(Exception):  # noqa: N818 - nothing failed: the answer is simply not wanted any more
+    """The request was given up because the run ends."""
+
+
+class Vendor(Protocol):
+    """What the client must know of a vendor: how it signs, how it says no, and what its answers look like."""
+
+    def sign(self, request: Request) -> tuple[Mapping[str, str], Any]:
+        """Headers to send, and the JSON body with whatever credentials belong into it."""
+
+    def refuse(self, request: Request, status: int, body: bytes) -> None:
+        """Raise if this answer is a no that its HTTP status does not tell, or tells wrongly."""
+
+    def reason(self, body: bytes) -> str:
+        """The vendor's own words in an error's body; empty when there are none that are fit to be shown."""
+
+    def hint(self, status: int) -> str:
+        """What to do when the vendor answers with this status."""
+
+
+@dataclass
+class Tally:
+    """What the client did, for the table at the end of the run."""
+
+    requests: int = 0
+    retries: int = 0
+    waited: float = 0.0
+
+
+@dataclass
+class Breaker:
+    """Shared by all requests of a tap: tells one broken partition from a vendor that is down."""
+
+    failed: int = 0
+    last_success: float = 0.0
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def tries(self, max_attempts: int) -> int:
+        """How many tries a new request gets: all of them, a single one as a probe, or none."""
+        if not self.failed:
+            return max_attempts
+        return 1 if self.failed <= PROBES else 0
+
+    def success(self) -> None:
+        """The vendor answered: whatever failed before was that request's own trouble."""
+        with self.lock:
+            self.failed = 0
+            self.last_success = time.monotonic()
+
+    def failure(self, since: float) -> None:
+        """A request that began at `since` used up its tries; it counts if nothing else succeeded meanwhile."""
+        with self.lock:
+            if self.last_success < since:
+                self.failed += 1
+
+
+class Client:
+    """Sends requests for one tap: signs, waits, retries and classifies. Safe to use from many threads.
+
+    Args:
+        vendor: The vendor's ways.
+        api_url: What stands before every path; may carry a path prefix of its own, so it is joined as text.
+        timeout: Seconds to wait for a connection, and for each read of the answer.
+        max_attempts: Tries per request.
+        user_agent: The `User-Agent` header.
+        ca_bundle: Path of a private certificate authority, if any.
+        pool_size: Connections kept open, at least as many as requests are in flight.
+        governor: Keeps the vendor's limit.
+        transport: Answers in place of the network; the seam that tests use.
+        logger: Where retries and waits are told.
+    """
+
+    def __init__(  # noqa: PLR0913 - the settings of a client, each named where it is made
+        self,
+        vendor: Vendor,
+        *,
+        api_url: str,
+        timeout: float,
+        max_attempts: int,
+        user_agent: str,
+        ca_bundle: str | None,
+        pool_size: int,
+        governor: Governor,
+        transport: BaseAdapter | None,
+        logger: logging.Logger,
+    ) -> None:
+        self.vendor, self.timeout, self.max_attempts, self.logger = vendor, timeout, max_attempts, logger
+        self.base = api_url.rstrip("/")
+        self.headers = {"User-Agent": user_agent, "Accept": "application/json", "Accept-Encoding": "gzip, deflate"}
+        self.governor, self.transport, self.pool_size = governor, transport, pool_size
+        # What the environment says is read once: per request it costs more than the request's own preparation.
+        self.proxies = requests.utils.get_environ_proxies(self.base)
+        self.verify: str | bool = (
+            ca_bundle or os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE") or True
+        )
+        self.tally = Tally()
+        self.breaker = Breaker()
+        self.answered = threading.Event()  # any answer at all: the credentials may be right
+        self.succeeded = threading.Event()
+        self.denied: AccessDenied | None = None
+        self._local = threading.local()
+        self._lock = threading.Lock()
+
+    # -- one request, all its tries ----------------------------------------------------------------
+
+    def fetch(self, request: Request, open_body: Callable[[Reply], Any], cancelled: threading.Event) -> Reply:
+        """Send a request until it is answered.
+
+        Args:
+            request: What to ask.
+            open_body: Decodes what stands beside the rows and checks the form of the answer. It raises `BadAnswer`
+                or any msgspec error for a body that is not what the vendor documents: the request is then tried again.
+            cancelled: Set when the answer is not wanted any more: waits end at once.
+
+        Returns:
+            The reply, its body checked, with what `open_body` returned in `parsed`.
+
+        Raises:
+            AccessDenied: The credentials are refused.
+            Refused: The vendor refuses this request.
+            Unavailable: All tries failed.
+            BadAnswer: Every try brought an answer of the wrong form.
+            Cancelled: The run ended meanwhile.
+        """
+        began = time.monotonic()
+        waits = backoff.expo(base=2, factor=1, max_value=MAX_WAIT)
+        next(waits)
+        tries = self.breaker.tries(self.max_attempts)
+        if not tries:
+            raise Unavailable(f"{request.about} was not asked for", "the vendor is down", "Run again later")
+        for attempt in range(1, tries + 1):
+            try:
+                reply = self._try(request, open_body, cancelled)
+            except Retriable as exc:
+                if attempt == tries:
+                    self.breaker.failure(began)
+                    counted = f"{tries} tries, the last" if tries > 1 else "the only try"
+                    raise exc.final(f"{request.about} failed", f"{counted}: {exc.why}", "Run again later") from None
+                wait = backoff.full_jitter(next(waits) or 1.0) if exc.not_before is None else exc.not_before
+                self._pause(
+                    wait, f"{request.about}: {exc.why}; try {attempt + 1} of {tries} in {wait:.1f} s", cancelled
+                )
+            else:
+                self.breaker.success()
+                return reply
+        raise AssertionError("unreachable: the last try returns or raises")
+
+    def _pause(self, seconds: float, message: str, cancelled: threading.Event) -> None:
+        self.logger.warning(message)
+        with self._lock:
+            self.tally.retries += 1
+            self.tally.waited += seconds
+        if cancelled.wait(seconds):
+            raise Cancelled
+
+    # -- one try -----------------------------------------------------------------------------------
+
+    def _try(self, request: Request, open_body: Callable[[Reply], Any], cancelled: threading.Event) -> Reply:
+        with self.governor.place(cancelled) as place:
+            if self.denied:
+                raise self.denied
+            if cancelled.is_set():
+                raise Cancelled
+            status, headers, body = self._send(request)
+            not_before = place.learn(status, headers)
+        self.answered.set()
+        self._classify(request, status, body, not_before)
+        reply = Reply(request, status, headers, body)
+        if status != HTTPStatus.NO_CONTENT:
+            if not body:
+                raise Retriable(f"an empty answer with HTTP {status}", final=BadAnswer)
+            try:
+                parsed = open_body(reply)
+            except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as exc:
+                raise Retriable(f"an answer that is not what the vendor documents ({exc})", final=BadAnswer) from None
+            except BadAnswer as exc:
+                raise Retriable(exc.why or exc.what, final=BadAnswer) from None
+            reply = Reply(request, status, headers, body, parsed)
+        self.succeeded.set()
+        return reply
+
+    def _send(self, request: Request) -> tuple[int, Mapping[str, str], bytes]:
+        prepared = self._prepare(request)
+        with self._lock:
+            self.tally.requests += 1
+        try:
+            with self._session().send(
+                prepared,
+                timeout=self.timeout,
+                allow_redirects=False,
+                stream=True,
+                verify=self.verify,
+                proxies=self.proxies,
+            ) as response:
+                return response.status_code, response.headers, self._read(request, response)
+        except requests.exceptions.SSLError as exc:
+            raise Refused(
+                f"{request.about} failed",
+                f"the server's certificate could not be verified ({type(exc).__name__})",
+                "For a private certificate authority set ca_bundle",
+            ) from None
+        except (requests.exceptions.RequestException, OSError) as exc:
+            # The exception's own text holds the URL, which may hold personal data: its kind says enough.
+            raise Retriable(f"no complete answer ({_kind(exc)})") from None
+
+    def _read(self, request: Request, response: requests.Response) -> bytes:
+        deadline = time.monotonic() + self.timeout * SLOW_BODY_FACTOR
+        chunks, size = [], 0
+        for chunk in response.iter_content(_CHUNK):
+            chunks.append(chunk)
+            size += len(chunk)
+            if size > MAX_BODY:
+                raise Refused(
+                    f"{request.about} failed",
+                    f"the answer is larger than {MAX_BODY // 2**20} MiB",
+                    "Ask for less at once: a smaller page_size or window",
+                )
+            if time.monotonic() > deadline:
+                raise Retriable(f"the answer was not complete after {self.timeout * SLOW_BODY_FACTOR:.0f} s")
+        return b"".join(chunks)
+
+    def _prepare(self, request: Request) -> requests.PreparedRequest:
+        headers, body = self.vendor.sign(request)
+        url = self.base + request.path
+        if request.params:
+            # As text and with quote: the space in a date must be %20 and the plus of a phone number %2B.
+            url += "?" + urlencode(request.params, quote_via=quote)
+        prepared = requests.PreparedRequest()
+        data = None if body is None else msgspec.json.encode(body)
+        content = {} if body is None else {"Content-Type": "application/json"}
+        prepared.prepare(method=request.method, url=url, headers={**self.headers, **content, **headers}, data=data)
+        return prepared
+
+    def _session(self) -> requests.Session:
+        session: requests.Session | None = getattr(self._local, "session", None)
+        if session is None:
+            session = requests.Session()
+            session.trust_env = False  # else a ~/.netrc entry replaces our Authorization header
+            session.headers = CaseInsensitiveDict()
+            session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
+            adapter = self.transport or HTTPAdapter(pool_connections=1, pool_maxsize=self.pool_size)
+            session.mount("https://", adapter)
+            session.mount("http://", adapter)
+            self._local.session = session
+        return session
+
+    # -- what an answer means ----------------------------------------------------------------------
+
+    def _classify(self, request: Request, status: int, body: bytes, not_before: float | None) -> None:
+        try:
+            self.vendor.refuse(request, status, body)
+        except AccessDenied as exc:
+            raise self._deny(exc) from None
+        if not HTTPStatus.OK <= status < HTTPStatus.MULTIPLE_CHOICES:
+            self.judge(request, status, reason=self.vendor.reason(body), not_before=not_before)
+
+    def judge(
+        self, request: Request, status: int, *, reason: str = "", inside: str = "HTTP", not_before: float | None = None
+    ) -> None:
+        """Raise what a status that is no success means.
+
+        Args:
+            request: What was asked.
+            status: The status, from HTTP or from the vendor's own envelope.
+            reason: The vendor's own words, if there are any.
+            inside: Where the status was found.
+            not_before: Seconds the vendor asks to wait.
+
+        Raises:
+            AccessDenied: 401, or 403 before any success.
+            Retriable: 408, 425, 429 or 5xx.
+            Unavailable: The vendor asks for a longer wait than a run should take.
+            Refused: Anything else, redirects among it.
+        """
+        what, why = f"{request.about} failed", f"the vendor answered {inside} {status}"
+        if reason := _clean(reason):
+            why += f", saying: {reason}"
+        hint = self.vendor.hint(status)
+        if status == HTTPStatus.UNAUTHORIZED or (status == HTTPStatus.FORBIDDEN and not self.succeeded.is_set()):
+            raise self._deny(AccessDenied(what, why, hint))
+        if status in _RETRIED_4XX or status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+            if not_before is not None and not_before > MAX_VENDOR_WAIT:
+                raise Unavailable(what, f"the vendor asks to wait {not_before:.0f} s", "Run again after that time")
+            raise Retriable(why, not_before=not_before)
+        if HTTPStatus.MULTIPLE_CHOICES <= status < HTTPStatus.BAD_REQUEST:
+            why = (
+                f"the vendor answered with a redirect (HTTP {status}), which is never followed: it would carry the "
+                "credentials to another address"
+            )
+            hint = "Set api_url to the address that the vendor serves the API on"
+        raise Refused(what, why, hint, status=status)
+
+    def _deny(self, denied: AccessDenied) -> AccessDenied:
+        self.denied = denied
+        return denied
+
+    @property
+    def host(self) -> str:
+        """The configured host, for log lines."""
+        return urlsplit(self.base).netloc.rpartition("@")[2]
+
+
+def _clean(text: str) -> str:
+    """A vendor's words, fit for one log line."""
+    return re.sub(r"[\x00-\x1f\x7f<>]+", " ", text).strip()[:_REASON]
+
+
+def _kind(exc: BaseException) -> str:
+    kinds = {
+        "ConnectTimeout": "the connection timed out",
+        "ReadTimeout": "the answer timed out",
+        "ChunkedEncodingError": "the answer was cut off",
+        "ContentDecodingError": "the answer could not be decompressed",
+        "ProxyError": "the proxy refused",
+        "ConnectionError": "the connection failed",
+    }
+    return next((kinds[c.__name__] for c in type(exc).__mro__ if c.__name__ in kinds), type(exc).__name__)

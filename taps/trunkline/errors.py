@@ -1,0 +1,102 @@
+"""The one tree of errors: each says what failed, why, and what to do about it.
+
+TrunklineError
+├── ConfigInvalid        a setting is wrong: found before the first request, all of them together
+├── StateInvalid         the state file is not one this tap can go on from
+├── OutputLost           the target on the other end of the pipe is gone
+├── SourceError          the vendor's answer ends a stream (or a partition of it)
+│   ├── AccessDenied     wrong or missing credentials: ends the whole tap, nothing is retried
+│   ├── Refused          the vendor refused this request (4xx): no use in repeating it
+│   ├── Unavailable      the vendor could not be reached in `max_attempts` tries
+│   ├── BadAnswer        an answer that is not what the vendor documents
+│   └── Unproven         a window that can't be shown complete
+└── BadRecord            a record that contradicts its schema
+"""
+
+from __future__ import annotations
+
+
+class TrunklineError(Exception):
+    """Base of everything this project raises on purpose.
+
+    Args:
+        what: What failed, in one clause.
+        why: The reason, as far as it is known.
+        remedy: What the reader can do now; empty when there is nothing to do but to run again.
+    """
+
+    def __init__(self, what: str, why: str = "", remedy: str = "") -> None:
+        self.what, self.why, self.remedy = what, why, remedy
+        super().__init__(what, why, remedy)
+
+    def __str__(self) -> str:
+        sentence = f"{self.what}: {self.why}" if self.why else self.what
+        return f"{sentence}. {self.remedy}" if self.remedy else sentence
+
+
+class ConfigInvalid(TrunklineError):
+    """One or more settings are wrong.
+
+    Args:
+        errors: One line for each wrong setting, naming it and what it must be, never its value.
+    """
+
+    def __init__(self, errors: list[str]) -> None:
+        self.errors = errors
+        super().__init__("config is not valid", "; ".join(errors))
+
+
+class StateInvalid(TrunklineError):
+    """The state can't be continued from."""
+
+
+class OutputLost(TrunklineError):
+    """Standard output is closed or can't be written to."""
+
+
+class SourceError(TrunklineError):
+    """The vendor's answer, or the lack of one, ends a stream or one of its partitions."""
+
+
+class AccessDenied(SourceError):
+    """The credentials are refused: no other request of this run can succeed."""
+
+
+class Refused(SourceError):
+    """The vendor refused the request itself (a 4xx that repeating does not change).
+
+    Args:
+        status: The HTTP status, or the one in the vendor's envelope.
+    """
+
+    def __init__(self, what: str, why: str = "", remedy: str = "", *, status: int = 0) -> None:
+        super().__init__(what, why, remedy)
+        self.status = status
+
+
+class Unavailable(SourceError):
+    """All tries failed: the vendor is down, unreachable, or keeps answering with faults."""
+
+
+class BadAnswer(SourceError):
+    """The answer has a form that the vendor does not document, also after `max_attempts` tries."""
+
+
+class Unproven(SourceError):
+    """What was read of a window does not add up, also in the second reading."""
+
+
+class BadRecord(TrunklineError):
+    """A record contradicts its schema: it is neither changed nor dropped, the stream stops before it."""
+
+
+class Stopped(BaseException):
+    """A signal asked the run to stop; not an error, so no `except Exception` may swallow it.
+
+    Args:
+        signum: The signal's number.
+    """
+
+    def __init__(self, signum: int) -> None:
+        self.signum = signum
+        super().__init__(signum)

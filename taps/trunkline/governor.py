@@ -1,0 +1,190 @@
+"""Keep the vendor's limit: one governor per tap, asked by every thread before a request and told of every answer.
+
+A published limiter counts requests when they are sent. A server counts them when they arrive, and requests sent evenly
+arrive bunched: so here a request holds its place from the moment it is sent until a whole period after its answer.
+Whatever moment in between the server counted it at, no period of the server's then holds more than the limit.
+"""
+
+from __future__ import annotations
+
+import random
+import threading
+import time
+from collections import deque
+from contextlib import contextmanager
+from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
+from http import HTTPStatus
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import logging
+    from collections.abc import Callable, Iterator, Mapping
+
+SAID_FROM = 1.0
+"""Waits from this length on, in seconds, are told in the log."""
+
+CEILING = 900.0
+"""Longest pause taken from a header, in seconds: a header may be wrong, and a run must not hang for ever."""
+
+_EPOCH_FROM = 1_000_000_000  # a reset above this is a moment (seconds since 1970), below it a number of seconds
+_FIRST_GAP, _LAST_GAP = 0.1, 5.0
+_CALM = 20  # answers without a 429 after which the gap halves
+_JITTER = 0.1
+_LOOK = 0.5  # how often a waiting thread looks whether the run was cancelled
+
+
+@dataclass(frozen=True)
+class Limit:
+    """At most `requests` in any `seconds`."""
+
+    requests: int
+    seconds: float
+
+    @classmethod
+    def per_minute(cls, number: float) -> Limit:
+        """The limit a `requests_per_minute` setting stands for; below one it is a single request in a longer time."""
+        requests = max(1, int(number))
+        return cls(requests, 60.0 * requests / number)
+
+    def __str__(self) -> str:
+        return f"{self.requests} requests in any {self.seconds:g} s"
+
+
+class Governor:
+    """Lets requests through so that the vendor's limit holds.
+
+    Args:
+        limit: The documented limit, or the configured one; None when there is none.
+        logger: Where waits are told.
+        clock: Monotonic seconds.
+        wall: Seconds since 1970, for headers that name a moment.
+    """
+
+    def __init__(
+        self,
+        limit: Limit | None,
+        *,
+        logger: logging.Logger,
+        clock: Callable[[], float] = time.monotonic,
+        wall: Callable[[], float] = time.time,
+    ) -> None:
+        self.limit, self.logger, self.clock, self.wall = limit, logger, clock, wall
+        self.waited = 0.0
+        self._changed = threading.Condition()
+        self._in_flight = 0
+        self._answered: deque[float] = deque()
+        self._paused_until = 0.0
+        self._gap = 0.0
+        self._next_send = 0.0
+        self._calm = 0
+        self._said_at = float("-inf")
+
+    @contextmanager
+    def place(self, cancelled: threading.Event) -> Iterator[Governor]:
+        """Hold one place among the requests in flight; waits until there is one, or until `cancelled` is set."""
+        self._enter(cancelled)
+        try:
+            yield self
+        finally:
+            with self._changed:
+                self._in_flight -= 1
+                if self.limit:
+                    self._answered.append(self.clock())
+                self._changed.notify_all()
+
+    def _enter(self, cancelled: threading.Event) -> None:
+        began = self.clock()
+        with self._changed:
+            while not cancelled.is_set():
+                now = self.clock()
+                delay = self._delay(now)
+                if delay <= 0:
+                    break
+                self._say(delay, now)
+                self._changed.wait(min(delay, _LOOK))
+            self._in_flight += 1
+            now = self.clock()
+            self._next_send = now + self._gap
+            self.waited += now - began
+
+    def _delay(self, now: float) -> float:
+        delay = max(self._paused_until, self._next_send) - now
+        if self.limit:
+            while self._answered and self._answered[0] <= now - self.limit.seconds:
+                self._answered.popleft()
+            if self._in_flight + len(self._answered) >= self.limit.requests:
+                # Without an answered request the place comes free when one in flight is answered: look again then.
+                free = self._answered[0] + self.limit.seconds - now if self._answered else _LOOK
+                delay = max(delay, free)
+        return delay
+
+    def _say(self, delay: float, now: float) -> None:
+        if delay >= SAID_FROM and now - self._said_at >= delay:
+            self._said_at = now
+            self.logger.info("waiting %.1f s for the vendor's limit%s", delay, f" ({self.limit})" if self.limit else "")
+
+    def learn(self, status: int, headers: Mapping[str, str]) -> float | None:
+        """Take what an answer says about the limit.
+
+        Args:
+            status: HTTP status.
+            headers: `Retry-After` (seconds, date or epoch), `X-RateLimit-*` and `RateLimit-*` are read.
+
+        Returns:
+            Seconds the vendor asks this request to wait before another try, if it does.
+        """
+        asked = self._asked_to_wait(headers)
+        remaining = _number(headers.get("X-RateLimit-Remaining") or headers.get("RateLimit-Remaining"))
+        period = self.limit.seconds if self.limit else None
+        with self._changed:
+            if status == HTTPStatus.TOO_MANY_REQUESTS:
+                self._calm = 0
+                self._gap = min(_LAST_GAP, max(_FIRST_GAP, self._gap * 2))
+                self._pause(asked if asked is not None else period or SAID_FROM)
+            elif status < HTTPStatus.INTERNAL_SERVER_ERROR:
+                self._calm += 1
+                if self._gap and self._calm >= _CALM:
+                    self._calm, self._gap = 0, self._gap / 2 if self._gap > _FIRST_GAP / 4 else 0.0
+                if remaining is not None and remaining < 1 and (asked or period):
+                    self._pause(asked or period or 0.0)
+            elif asked is not None:
+                self._pause(asked)
+        refused = status == HTTPStatus.TOO_MANY_REQUESTS or status >= HTTPStatus.INTERNAL_SERVER_ERROR
+        if status == HTTPStatus.TOO_MANY_REQUESTS and asked is None and period:
+            return period
+        return asked if refused else None
+
+    def _pause(self, seconds: float) -> None:
+        seconds = min(seconds, CEILING)
+        # Spread, so that other clients with the same header are not met again at the same moment.
+        until = self.clock() + seconds + random.uniform(0, _JITTER * min(seconds, 10.0))  # noqa: S311 - no secret
+        self._paused_until = max(self._paused_until, until)
+
+    def _asked_to_wait(self, headers: Mapping[str, str]) -> float | None:
+        """Seconds until the moment the headers name; a moment is measured on the server's own clock if it tells it."""
+        for name in ("Retry-After", "X-RateLimit-Reset", "RateLimit-Reset"):
+            text = headers.get(name, "").strip()
+            if not text:
+                continue
+            number = _number(text)
+            if number is not None and number < _EPOCH_FROM:
+                return max(0.0, number)
+            moment = number / (1000 if number > _EPOCH_FROM * 1000 else 1) if number is not None else _date(text)
+            if moment is not None:
+                return max(0.0, moment - (_date(headers.get("Date", "")) or self.wall()))
+        return None
+
+
+def _number(text: str | None) -> float | None:
+    try:
+        return float(text) if text is not None else None
+    except ValueError:
+        return None
+
+
+def _date(text: str) -> float | None:
+    try:
+        return parsedate_to_datetime(text).timestamp()
+    except (TypeError, ValueError, IndexError):
+        return None

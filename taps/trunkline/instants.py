@@ -1,0 +1,102 @@
+"""Points in time: read from every form a vendor writes, kept as aware datetimes in UTC, compared as instants."""
+
+from __future__ import annotations
+
+import re
+import sys
+from datetime import datetime, timedelta, timezone, tzinfo
+
+import isodate
+
+if sys.version_info >= (3, 11):
+    _from_iso = datetime.fromisoformat
+else:
+    from backports.datetime_fromisoformat import datetime_fromisoformat as _from_iso
+
+UTC = timezone.utc
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+SECOND = timedelta(seconds=1)
+
+_MS_DATE = re.compile(r"/Date\((-?\d+)([+-]\d{4})?\)/")
+_US_DATE = re.compile(r"(\d{1,2})/(\d{1,2})/(\d{4}) (\d{1,2}):(\d{2})(?::(\d{2}))? ([AaPp][Mm])")
+_HOURS_HALF_DAY = 12
+
+
+def from_iso(text: str, zone: tzinfo = UTC) -> datetime:
+    """Read an ISO 8601 date or date-time; a value without a zone is taken to be in `zone`.
+
+    Args:
+        text: For example `2024-08-07T12:29:23.594Z`, `2021-08-10 00:00:00` or `2026-01-01`.
+        zone: The zone of a zone-less value. In the hour that a change of clocks repeats, the first pass is meant.
+
+    Returns:
+        An aware datetime in UTC.
+
+    Raises:
+        ValueError: The text is no such date.
+    """
+    value = _from_iso(text)
+    return (value if value.tzinfo else value.replace(tzinfo=zone)).astimezone(UTC)
+
+
+def from_service_stack(text: str, zone: tzinfo = UTC) -> datetime:
+    r"""Read the forms a ServiceStack server writes: ISO 8601, `/Date(ms±zone)/` and `M/d/yyyy h:mm[:ss] tt`.
+
+    Args:
+        text: The server's text.
+        zone: The zone of a zone-less value.
+
+    Returns:
+        An aware datetime in UTC.
+
+    Raises:
+        ValueError: The text has none of the three forms, or names a date that does not exist.
+    """
+    if match := _MS_DATE.fullmatch(text):
+        # The offset only says where the clock on the wall stood; the number already counts from the UTC epoch.
+        return EPOCH + timedelta(milliseconds=int(match[1]))
+    if match := _US_DATE.fullmatch(text):
+        month, day, year, hour, minute, second = (int(part or 0) for part in match.groups()[:6])
+        if not 1 <= hour <= _HOURS_HALF_DAY:
+            raise ValueError(f"{hour} is no hour of a twelve-hour clock")
+        hour = hour % _HOURS_HALF_DAY + (_HOURS_HALF_DAY if match[7].lower() == "pm" else 0)
+        return datetime(year, month, day, hour, minute, second, tzinfo=zone).astimezone(UTC)
+    return from_iso(text, zone)
+
+
+def has_zone(text: str) -> bool:
+    """Whether an ISO 8601 date-time with a `T` names its zone, so that it can be passed on as the vendor wrote it."""
+    return text[10:11] == "T" and (text[-1:] == "Z" or text[-6:-5] in {"+", "-"})
+
+
+def to_iso(instant: datetime) -> str:
+    """Write an instant as ISO 8601 in UTC, with as many digits as it needs: `2024-08-07T12:29:23.594000+00:00`."""
+    return instant.astimezone(UTC).isoformat()
+
+
+def floor(instant: datetime, tick: timedelta) -> datetime:
+    """The last whole `tick` (counted from 1970-01-01T00:00Z) that is not after `instant`."""
+    return instant - (instant - EPOCH) % tick
+
+
+def ceil(instant: datetime, tick: timedelta) -> datetime:
+    """The first whole `tick` (counted from 1970-01-01T00:00Z) that is not before `instant`."""
+    return instant + (EPOCH - instant) % tick
+
+
+def duration(text: str) -> timedelta:
+    """Read an ISO 8601 duration of weeks, days, hours, minutes and seconds.
+
+    Args:
+        text: For example `P7D` or `PT6H`.
+
+    Returns:
+        The span of time, never negative.
+
+    Raises:
+        ValueError: The text is no such duration, or has months or years, which have no fixed length.
+    """
+    value = isodate.parse_duration(text)  # ISO8601Error is a ValueError
+    if not isinstance(value, timedelta) or value < timedelta(0):
+        raise ValueError("months and years have no fixed length, and a duration is not negative")
+    return value

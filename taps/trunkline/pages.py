@@ -1,0 +1,351 @@
+"""Prove: read a window page by page and show that nothing is missing, or say that it can't be shown.
+
+Three ways, after what the vendor offers:
+
+* `read_together`: pages with numbers, and a total the rows must reach.
+* `read_whole`: no total; a span is asked for at once and halved until the answer is provably not cut off.
+* a single answer to a single question needs no proof of its own.
+
+A window that does not add up is read once more, then it fails with both numbers. Its rows may be handed out before it
+is proven: repeats are harmless behind a key, and only the bookmark waits for the proof.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+
+import msgspec
+
+from trunkline.ahead import Outcome
+from trunkline.errors import Refused, Unproven
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator, Hashable, Sequence
+    from datetime import timedelta
+
+    from trunkline.ahead import Desk, Ticket
+    from trunkline.client import Reply
+    from trunkline.plan import Window
+
+MOST_PAGES = 100
+"""A window that the vendor says holds more pages than this is halved before it is read."""
+
+ENDLESS = 100_000
+"""Pages of one window after which an answer without a total counts as endless."""
+
+
+class Page(msgspec.Struct, frozen=True):
+    """One answer, its rows still bytes.
+
+    Args:
+        rows: The rows, each as the vendor's bytes.
+        keys: What tells each row from the others.
+        total: Rows of the whole window, if the vendor says it.
+        more: Whether the vendor says that pages follow; None if it does not say.
+    """
+
+    rows: list[msgspec.Raw]
+    keys: list[Any]
+    total: int | None = None
+    more: bool | None = None
+
+
+EMPTY = Page([], [])
+"""What a 204 stands for."""
+
+
+class KeyReader:
+    """Reads what tells a row from the others, without decoding the rest of it.
+
+    Args:
+        names: The vendor's fields that make the key.
+    """
+
+    def __init__(self, names: Sequence[str]) -> None:
+        fields = [
+            (f"part{n}", str | int | float | None, msgspec.field(name=name, default=None))
+            for n, name in enumerate(names)
+        ]
+        self._decode = msgspec.json.Decoder(msgspec.defstruct("Key", fields, frozen=True)).decode
+
+    def __call__(self, rows: Sequence[msgspec.Raw]) -> list[Hashable]:
+        """The key of each row; a row with a key of a strange type stands for itself (its error comes with its turn)."""
+        return [self._one(row) for row in rows]
+
+    def _one(self, row: msgspec.Raw) -> Hashable:
+        try:
+            return self._decode(row)
+        except (msgspec.MsgspecError, UnicodeDecodeError):
+            return bytes(row)
+
+
+class Numbered(Protocol):
+    """What `read_together` needs to know of a stream."""
+
+    first_page: int | None
+    look_ahead: int
+    tick: timedelta
+
+    def ask_page(self, desk: Desk, window: Window, number: int) -> Ticket:
+        """Want one page of a window."""
+
+    def give_page(self, desk: Desk, window: Window, page: Page, reply: Reply) -> None:
+        """Hand out the rows of a page."""
+
+    def warn(self, message: str) -> None:
+        """Tell the user."""
+
+
+@dataclass
+class _Reading:
+    """What one reading of a window saw."""
+
+    seen: set[Hashable] = field(default_factory=set)
+    rows: int = 0
+    pages: int = 0
+    totals: set[int] = field(default_factory=set)
+    trouble: str = ""
+    digests: set[int] = field(default_factory=set)
+
+    @property
+    def adds_up(self) -> bool:
+        return not self.trouble and (not self.totals or self.totals == {len(self.seen)})
+
+    @property
+    def story(self) -> str:
+        """Both numbers, for the error."""
+        if self.trouble:
+            return self.trouble
+        said = " then ".join(str(total) for total in sorted(self.totals))
+        return f"the vendor's total says {said}, {len(self.seen)} different rows came"
+
+    def repeats_like(self, other: _Reading) -> bool:
+        """Whether both readings brought the same rows and the one total, some rows sharing a key."""
+        return (
+            not self.trouble
+            and not other.trouble
+            and self.totals == other.totals == {self.rows}
+            and self.rows == other.rows
+            and self.seen == other.seen
+        )
+
+
+def read_together(streams: Sequence[Numbered], window: Window, desk: Desk) -> Generator[Ticket, Reply, Outcome]:
+    """Read a window whose pages have numbers, and prove it by the vendor's total.
+
+    Args:
+        streams: What to read of the window; several where one question is too long for a single URL. All their first
+            pages are looked at before any row is handed out: if one of them is too large, the window is halved.
+        window: The span.
+        desk: Where to ask.
+
+    Raises:
+        Unproven: Neither of two readings added up.
+    """
+    beginnings = []
+    tickets = [stream.ask_page(desk, window, stream.first_page or 0) for stream in streams]
+    for stream, ticket in zip(streams, tickets, strict=True):
+        beginnings.append((yield from _begin(stream, window, desk, ticket)))
+    if any(_too_large(beginning.reply.parsed or EMPTY) for beginning in beginnings):
+        halves = window.halves(streams[0].tick)
+        if halves:
+            return Outcome(split=halves)
+    rows = 0
+    for stream, beginning in zip(streams, beginnings, strict=True):
+        rows += yield from _read_proven(stream, window, desk, beginning)
+    return Outcome(empty=not rows)
+
+
+def _too_large(page: Page) -> bool:
+    return page.total is not None and page.total > MOST_PAGES * max(len(page.rows), 1)
+
+
+def _read_proven(stream: Numbered, window: Window, desk: Desk, beginning: _Beginning) -> Generator[Ticket, Reply, int]:
+    first = yield from _read_once(stream, window, desk, beginning)
+    if first.adds_up:
+        return first.rows
+    stream.warn(f"{window} is read once more: {first.story}")
+    ticket = stream.ask_page(desk, window, stream.first_page or 0)
+    again = yield from _begin(stream, window, desk, ticket)
+    second = yield from _read_once(stream, window, desk, again)
+    if second.adds_up:
+        return second.rows
+    if second.repeats_like(first):
+        stream.warn(
+            f"{window}: {second.rows - len(second.seen)} of {second.rows} rows share their key with another one; "
+            "two readings agree, so that is how the vendor has them"
+        )
+        return second.rows
+    raise Unproven(
+        f"{window} could not be shown complete",
+        f"{second.story}; in the first reading, {first.story}",
+        "The bookmark stays where it was: run again, and if it goes on, ask the vendor about this span",
+    )
+
+
+class _Beginning(NamedTuple):
+    """The first page of a window: its number, the answer, and whether that number was a guess."""
+
+    number: int
+    reply: Reply
+    unsure: bool
+
+
+def _begin(stream: Numbered, window: Window, desk: Desk, ticket: Ticket) -> Generator[Ticket, Reply, _Beginning]:
+    unsure, number = stream.first_page is None, stream.first_page or 0
+    try:
+        return _Beginning(number, (yield ticket), unsure)
+    except Refused:
+        if not unsure:
+            raise
+    stream.first_page = 1  # no page 0 here: the count begins at one
+    return _Beginning(1, (yield stream.ask_page(desk, window, 1)), unsure=False)
+
+
+def _read_once(
+    stream: Numbered, window: Window, desk: Desk, beginning: _Beginning
+) -> Generator[Ticket, Reply, _Reading]:
+    """Read all pages once; whatever is odd goes into the reading's `trouble`."""
+    reading = _Reading()
+    number, reply, unsure = beginning
+    page: Page = reply.parsed or EMPTY
+    last = number + _expected(page)
+    asked: deque[Ticket] = deque()
+    # Whether page 0 and page 1 are the same is only of interest where the vendor does not say how it counts.
+    front = page.keys if unsure and number == 0 else None
+    try:
+        while not _take(stream, window, desk, reading, page, reply, front=front if number <= 1 else None):
+            while len(asked) < stream.look_ahead and (not asked or number + len(asked) + 1 < last):
+                asked.append(stream.ask_page(desk, window, number + len(asked) + 1))
+            number += 1
+            reply = yield asked.popleft()
+            page = reply.parsed or EMPTY
+    finally:
+        desk.forget(asked)
+    return reading
+
+
+def _expected(page: Page) -> int:
+    """Pages to look ahead over, judged by the first one: a hint, never a reason to stop."""
+    return -(-page.total // len(page.rows)) if page.total and page.rows else 1
+
+
+def _take(  # noqa: PLR0913 - one step of one loop, kept apart to be readable
+    stream: Numbered,
+    window: Window,
+    desk: Desk,
+    reading: _Reading,
+    page: Page,
+    reply: Reply,
+    *,
+    front: list[Any] | None,
+) -> bool:
+    """Take one page into the reading and hand out its rows; True when it was the last one."""
+    if page.total is not None:
+        reading.totals.add(page.total)
+    if front is not None and reading.pages and page.keys == front:
+        stream.first_page = 1  # page 0 and page 1 are the same page, already handed out
+        return False
+    if not page.rows:
+        if front is not None and page.total and not reading.pages:
+            stream.first_page = 1  # rows there are, but none on page 0
+            return False
+        return True
+    if front is not None and reading.pages and stream.first_page is None:
+        stream.first_page = 0
+    digest = hash(tuple(page.keys))
+    if digest in reading.digests:
+        reading.trouble = f"a page came twice after {reading.rows} rows"
+        return True
+    reading.digests.add(digest)
+    reading.pages += 1
+    reading.rows += len(page.rows)
+    reading.seen.update(page.keys)
+    stream.give_page(desk, window, page, reply)
+    if page.total is None:
+        if reading.pages > ENDLESS:
+            reading.trouble = f"the pages did not end after {ENDLESS}"
+        return bool(reading.trouble)
+    if page.more and len(reading.seen) > page.total:
+        reading.trouble = f"more pages than the vendor's total of {page.total} allows"
+        return True
+    if page.more is None:
+        return len(reading.seen) >= page.total
+    return not page.more and reading.rows >= page.total
+
+
+class Whole(Protocol):
+    """What `read_whole` needs to know of a stream."""
+
+    limit: int
+    longest: int
+    tick: timedelta
+
+    def warn(self, message: str) -> None:
+        """Tell the user."""
+
+
+def read_whole(
+    stream: Whole, ask: Callable[[int], Ticket], span: Window, give: Callable[[Page, Reply], None], first: Ticket
+) -> Generator[Ticket, Reply, tuple[Window, Window] | int]:
+    """Read a span that has no total in one answer, and prove that the answer was not cut off.
+
+    An answer is whole when it is shorter than the longest seen in this run (a server may cap answers at any number), or
+    when nothing stands behind its last row. Otherwise the span is to be halved. Only a single tick is paged by offset:
+    rows that move between pages can't be told from rows that are missing, so there two readings must agree.
+
+    Args:
+        stream: Knows the limit asked for and the longest answer so far.
+        ask: Wants the rows from an offset on.
+        span: What is read, for halving and for messages.
+        give: Hands out the rows.
+        first: The answer from offset 0, already wanted.
+
+    Returns:
+        The number of rows, or the halves to read instead.
+
+    Raises:
+        Unproven: A single tick was read twice by offset, and the readings differ.
+    """
+    reply = yield first
+    page: Page = reply.parsed or EMPTY
+    if not page.rows or len(page.rows) < min(stream.limit, stream.longest):
+        give(page, reply)
+        return len(page.rows)
+    stream.longest = max(stream.longest, len(page.rows))
+    if len(page.rows) < stream.limit:
+        behind = yield ask(len(page.rows))
+        if not (behind.parsed or EMPTY).rows:
+            give(page, reply)
+            return len(page.rows)
+    halves = span.halves(stream.tick)
+    if halves:
+        return halves
+    seen = yield from _by_offset(ask, page, reply, give)
+    reply = yield ask(0)
+    again = yield from _by_offset(ask, reply.parsed or EMPTY, reply, give)
+    if seen != again:
+        raise Unproven(
+            f"{span} could not be shown complete",
+            f"a first reading brought {len(seen)} different rows, a second one {len(again)}",
+            "The bookmark stays where it was: run again",
+        )
+    return len(seen)
+
+
+def _by_offset(
+    ask: Callable[[int], Ticket], page: Page, reply: Reply, give: Callable[[Page, Reply], None]
+) -> Generator[Ticket, Reply, set[Hashable]]:
+    seen: set[Hashable] = set()
+    offset = 0
+    while page.rows:
+        if seen.issuperset(page.keys):
+            raise Unproven("a single second could not be read", f"the page at offset {offset} brought nothing new", "")
+        seen.update(page.keys)
+        give(page, reply)
+        offset += len(page.rows)
+        reply = yield ask(offset)
+        page = reply.parsed or EMPTY
+    return seen

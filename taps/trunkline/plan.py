@@ -1,0 +1,110 @@
+"""Plan: which windows to ask for. Pure functions on aware instants; nothing here knows a vendor or the clock."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+from trunkline import instants
+
+GROW_AFTER = 4
+"""Empty windows in a row before the next one is longer: a weekend (two) or a holiday must not change the rhythm."""
+
+
+@dataclass(frozen=True)
+class Window:
+    """The span of time from `since` (inclusive; None: from the beginning of time) to `until` (exclusive), in UTC."""
+
+    since: datetime | None
+    until: datetime
+
+    def __str__(self) -> str:
+        since = instants.to_iso(self.since) if self.since else "the beginning"
+        return f"{since} to {instants.to_iso(self.until)}"
+
+    def holds(self, instant: datetime) -> bool:
+        """Whether `instant` belongs to this window: the row on the upper edge is the next window's."""
+        return (self.since is None or self.since <= instant) and instant < self.until
+
+    def halves(self, tick: timedelta) -> tuple[Window, Window] | None:
+        """Split on a whole `tick` in the middle; None when the window is a single tick and can't be split."""
+        if self.since is None and self.until <= instants.EPOCH:
+            return None  # nothing with a telephone in it is older; what lies there is read page by page
+        since = self.since or instants.EPOCH
+        middle = instants.floor(since + (self.until - since) / 2, tick)
+        if middle >= self.until or (self.since is not None and middle <= self.since):
+            return None
+        return replace(self, until=middle), replace(self, since=middle)
+
+
+@dataclass(frozen=True)
+class Start:
+    """Where a stream begins to read, and why.
+
+    Args:
+        at: The first instant asked for; None means everything the vendor has.
+        why: One clause for the log.
+        bookmark: The bookmark to go on from, capped at the run's start.
+    """
+
+    at: datetime | None
+    why: str
+    bookmark: datetime | None
+
+
+def start(*, bookmark: datetime | None, start_date: datetime | None, lookback: timedelta, run_start: datetime) -> Start:
+    """Decide where to read from.
+
+    The lookback widens the query and never moves the bookmark; it does not reach before `start_date`. A `start_date`
+    newer than the bookmark wins. A bookmark in the future (a phone with a wrong clock) counts as the run's start.
+    """
+    if bookmark is None:
+        return Start(start_date, "start_date" if start_date else "no bookmark and no start_date: everything", None)
+    bookmark = min(bookmark, run_start)
+    if start_date and start_date > bookmark:
+        return Start(start_date, "start_date, which is newer than the bookmark", bookmark)
+    at = bookmark - lookback
+    if start_date and at < start_date:
+        return Start(start_date, "start_date, which the lookback does not pass", bookmark)
+    return Start(at, f"the bookmark {instants.to_iso(bookmark)} less the lookback", bookmark)
+
+
+def end(*, end_date: datetime | None, run_start: datetime, tick: timedelta) -> datetime:
+    """Where to stop (exclusive): `end_date` as it stands, else the run's start floored to the vendor's tick."""
+    return end_date or instants.floor(run_start, tick)
+
+
+@dataclass(frozen=True)
+class Pace:
+    """How far the plan has come: the next window begins `at`, after `empties` windows in a row without a row.
+
+    The same answers give the same windows whatever is fetched ahead, so that the output does not depend on it.
+    """
+
+    at: datetime
+    until: datetime
+    length: timedelta
+    empties: int = 0
+
+    @property
+    def window(self) -> Window | None:
+        """The next window, or None when the plan is at its end."""
+        if self.at >= self.until:
+            return None
+        rest = self.until - self.at
+        factor = 2 ** min(max(0, self.empties - GROW_AFTER + 1), 32)
+        # Compared by division: the product of a long window and a large factor overflows a timedelta.
+        return Window(self.at, self.until if rest / factor <= self.length else self.at + self.length * factor)
+
+    def after(self, window: Window, *, empty: bool) -> Pace:
+        """The plan once `window` was read, or is supposed to have been."""
+        return replace(self, at=window.until, empties=self.empties + 1 if empty else 0)
+
+    def noted(self, *, empty: bool) -> Pace:
+        """The plan once one more part of a window that was split was read."""
+        return replace(self, empties=self.empties + 1 if empty else 0)
+
+    @property
+    def likely_empty(self) -> bool:
+        """What to suppose of a window not read yet: more of the same once the windows have begun to grow."""
+        return self.empties >= GROW_AFTER

@@ -1,0 +1,88 @@
+"""The one room that touches private names of singer-sdk (pinned ~=0.54.9); tests/test_sdk.py fails when one moves."""
+
+from __future__ import annotations
+
+from typing import IO, TYPE_CHECKING, Any
+
+from singer_sdk.cli import plugin_cli
+from singer_sdk.helpers._util import load_json
+from singer_sdk.mapper import SameRecordTransform
+from singer_sdk.plugin_base import PluginBase
+
+from trunkline import redact
+from trunkline.errors import TrunklineError
+from trunkline.shape import Shape
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    import click
+    from singer_sdk.singerlib.encoding.simple import SchemaMessage
+
+    from trunkline.stream import VendorStream
+    from trunkline.write import BlockWriter
+
+
+def schema_messages(stream: VendorStream) -> Iterable[SchemaMessage]:
+    """The SCHEMA messages of a stream, one for each of its stream maps."""
+    return stream._generate_schema_messages()  # noqa: SLF001
+
+
+def compile_shape(stream: VendorStream) -> Shape:
+    """What makes a stream's records, with property selection compiled in where it is of whole fields."""
+    schema = stream.schema
+    offered = stream.effective_schema.get("properties", {})
+    selected = {name for name in schema["properties"] if name in offered and stream.mask[("properties", name)]}
+    return Shape(
+        stream.name,
+        schema,
+        stream.primary_keys,
+        fields=None if len(selected) == len(schema["properties"]) else selected,
+        unknown_fields=stream.config["unknown_fields"],
+        instant=stream.instant,
+        compute=stream.compute,
+    )
+
+
+def record_writer(stream: VendorStream, writer: BlockWriter) -> Callable[[dict[str, Any]], None]:
+    """What writes a stream's finished records: the short way, or the SDK's own where a map or flattening changes them."""
+    maps = stream.stream_maps
+    plain = len(maps) == 1 and type(maps[0]) is SameRecordTransform and not maps[0].flattening_enabled
+    nested = any(len(crumbs) > 2 and not chosen for crumbs, chosen in stream.mask.items())  # noqa: PLR2004 - ("properties", name)
+    if plain and not nested:
+        return writer.record_line(maps[0].stream_alias)
+
+    def write(record: dict[str, Any]) -> None:
+        for message in stream._generate_record_messages(record):  # noqa: SLF001
+            writer.write_message(message)
+
+    return write
+
+
+def _command(cls: type[PluginBase]) -> click.Command:
+    """The command of a tap or target, with standard error made safe before the first line is logged."""
+    redact.install()
+    command: click.Command = PluginBase.__dict__["cli"].method(cls)
+    return command
+
+
+command_line = plugin_cli(_command)
+"""To stand as `cli` in a tap's or target's class."""
+
+
+def read_json(name: str, file: IO[str] | None) -> Any:
+    """The content of a file given on the command line.
+
+    Raises:
+        TrunklineError: It is no JSON.
+    """
+    if file is None:
+        return None
+    try:
+        return load_json(file.read())
+    except ValueError:
+        raise TrunklineError(
+            f"the {name} file could not be read",
+            "it holds no JSON object",
+            f"Give the {name} a tap or Meltano has written",
+        ) from None

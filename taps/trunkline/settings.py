@@ -1,0 +1,328 @@
+"""Settings: what every tap has, how they are read from a file or the environment, and what is said when one is wrong.
+
+A setting is a JSON Schema property. Three keys of our own stand beside the standard ones: `format: duration`, `date` and
+`url` are checked here, and `must` says in words what the setting must be, so that an error never has to show a value.
+"""
+
+from __future__ import annotations
+
+import difflib
+import ipaddress
+import os
+import zoneinfo
+from decimal import Decimal, InvalidOperation
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+import jsonschema
+import msgspec
+
+from trunkline import instants
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+Setting = dict[str, Any]
+
+REFUSED = {
+    "batch_config": "is not offered: the SDK's BATCH files would hold unmapped and deselected fields; leave it out",
+}
+"""Settings that other taps have and this one refuses, with the reason."""
+
+
+def common(
+    *,
+    lookback: str | None = None,
+    window: str | None = None,
+    page_size: int | None = None,
+    most: int | None = None,
+    start_required: bool = False,
+) -> dict[str, Setting]:
+    """The settings every tap has; a tap without dates, windows or pages leaves their defaults out.
+
+    Args:
+        lookback: Default of `lookback`, an ISO 8601 duration.
+        window: Default of `window`, an ISO 8601 duration.
+        page_size: Default of `page_size`, in records.
+        most: Largest `page_size` the vendor documents.
+        start_required: Whether there is no reading without a `start_date`.
+    """
+    dates: dict[str, Setting] = {}
+    if lookback and window:
+        dates = {
+            "start_date": text(
+                "The first run reads from here (inclusive), and no lookback reaches before it. Newer than the bookmark, "
+                "it wins." + ("" if start_required else " Left out: everything the vendor has."),
+                format="date",
+            ),
+            "end_date": text("Read up to here (exclusive). Left out: the moment the run started.", format="date"),
+            "lookback": text(
+                "Each run re-reads this much before the bookmark, as an ISO 8601 duration; it never moves the bookmark.",
+                format="duration",
+                default=lookback,
+            ),
+            "window": text(
+                "Longest span asked for at once, as an ISO 8601 duration.", format="duration", default=window, least=1
+            ),
+        }
+    if page_size:
+        dates["page_size"] = {
+            "type": "integer",
+            "minimum": 1,
+            **({"maximum": most} if most else {}),
+            "default": page_size,
+            "description": "Records asked for at once.",
+        }
+    return {
+        **dates,
+        "concurrency": {
+            "type": "integer",
+            "minimum": 1,
+            "maximum": 64,
+            "default": 8,
+            "description": "Requests in flight at most; the output is the same for any value.",
+        },
+        "requests_per_minute": {
+            "type": "number",
+            "exclusiveMinimum": 0,
+            "maximum": 1_000_000,
+            "description": "Replaces the vendor's documented limit; shared by all requests of the tap.",
+        },
+        "request_timeout": {
+            "type": "number",
+            "exclusiveMinimum": 0,
+            "maximum": 86_400,
+            "default": 60,
+            "description": "Seconds to wait for a connection, and for each part of an answer.",
+        },
+        "max_attempts": {
+            "type": "integer",
+            "minimum": 1,
+            "maximum": 100,
+            "default": 8,
+            "description": "Tries per request before it has failed.",
+        },
+        "unknown_fields": text(
+            "What becomes of a top-level field that the schema does not name: kept in the column _extra, dropped, or an "
+            "error.",
+            enum=["keep", "drop", "fail"],
+            default="keep",
+        ),
+        "pii": text(
+            "Personal data as it is, as a keyed hash (HMAC-SHA-256 with pii_key), or dropped.",
+            enum=["clear", "hash", "drop"],
+            default="clear",
+        ),
+        "pii_key": text("The key of the hash; the same key gives the same hash for every vendor and run.", secret=True),
+        "phone_region": text(
+            "ISO country code that national phone numbers belong to; they are brought to E.164 before they are hashed.",
+            pattern="^[A-Z]{2}$",
+            must="a two-letter ISO country code in capitals, such as PL",
+        ),
+        "ca_bundle": text("Path of a private certificate authority (PEM).", format="file"),
+        "user_agent": text("The User-Agent header.", pattern=r"^[\x20-\x7e]+$", must="printable ASCII"),
+    }
+
+
+def text(description: str, **more: Any) -> Setting:
+    """A setting that is a text of at least one character; `secret=True` marks it as one never to be shown."""
+    return {"type": "string", "minLength": 1, "description": description, **more}
+
+
+def array(description: str, items: Mapping[str, Any] | None = None, **more: Any) -> Setting:
+    """A setting that is a list, of texts unless `items` says otherwise."""
+    return {
+        "type": "array",
+        "items": dict(items or {"type": "string", "minLength": 1}),
+        "description": description,
+        **more,
+    }
+
+
+# -- reading ---------------------------------------------------------------------------------------
+
+
+def from_environment(
+    properties: Mapping[str, Setting], prefix: str, environ: Mapping[str, str] | None = None
+) -> dict[str, Any]:
+    """Settings from the environment, each in the type it has; a value that has no such form stays text and is refused.
+
+    Args:
+        properties: The settings.
+        prefix: For example `TAP_EVOLUX_`.
+        environ: Where to look; the process's environment when left out.
+    """
+    environ = os.environ if environ is None else environ
+    found = ((name, environ.get(prefix + name.upper().replace("-", "_"))) for name in properties)
+    # An empty variable is how a shell and a .env file say "not set".
+    return {name: _typed(properties[name], value) for name, value in found if value}
+
+
+def _typed(spec: Setting, value: str) -> Any:
+    kinds = spec.get("type", "string")
+    kinds = {kinds} if isinstance(kinds, str) else set(kinds)
+    if "string" in kinds:
+        return value
+    if "boolean" in kinds and value.lower() in {"true", "1", "yes", "on", "false", "0", "no", "off"}:
+        return value.lower() in {"true", "1", "yes", "on"}
+    if kinds & {"integer", "number"}:
+        try:
+            number = Decimal(value)
+        except InvalidOperation:
+            return value
+        if not number.is_finite():
+            return value
+        return (
+            int(number) if number == number.to_integral_value() and abs(number) < Decimal(10) ** 18 else float(number)
+        )
+    if kinds & {"array", "object"}:
+        try:
+            parsed = msgspec.json.decode(value)
+        except msgspec.DecodeError:
+            return [part.strip() for part in value.split(",")] if "array" in kinds and value[0] not in "[{" else value
+        # A bare 5b7c…, 123 or "a" is a list of one, as `a,b` is a list of two.
+        return parsed if isinstance(parsed, (list, dict)) or "array" not in kinds else [value]
+    return value
+
+
+# -- checking --------------------------------------------------------------------------------------
+
+
+def errors(config: Mapping[str, Any], schema: Mapping[str, Any], environment: str = "") -> list[str]:
+    """Everything that is wrong with a config, a line each: the setting, what it must be, never its value.
+
+    Args:
+        config: The settings as given.
+        schema: The tap's config schema.
+        environment: Prefix of the environment variables, named when a required setting is missing.
+    """
+    properties: Mapping[str, Setting] = schema["properties"]
+    found = [_unknown(name, properties) for name in config if name not in properties]
+    for name, spec in properties.items():
+        if name in config and config[name] is not None:
+            problem = _problem(config[name], spec)
+            if problem:
+                found.append(f"{name} {problem}")
+        elif name in schema.get("required", ()):
+            variable = f", or {environment}{name.upper()} in the environment" if environment else ""
+            found.append(f"{name} is missing: it must be {must(spec)}{variable}")
+    return found
+
+
+def _unknown(name: str, properties: Mapping[str, Setting]) -> str:
+    if name in REFUSED:
+        return f"{name} {REFUSED[name]}"
+    near = difflib.get_close_matches(name, properties, n=1, cutoff=0.6)
+    return f"{name} is no setting of this tap" + (f": did you mean {near[0]}?" if near else "")
+
+
+def _problem(value: Any, spec: Setting) -> str:
+    # `format` is checked below, in our own words.
+    standard = {key: part for key, part in spec.items() if key not in {"format", "default", "secret", "must", "least"}}
+    if list(jsonschema.Draft202012Validator(standard).iter_errors(value)):
+        return f"must be {must(spec)}"
+    check = _FORMATS.get(spec.get("format", ""))
+    if check and isinstance(value, str):
+        return check(value, spec)
+    return ""
+
+
+def must(spec: Setting) -> str:
+    """What a setting must be, in words."""
+    if "must" in spec:
+        return str(spec["must"])
+    if "enum" in spec:
+        return f"one of {', '.join(map(str, spec['enum']))}"
+    if spec.get("format") in _WORDS:
+        return _WORDS[spec["format"]]
+    kind = spec.get("type", "string")
+    if kind == "array":
+        inner = spec.get("items", {})
+        return f"a list, each of its members {must(inner)}" if inner else "a list"
+    if kind in {"integer", "number"}:
+        name = "an integer" if kind == "integer" else "a number"
+        low, above, high = spec.get("minimum"), spec.get("exclusiveMinimum"), spec.get("maximum")
+        if low is not None and high is not None:
+            return f"{name} from {low} to {high}"
+        low_words = f" of at least {low}" if low is not None else f" above {above}" if above is not None else ""
+        return name + low_words + (f" of at most {high}" if high is not None else "")
+    return {"string": "a text that is not empty", "boolean": "true or false", "object": "an object"}.get(
+        str(kind), f"a {kind}"
+    )
+
+
+_WORDS = {
+    "url": "an https:// address (http:// only for this machine)",
+    "date": "an ISO 8601 date or date-time, such as 2026-01-31 or 2026-01-31T08:00:00Z",
+    "duration": "an ISO 8601 duration, such as P7D or PT6H",
+    "file": "the path of a file that can be read",
+    "zone": "an IANA time zone, such as Europe/Warsaw",
+}
+
+
+def _url(value: str, _: Setting) -> str:
+    try:
+        parts = urlsplit(value)
+        host, _port = parts.hostname or "", parts.port
+    except ValueError:
+        return f"must be {_WORDS['url']}"
+    if parts.username or parts.password:
+        return "must not carry a user name or password"
+    if parts.query or parts.fragment:
+        return "must end with its path: no query and no fragment"
+    if not host or any(character.isspace() for character in value):
+        return f"must be {_WORDS['url']}"
+    if parts.scheme == "https" or (parts.scheme == "http" and is_loopback(host)):
+        return ""
+    return f"must be {_WORDS['url']}"
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a host is this machine, the only place where an unencrypted connection is allowed."""
+    if host == "localhost" or host.endswith(".localhost"):
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _date(value: str, _: Setting) -> str:
+    try:
+        instants.from_iso(value)
+    except (ValueError, OverflowError):
+        return f"must be {_WORDS['date']}"
+    return ""
+
+
+def _duration(value: str, spec: Setting) -> str:
+    try:
+        span = instants.duration(value)
+    except (ValueError, OverflowError, ArithmeticError):
+        return f"must be {_WORDS['duration']}"
+    least, most = spec.get("least", 0), 36_500
+    if span.total_seconds() < least or span.days > most:
+        return f"must be {_WORDS['duration']}, of at least {least} s and at most {most} days"
+    return ""
+
+
+def _file(value: str, _: Setting) -> str:
+    return "" if Path(value).is_file() and os.access(value, os.R_OK) else f"must be {_WORDS['file']}"
+
+
+def _zone(value: str, _: Setting) -> str:
+    try:
+        zoneinfo.ZoneInfo(value)
+    except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError):
+        return f"must be {_WORDS['zone']}"
+    return ""
+
+
+_FORMATS: dict[str, Callable[[str, Setting], str]] = {
+    "url": _url,
+    "date": _date,
+    "duration": _duration,
+    "file": _file,
+    "zone": _zone,
+}

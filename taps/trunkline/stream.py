@@ -1,0 +1,335 @@
+"""What a vendor's stream is made of: facts as class attributes, and the few questions the steps ask of it."""
+
+from __future__ import annotations
+
+import functools
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import msgspec
+from singer_sdk import RESTStream
+from singer_sdk.helpers.conform import TypeConformanceLevel
+
+from trunkline import feeds, instants, pages, plan, schemas
+from trunkline.errors import BadAnswer, ConfigInvalid, Refused, Unproven
+from trunkline.pages import EMPTY, Page
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+
+    from trunkline.ahead import Desk, Feed, Outcome, Ticket
+    from trunkline.client import Reply, Request
+    from trunkline.plan import Window
+    from trunkline.sync import StreamRun
+    from trunkline.tap import VendorTap
+
+
+class VendorStream(RESTStream[Any]):
+    """A stream whose schema is a file, and whose records come from feeds.
+
+    The facts of a vendor's stream stand in its class; what is computed from the config stands in properties.
+    """
+
+    TYPE_CONFORMANCE_LEVEL = TypeConformanceLevel.NONE  # Shape has seen to it, and keeps what conforming would change
+    tap: VendorTap
+    run: StreamRun
+    text_or_number: ClassVar[Sequence[str]] = ()
+    """Text fields that the vendor's pages show as numbers elsewhere; a number becomes its digits."""
+    not_covered: ClassVar[str] = ""
+    """What the vendor makes impossible, for the documentation."""
+
+    def __init__(self, tap: VendorTap) -> None:
+        self.tap = tap
+        super().__init__(tap=tap)  # type: ignore[arg-type]
+
+    @property
+    def url_base(self) -> str:
+        """The configured address, without a slash at its end."""
+        return str(self.config["api_url"]).rstrip("/")
+
+    @functools.cached_property
+    def schema(self) -> dict[str, Any]:  # type: ignore[override]
+        """The stream's schema file, less the fields that the config leaves out."""
+        schema = schemas.load(self.tap.vendor, self.name)
+        schema.pop("$schema", None)
+        for name in self.left_out():
+            schema["properties"].pop(name, None)
+        return schema
+
+    def left_out(self) -> Iterable[str]:
+        """Fields that the config keeps the vendor from sending: they leave the schema too, or an upsert would null them."""
+        return ()
+
+    def instant(self, text: str) -> datetime:
+        """Read a time as this vendor writes it."""
+        return instants.from_iso(text)
+
+    def compute(self, row: dict[str, Any]) -> None:
+        """Add computed fields, and mend what the vendor writes in more than one way.
+
+        Args:
+            row: The vendor's row, changed in place.
+        """
+        for name in self.text_or_number:
+            value = row.get(name)
+            if isinstance(value, int) and not isinstance(value, bool):
+                row[name] = str(value)
+
+    def feeds(self, listeners: Sequence[VendorStream]) -> Iterator[Feed]:
+        """What to read for this stream.
+
+        Args:
+            listeners: The streams that want what is read: this one, or others read from the same answers, or both.
+        """
+        raise NotImplementedError
+
+    def shares_with(self, other: VendorStream) -> bool:
+        """Whether this stream is read from the same answers as another one of its tap."""
+        return False
+
+    def place(self) -> object:
+        """Where the stream stands; streams that list the same answers share them when they stand at the same place."""
+        return None
+
+    def probe(self, desk: Desk) -> Generator[Ticket, Reply, list[Any]]:
+        """Show with as few requests as possible whether this stream can be read.
+
+        Returns:
+            Things as `records` takes them: what was read must be fit to be written.
+        """
+        raise NotImplementedError
+
+    def records(self, thing: Any) -> Iterator[tuple[dict[str, Any], datetime | None]]:
+        """The records of what a feed handed out, each with the instant that counts for the bookmark.
+
+        Raises:
+            BadRecord: A row contradicts the schema.
+            Unproven: A row shows that the vendor ignored the filter.
+        """
+        raise NotImplementedError
+
+    def get_records(self, context: Mapping[str, Any] | None) -> Iterator[dict[str, Any]]:  # type: ignore[override]
+        """Read the stream without writing messages, as the SDK's own machinery does.
+
+        Args:
+            context: Only records of this partition, where there are partitions.
+        """
+        return self.tap.read_records(self, context)
+
+    def prove(self, window: Window) -> None:
+        """Raise if a window that adds up is not to be believed all the same."""
+
+    def warn(self, message: str) -> None:
+        """Tell the user."""
+        self.logger.warning("%s: %s", self.name, message)
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Rows of one answer, in the vendor's order.
+
+    Args:
+        window: What was asked for.
+        rows: The rows, as the vendor's bytes.
+        by: The field that the vendor filtered on; empty when the filter can't be judged by a field.
+    """
+
+    window: Window
+    rows: Sequence[msgspec.Raw]
+    by: str = ""
+
+
+class Listened:
+    """A stream being read for several listeners: each gets every page."""
+
+    def __init__(self, stream: WindowedStream, listeners: Sequence[WindowedStream]) -> None:
+        self.stream, self.listeners = stream, listeners
+        self.look_ahead, self.tick = stream.look_ahead, stream.tick
+
+    @property
+    def first_page(self) -> int | None:
+        return self.stream.first_page
+
+    @first_page.setter
+    def first_page(self, value: int | None) -> None:
+        self.stream.first_page = value
+
+    def ask_page(self, desk: Desk, window: Window, number: int) -> Ticket:
+        return desk.ask(self.stream.page_request(window, number), self.stream.open)
+
+    def give_page(self, desk: Desk, window: Window, page: Page, reply: Reply) -> None:
+        for listener in self.listeners:
+            if not listener.run.failure:
+                listener.give_page(desk, window, page, reply)
+
+    def warn(self, message: str) -> None:
+        self.stream.warn(message)
+
+
+class WindowedStream(VendorStream):
+    """A stream that is asked for span by span, with its bookmark in the replication key."""
+
+    tick: timedelta = instants.SECOND
+    """What the vendor's filter can tell apart."""
+    beginning: datetime | None = None
+    """What stands for 'everything' in the vendor's filter."""
+    honoured_within: timedelta | None = instants.SECOND
+    """Rows further outside the asked span than this show that the filter was ignored; None: no row can show it."""
+    keeps_outside: bool = False
+    """Whether a row outside the span is to be kept: the vendor may mean another time by its filter."""
+    first_page: int | None = 1
+    envelope: Any
+    """The answer as a msgspec type, its rows as `list[msgspec.Raw]`."""
+
+    def __init__(self, tap: VendorTap) -> None:
+        super().__init__(tap)
+        self.read_key = pages.KeyReader(self.identity)
+
+    @property
+    def identity(self) -> Sequence[str]:
+        """The vendor's fields that tell its rows apart."""
+        return self.primary_keys
+
+    # -- where it stands ---------------------------------------------------------------------------
+
+    @functools.cached_property
+    def start_date(self) -> datetime | None:
+        """The configured first instant."""
+        text = self.config.get("start_date")
+        return instants.from_iso(text) if text else None
+
+    @functools.cached_property
+    def end_date(self) -> datetime | None:
+        """The configured last instant (exclusive)."""
+        text = self.config.get("end_date")
+        return instants.from_iso(text) if text else None
+
+    @functools.cached_property
+    def until(self) -> datetime:
+        """Where this run stops (exclusive): fixed before the first request."""
+        return plan.end(end_date=self.end_date, run_start=self.tap.run_start, tick=self.tick)
+
+    def start(self, bookmark: datetime | None) -> plan.Start:
+        """Where this run begins."""
+        start = plan.start(
+            bookmark=bookmark,
+            start_date=self.start_date,
+            lookback=instants.duration(self.config["lookback"]),
+            run_start=self.tap.run_start,
+        )
+        if start.at is None and "start_date" in self.tap.required_to_start:
+            raise ConfigInvalid(["start_date is missing: it must be a date or date-time, as there is no bookmark yet"])
+        return start
+
+    def nothing_to_do(self, start: plan.Start) -> str:
+        """Why there is nothing to read, if so."""
+        if start.bookmark and self.end_date and self.end_date <= start.bookmark:
+            return (
+                f"end_date {instants.to_iso(self.end_date)} is not after the bookmark {instants.to_iso(start.bookmark)}"
+            )
+        if start.at and start.at >= self.until:
+            return f"the start {instants.to_iso(start.at)} is not before the end {instants.to_iso(self.until)}"
+        return ""
+
+    def place(self) -> object:
+        """Where the stream stands."""
+        start = self.start(self.run.bookmark({}).value)
+        return start.at, self.nothing_to_do(start)
+
+    def jobs(self, start: plan.Start) -> feeds.Jobs:
+        """What to read, from where the stream starts."""
+        return feeds.windows(
+            start,
+            self.until,
+            length=instants.duration(self.config["window"]),
+            tick=self.tick,
+            beginning=self.beginning,
+        )
+
+    def feeds(self, listeners: Sequence[VendorStream]) -> Iterator[Feed]:
+        """One feed: the windows from the start to the end."""
+        start = listeners[0].run.begin_partition({}, self)
+        if start:
+            yield feeds.WindowFeed(self.jobs(start), functools.partial(self.read, listeners), {}, listeners)
+
+    # -- reading -----------------------------------------------------------------------------------
+
+    @property
+    def page_size(self) -> int:
+        """Records asked for at once."""
+        return int(self.config["page_size"])
+
+    @property
+    def look_ahead(self) -> int:
+        """Pages wanted before the one at hand is used up."""
+        concurrency = int(self.config["concurrency"])
+        return 1 if concurrency == 1 else 2 * concurrency
+
+    def read(self, listeners: Sequence[WindowedStream], job: Any, desk: Desk) -> Generator[Ticket, Reply, Outcome]:
+        """Read one window: pages with numbers, unless a vendor's stream has another way."""
+        outcome = yield from pages.read_together([Listened(self, listeners)], job, desk)
+        if not outcome.split:
+            desk.give(feeds.Proven(job))
+        return outcome
+
+    def page_request(self, window: Window, number: int) -> Request:
+        """The request for one page of a window."""
+        raise NotImplementedError
+
+    def open(self, reply: Reply) -> Page:
+        """Check the form of an answer and find its rows and what it says about them.
+
+        Raises:
+            BadAnswer: The answer is well-formed JSON but not what the vendor documents.
+        """
+        raise NotImplementedError
+
+    def give_page(self, desk: Desk, window: Window, page: Page, reply: Reply) -> None:
+        """Hand out the rows of a page for this stream."""
+        desk.give((self, Rows(window, page.rows, self.replication_key or "")), reply)
+
+    def probe(self, desk: Desk) -> Generator[Ticket, Reply, list[Any]]:
+        """One page of the last window."""
+        length = min(instants.duration(self.config["window"]), timedelta(days=1))
+        window = plan.Window(instants.floor(self.until - length, self.tick), self.until)
+        try:
+            reply = yield desk.ask(self.page_request(window, self.first_page or 0), self.open)
+        except Refused:
+            if self.first_page is not None:
+                raise
+            reply = yield desk.ask(self.page_request(window, 1), self.open)
+        return [Rows(window, (reply.parsed or EMPTY).rows, self.replication_key or "")]
+
+    # -- judging rows ------------------------------------------------------------------------------
+
+    def records(self, thing: Rows) -> Iterator[tuple[dict[str, Any], datetime | None]]:
+        """The rows that belong to the window."""
+        shape, by = self.run.shape, thing.by
+        for raw in thing.rows:
+            record, moments = shape(raw)
+            if self.belongs(thing, moments):
+                yield record, moments.get(by)
+
+    def belongs(self, rows: Rows, moments: Mapping[str, datetime]) -> bool:
+        """Whether a row is this window's, by the field that the vendor filtered on.
+
+        Raises:
+            Unproven: The row is so far outside that the vendor must have ignored the filter.
+        """
+        instant = moments.get(rows.by)
+        if instant is None or rows.window.holds(instant):
+            return True
+        window, slack = rows.window, self.honoured_within
+        if slack is not None:
+            early = window.since is not None and instant < window.since - slack
+            if early or instant > window.until + slack:
+                raise Unproven(
+                    f"{self.name}, {window}, could not be shown complete",
+                    f"the vendor ignored the filter: it sent a row with {rows.by} {instants.to_iso(instant)}",
+                    self.tap.filter_hint,
+                )
+        return self.keeps_outside and not (self.end_date and instant >= self.end_date)
+
+
+__all__ = ["EMPTY", "Listened", "Page", "Rows", "VendorStream", "WindowedStream"]

@@ -1,0 +1,359 @@
+"""The run: streams one after the other, one thread that writes, and a verdict for each at the end."""
+
+from __future__ import annotations
+
+import signal
+import threading
+import time
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from singer_sdk.singerlib.catalog import REPLICATION_INCREMENTAL
+from singer_sdk.singerlib.encoding.simple import StateMessage
+
+from trunkline import instants, sdk
+from trunkline.ahead import Ahead, Desk, Failure
+from trunkline.bookmark import Bookmark, clean
+from trunkline.client import Cancelled
+from trunkline.errors import AccessDenied, OutputLost, Stopped, TrunklineError
+from trunkline.feeds import Proven
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from datetime import datetime
+    from types import FrameType
+
+    from trunkline.ahead import Feed
+    from trunkline.plan import Start
+    from trunkline.stream import VendorStream, WindowedStream
+    from trunkline.tap import VendorTap
+
+STATE_EVERY = 1.0
+"""Seconds after which a moved bookmark is written at the next window's end."""
+
+STATE_SHARE = 50
+"""A moved bookmark is written sooner once this many times its own bytes were written since the last one."""
+
+
+@dataclass
+class Partition:
+    """How far one partition of a stream has come in this run."""
+
+    bookmark: Bookmark
+    latest: datetime | None = None
+
+
+class StreamRun:
+    """One stream in one run: makes its records, counts them, and moves its bookmarks.
+
+    Args:
+        stream: The stream.
+        run_start: The run's start.
+        write: Takes each finished record.
+    """
+
+    def __init__(self, stream: VendorStream, write: Callable[[dict[str, Any]], None]) -> None:
+        self.stream, self.write = stream, write
+        self.shape = sdk.compile_shape(stream)
+        self.rows = self.missing = 0
+        self.failures: list[str] = []
+        self.failure: Exception | None = None  # of the stream as a whole; one of a partition is only in `failures`
+        self.notes: list[str] = []
+        self.first: datetime | None = None
+        self.last: datetime | None = None
+        self._partitions: dict[tuple[tuple[str, Any], ...], Partition] = {}
+
+    # -- where it stands ---------------------------------------------------------------------------
+
+    def bookmark(self, context: Mapping[str, Any]) -> Bookmark:
+        """The bookmark of the stream, or of one of its partitions."""
+        stream = self.stream
+        return Bookmark(
+            # A full table keeps no bookmark: a private state takes what it would write.
+            stream.tap.state if stream.replication_method == REPLICATION_INCREMENTAL else {},
+            stream.name,
+            stream.replication_key or "",
+            context=context,
+            run_start=stream.tap.run_start,
+        )
+
+    def begin_partition(self, context: Mapping[str, Any], source: WindowedStream) -> Start | None:
+        """Say where reading starts and why.
+
+        Returns:
+            Where to start; None when there is nothing to do.
+        """
+        start = source.start(self.bookmark(context).value)
+        label = self.label(context)
+        nothing = source.nothing_to_do(start)
+        if nothing:
+            self.stream.logger.info("%s: nothing to do, %s", label, nothing)
+            return None
+        begin = instants.to_iso(start.at) if start.at else "the beginning"
+        end = instants.to_iso(source.until)
+        self.stream.logger.info("%s: reading from %s (%s) to %s", label, begin, start.why, end)
+        return start
+
+    def label(self, context: Mapping[str, Any]) -> str:
+        """The stream, and its partition if there is one, for log lines."""
+        return f"{self.stream.name} of {', '.join(str(v) for v in context.values())}" if context else self.stream.name
+
+    def _partition(self, context: Mapping[str, Any]) -> Partition:
+        key = tuple(context.items())
+        if key not in self._partitions:
+            self._partitions[key] = Partition(self.bookmark(context))
+        return self._partitions[key]
+
+    # -- what comes --------------------------------------------------------------------------------
+
+    def take(self, context: Mapping[str, Any], thing: Any) -> Iterator[None]:
+        """Write what a feed handed out; yields after each record, so that a stop can come in between."""
+        partition, write = self._partition(context), self.write
+        latest = partition.latest
+        try:
+            for record, instant in self.stream.records(thing):
+                write(record)
+                self.rows += 1
+                if instant is not None and (latest is None or instant > latest):
+                    latest = instant
+                yield
+        finally:
+            partition.latest = latest
+
+    def proven(self, context: Mapping[str, Any], item: Proven) -> bool:
+        """Move the bookmark past a window that adds up and was written.
+
+        Returns:
+            Whether the bookmark has moved.
+        """
+        partition = self._partition(context)
+        latest, partition.latest = partition.latest, None
+        if latest is None:
+            return False  # never to the end of an empty window: late rows must still be caught
+        self.first = min(self.first or latest, latest)
+        self.last = max(self.last or latest, latest)
+        return partition.bookmark.advance(min(latest, item.window.until))
+
+    def fail(self, context: Mapping[str, Any], error: Exception) -> None:
+        """Note a failure; without a partition it is the whole stream's."""
+        if not context:
+            self.failure = error
+        self.failures.append(f"{self.label(context)}: {error}")
+
+
+class Run:
+    """One run of a tap.
+
+    Args:
+        tap: The tap.
+    """
+
+    def __init__(self, tap: VendorTap) -> None:
+        self.tap, self.writer, self.logger = tap, tap.block_writer, tap.logger
+        self.workers = tap.workers
+        self.stop: int | None = None
+        self.denied = False  # the credentials are refused: nothing more can be read
+        self._state_at = float("-inf")
+        self._state_mark = 0
+        self._state_size = 0
+        self._state_pending = False
+
+    def sync(self) -> int:
+        """Read every selected stream.
+
+        Returns:
+            The process's exit code: 0 only if all is well.
+        """
+        clean(self.tap.state)
+        runs: list[StreamRun] = []
+        try:
+            with self._signals():
+                for group in self._groups():
+                    runs.extend(stream.run for stream in group)
+                    if not self._group(group):
+                        break
+                self._write_state(last=True)
+        except Stopped as stopped:
+            self._write_state(last=True)
+            self.logger.warning("stopped by signal %d; what was proven is kept in the last STATE", stopped.signum)
+            return 128 + stopped.signum
+        finally:
+            self.workers.close()
+        return self._verdict(runs)
+
+    # -- groups of streams -------------------------------------------------------------------------
+
+    def _groups(self) -> Iterator[list[VendorStream]]:
+        """Selected streams, those read from the same answers together where they stand at the same place."""
+        left = [stream for stream in self.tap.ordered_streams() if stream.selected]
+        for stream in left:
+            stream.run = StreamRun(stream, sdk.record_writer(stream, self.writer))
+        while left:
+            first = left.pop(0)
+            same = [s for s in left if s.shares_with(first) and s.place() == first.place()]
+            left = [s for s in left if s not in same]
+            yield [first, *same]
+
+    def _group(self, streams: list[VendorStream]) -> bool:
+        """Read one group; False when nothing more can be read in this run."""
+        for stream in streams:
+            for message in sdk.schema_messages(stream):
+                self.writer.write_message(message)
+        ahead = Ahead(self.workers, streams[0].feeds(streams))
+        for feed, item in ahead.items():
+            if isinstance(item, Failure):
+                if isinstance(item.error, (OutputLost, Stopped)):
+                    raise item.error
+                for stream in feed.listeners:
+                    if not stream.run.failure:
+                        stream.run.fail(feed.context, item.error)
+                self.denied |= isinstance(item.error, AccessDenied)
+            elif isinstance(item, Proven):
+                self._proven(ahead, feed, item)
+            else:
+                self._deliver(ahead, feed, *item)
+            if self.denied:
+                return False
+        return True
+
+    def _deliver(self, ahead: Ahead, feed: Feed, stream: VendorStream, thing: Any) -> None:
+        if stream.run.failure:
+            return
+        with self._isolated(ahead, feed, stream):
+            for _ in stream.run.take(feed.context, thing):
+                if self.stop is not None:
+                    raise Stopped(self.stop)
+
+    def _proven(self, ahead: Ahead, feed: Feed, item: Proven) -> None:
+        for stream in feed.listeners:
+            if not stream.run.failure:
+                with self._isolated(ahead, feed, stream):
+                    stream.prove(item.window)
+                    self._state_pending |= stream.run.proven(feed.context, item)
+        self._write_state()
+
+    @contextmanager
+    def _isolated(self, ahead: Ahead, feed: Feed, stream: VendorStream) -> Iterator[None]:
+        """Let one stream's failure stop that stream (or partition) alone."""
+        try:
+            yield
+        except OutputLost:
+            raise
+        except TrunklineError as exc:
+            stream.run.fail(feed.context, exc)
+            if isinstance(exc, AccessDenied):
+                self.denied = True
+            if feed.context or all(other.run.failure for other in feed.listeners):
+                ahead.drop(feed)
+            else:
+                ahead.abandon(stream)
+
+    # -- state -------------------------------------------------------------------------------------
+
+    def _write_state(self, *, last: bool = False) -> None:
+        """Write the state after what it covers: by time, by the bytes it stands behind, and at the end."""
+        if last:
+            self.writer.flush()
+        now = time.monotonic()
+        since = self.writer.bytes_written - self._state_mark
+        due = now - self._state_at >= STATE_EVERY or since >= STATE_SHARE * self._state_size
+        if not (since if last else self._state_pending and due):
+            return
+        self.writer.flush()
+        before = self.writer.bytes_written
+        self.writer.write_message(StateMessage(value=self.tap.state))
+        self._state_mark = self.writer.bytes_written
+        self._state_size = self._state_mark - before
+        self._state_at, self._state_pending = now, False
+
+    # -- the end -----------------------------------------------------------------------------------
+
+    @contextmanager
+    def _signals(self) -> Iterator[None]:
+        """Let SIGTERM and SIGINT ask for a stop after the record at hand."""
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+
+        def ask(signum: int, _frame: FrameType | None) -> None:
+            self.stop = signum
+            self.workers.interrupt(Stopped(signum))
+
+        before = {number: signal.signal(number, ask) for number in (signal.SIGTERM, signal.SIGINT)}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+    def _verdict(self, runs: Sequence[StreamRun]) -> int:
+        failed = False
+        for run in runs:
+            for name, count in sorted(run.shape.unknown.items()):
+                self.logger.warning(
+                    "%s: field %s is not in the schema, seen %d times (unknown_fields: %s)",
+                    run.stream.name, name, count, self.tap.config["unknown_fields"],
+                )  # fmt: skip
+            for note in run.notes:
+                self.logger.warning("%s: %s", run.stream.name, note)
+            if run.missing:
+                self.logger.warning("%s: %d details are not there yet", run.stream.name, run.missing)
+            bookmark = f", up to {instants.to_iso(run.last)}" if run.last else ""
+            if run.failures:
+                failed = True
+                self.logger.error("%s: FAILED after %d rows%s", run.stream.name, run.rows, bookmark)
+            else:
+                self.logger.info("%s: complete, %d rows%s", run.stream.name, run.rows, bookmark)
+        for run in runs:
+            for failure in run.failures:
+                self.logger.error(failure)
+        tally = self.tap.client.tally
+        self.logger.info(
+            "%d requests, %d retries, %.1f s waited",
+            tally.requests,
+            tally.retries,
+            tally.waited + self.tap.client.governor.waited,
+        )
+        return 1 if failed else 0
+
+
+def test(tap: VendorTap) -> int:
+    """Ask for as little as possible of each stream, and say for each whether it can be read.
+
+    Returns:
+        The process's exit code.
+    """
+    failed = False
+    for stream in tap.ordered_streams():
+        count = 0
+        stream.run = StreamRun(stream, lambda _: None)
+        try:
+            for thing in _drive(tap, stream):
+                count += sum(1 for _ in stream.records(thing))
+        except TrunklineError as exc:
+            failed = True
+            tap.logger.error("%s: FAILED. %s", stream.name, exc)  # noqa: TRY400 - no traceback unless asked for
+            if isinstance(exc, AccessDenied):
+                break
+        else:
+            tap.logger.info("%s: ok, the vendor answers and %d rows read well", stream.name, count)
+    return 1 if failed else 0
+
+
+def _drive(tap: VendorTap, stream: VendorStream) -> list[Any]:
+    """Run a probe, one request after the other."""
+    desk, never = Desk(), threading.Event()
+    steps = stream.probe(desk)
+    try:
+        ticket = next(steps)
+        while True:
+            try:
+                reply = tap.client.fetch(ticket.request, ticket.open_body, never)
+            except (TrunklineError, Cancelled) as exc:
+                ticket = steps.throw(exc)
+            else:
+                ticket = steps.send(reply)
+    except StopIteration as end:
+        things: list[Any] = end.value
+        return things

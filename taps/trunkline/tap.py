@@ -1,0 +1,328 @@
+"""What a vendor's tap is made of: its settings, how it signs, how it says no, and its streams."""
+
+from __future__ import annotations
+
+import copy
+import functools
+import logging
+import sys
+from datetime import datetime, timezone
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import click
+from singer_sdk import Tap
+from singer_sdk.exceptions import ConfigValidationError
+from singer_sdk.helpers.capabilities import PluginCapabilities, TapCapabilities
+
+from trunkline import bookmark, instants, sdk, settings
+from trunkline.ahead import Ahead, Failure, Workers
+from trunkline.client import Client
+from trunkline.errors import ConfigInvalid, StateInvalid, Stopped, TrunklineError
+from trunkline.feeds import Proven
+from trunkline.governor import Governor, Limit
+from trunkline.redact import redactor
+from trunkline.sync import Run, StreamRun, test
+from trunkline.write import BlockWriter
+
+if TYPE_CHECKING:
+    import typing as t
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from requests.adapters import BaseAdapter
+
+    from trunkline.client import Request
+    from trunkline.settings import Setting
+    from trunkline.stream import VendorStream
+
+
+class VendorTap(Tap):
+    """A tap for one vendor; the facts stand in the class.
+
+    Args:
+        run_start: The moment the run counts as started, aware; now when left out.
+        transport: Answers in place of the network, for tests.
+        kwargs: What the SDK's `Tap` takes.
+    """
+
+    package_name = "trunkline"
+    message_writer_class = BlockWriter
+    capabilities: ClassVar[list[Any]] = [
+        TapCapabilities.CATALOG,
+        TapCapabilities.STATE,
+        TapCapabilities.DISCOVER,
+        PluginCapabilities.ABOUT,
+        PluginCapabilities.STREAM_MAPS,
+        PluginCapabilities.FLATTENING,
+        PluginCapabilities.STRUCTURED_LOGGING,
+    ]
+
+    vendor: ClassVar[str]
+    """Name of the vendor: its folder under schemas/, its page in the docs, its part of the sandbox."""
+    settings: ClassVar[Mapping[str, Setting]]
+    """The vendor's own settings."""
+    common: ClassVar[Mapping[str, Setting]]
+    """The settings every tap has, with this vendor's defaults (`trunkline.settings.common`)."""
+    required: ClassVar[Sequence[str]] = ()
+    required_to_start: ClassVar[Sequence[str]] = ()
+    """Settings needed only when there is no bookmark to go on from."""
+    limit: ClassVar[Limit | None] = None
+    """The documented rate limit."""
+    stream_types: ClassVar[Sequence[type[VendorStream]]]
+    hints: ClassVar[Mapping[int, str]] = {}
+    """What to do when the vendor answers with an HTTP status."""
+    filter_hint: ClassVar[str] = "Report it: the vendor has changed the way it filters"
+    """What to do when the vendor ignored the filter."""
+
+    def __init__(
+        self, *args: Any, run_start: datetime | None = None, transport: BaseAdapter | None = None, **kwargs: Any
+    ) -> None:
+        self.run_start = run_start or datetime.now(timezone.utc)
+        self.transport = transport
+        super().__init__(*args, **kwargs)
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if "settings" in cls.__dict__:
+            properties = {**cls.settings, **cls.common}
+            cls.config_jsonschema = {"type": "object", "properties": properties, "required": list(cls.required)}
+
+    # -- what a vendor says of itself --------------------------------------------------------------
+
+    def sign(self, request: Request) -> tuple[Mapping[str, str], Any]:
+        """Headers with the credentials, and the body to send."""
+        raise NotImplementedError
+
+    def refuse(self, request: Request, status: int, body: bytes) -> None:
+        """Raise if the answer is a no that its HTTP status does not tell, or tells wrongly."""
+
+    def reason(self, body: bytes) -> str:  # noqa: ARG002 - for vendors whose errors say why
+        """The vendor's own words in an error's body."""
+        return ""
+
+    def hint(self, status: int) -> str:
+        """What to do when the vendor answers with this status."""
+        return self.hints.get(status, _HINTS.get(status, ""))
+
+    def check_config(self, config: Mapping[str, Any]) -> list[str]:
+        """What is wrong with a config whose settings are each right for themselves."""
+        found = []
+        start, end = config.get("start_date"), config.get("end_date")
+        if start and end and instants.from_iso(start) >= instants.from_iso(end):
+            found.append("end_date must be later than start_date")
+        if config.get("pii") == "hash" and not config.get("pii_key"):
+            found.append("pii_key must be set when pii is hash: a text that is not empty")
+        return found
+
+    # -- streams -----------------------------------------------------------------------------------
+
+    def discover_streams(self) -> Sequence[VendorStream]:
+        """The vendor's streams."""
+        return [stream_type(self) for stream_type in self.stream_types]
+
+    def ordered_streams(self) -> list[VendorStream]:
+        """The streams in the order the vendor's file names them."""
+        return [self.streams[stream_type.name] for stream_type in self.stream_types]  # type: ignore[misc]
+
+    # -- what a run needs --------------------------------------------------------------------------
+
+    @property
+    def block_writer(self) -> BlockWriter:
+        """The tap's message writer."""
+        assert isinstance(self.message_writer, BlockWriter)  # noqa: S101 - it is made from message_writer_class
+        return self.message_writer
+
+    @functools.cached_property
+    def client(self) -> Client:
+        """What sends requests."""
+        config, per_minute = self.config, self.config.get("requests_per_minute")
+        return Client(
+            self,
+            api_url=config["api_url"],
+            timeout=float(config["request_timeout"]),
+            max_attempts=int(config["max_attempts"]),
+            user_agent=config.get("user_agent") or f"trunkline/{self.get_plugin_version()} ({self.name})",
+            ca_bundle=config.get("ca_bundle"),
+            pool_size=int(config["concurrency"]),
+            governor=Governor(Limit.per_minute(per_minute) if per_minute else self.limit, logger=self.logger),
+            transport=self.transport,
+            logger=self.logger,
+        )
+
+    @functools.cached_property
+    def workers(self) -> Workers:
+        """The threads that send them."""
+        return Workers(self.client, int(self.config["concurrency"]))
+
+    def run(self) -> int:
+        """Read every selected stream.
+
+        Returns:
+            The process's exit code: 0 only if all is well, 128 + the signal's number after a signal.
+        """
+        return Run(self).sync()
+
+    def read_records(self, stream: VendorStream, context: Mapping[str, Any] | None) -> Iterator[dict[str, Any]]:
+        """The records of a stream, without messages and bookmarks, for the SDK's own machinery."""
+        made: list[dict[str, Any]] = []
+        stream.run = StreamRun(stream, made.append)
+        for feed, item in Ahead(self.workers, stream.feeds([stream])).items():
+            if isinstance(item, Failure):
+                raise item.error
+            if isinstance(item, Proven) or (context and dict(context) != dict(feed.context)):
+                continue
+            for _ in stream.run.take(feed.context, item[1]):
+                yield made.pop()
+
+    # -- config and state --------------------------------------------------------------------------
+
+    @property
+    def _env_var_config(self) -> dict[str, Any]:  # type: ignore[override]
+        schema = self.config_jsonschema
+        self.append_builtin_config(schema)
+        return settings.from_environment(schema["properties"], self._env_prefix())
+
+    @classmethod
+    def _env_prefix(cls) -> str:
+        return f"{cls.name.upper().replace('-', '_')}_"
+
+    def _validate_config(self, *, raise_errors: bool = True) -> list[str]:
+        schema = self.config_jsonschema
+        self.append_builtin_config(schema)
+        properties = schema["properties"]
+        self._config = {name: value for name, value in self._config.items() if value is not None}
+        redactor.add(
+            str(self._config[name])
+            for name, spec in properties.items()
+            if spec.get("secret") and self._config.get(name)
+        )
+        found = settings.errors(self._config, schema, self._env_prefix())
+        for name, spec in properties.items():
+            if "default" in spec:
+                self._config.setdefault(name, copy.deepcopy(spec["default"]))
+        if not found:
+            found = self.check_config(self._config)
+        if found and raise_errors:
+            raise ConfigInvalid(found)
+        return found
+
+    def load_state(self, state: dict[str, Any]) -> None:
+        """Take the bookmarks of an earlier run.
+
+        Raises:
+            StateInvalid: It is no state of a Singer tap.
+        """
+        super().load_state(bookmark.check(state))
+
+    def _setup_signal_handlers(self) -> None:
+        """Leave signals alone until a run begins: the SDK's handler exits with 0 in the middle of anything."""
+
+    # -- the command -------------------------------------------------------------------------------
+
+    cli = sdk.command_line
+
+    @classmethod
+    def cb_config(  # type: ignore[override]
+        cls, ctx: click.Context, param: click.Option, value: tuple[str, ...]
+    ) -> t.Any:
+        """Read the config files."""
+        try:
+            return super().cb_config(ctx, param, value)
+        except (OSError, ValueError, TypeError) as exc:
+            reason = exc.strerror if isinstance(exc, OSError) else "it holds no JSON object"
+            raise click.BadParameter(
+                f"a config file could not be read: {reason}. Give the path of a JSON file, or ENV", ctx, param
+            ) from None
+
+    @classmethod
+    def cb_test(cls, ctx: click.Context, param: click.Option, value: str) -> None:  # type: ignore[override]
+        """Answer `--test`: a verdict for each stream, or `--test=schema`: the SCHEMA messages."""
+        if value == "disabled":
+            return
+        if value == "schema":
+            super().cb_test(ctx, param, value)
+        with guarded(cls.logger):
+            tap = cls._from_command_line(ctx.params.get("config"))
+            sys.exit(test(tap))
+
+    @classmethod
+    def cb_discover(cls, ctx: click.Context, param: click.Option, value: bool) -> None:  # type: ignore[override] # noqa: FBT001 - the SDK's signature
+        """Answer `--discover`."""
+        with guarded(cls.logger):
+            super().cb_discover(ctx, param, value)
+
+    @classmethod
+    def invoke(  # type: ignore[override]
+        cls,
+        *,
+        about: bool = False,
+        about_format: str | None = None,
+        config: t.Any = None,
+        state: t.IO[str] | None = None,
+        catalog: t.IO[str] | None = None,
+    ) -> None:
+        """Run the tap's command: our own run in the place of the SDK's `sync_all`, which can't be overridden."""
+        if about:
+            cls.print_about(about_format)
+            return
+        cls.print_version(print_fn=cls.logger.info)
+        with guarded(cls.logger):
+            tap = cls._from_command_line(
+                config, state=sdk.read_json("state", state), catalog=sdk.read_json("catalog", catalog)
+            )
+            sys.exit(tap.run())
+
+    @classmethod
+    def _from_command_line(cls, config: t.Any, **kwargs: t.Any) -> VendorTap:
+        return cls(config=config.config if config else {}, parse_env_config=bool(config and config.parse_env), **kwargs)
+
+
+class guarded:  # noqa: N801 - reads as a statement: with guarded(logger)
+    """Tell an error in lines, not in a traceback, and exit with 1; the traceback is there at log level DEBUG.
+
+    Args:
+        logger: Where to tell it.
+    """
+
+    def __init__(self, logger: logging.Logger) -> None:
+        self.logger = logger
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: Any) -> None:
+        if error is None or isinstance(error, (SystemExit, click.exceptions.Exit, click.ClickException)):
+            return
+        if self.logger.isEnabledFor(logging.DEBUG):
+            self.logger.debug("traceback, as asked for by the log level", exc_info=(type(error), error, trace))
+        if isinstance(error, Stopped):
+            sys.exit(128 + error.signum)
+        if isinstance(error, KeyboardInterrupt):
+            sys.exit(130)
+        for line in _lines(error):
+            self.logger.error(line)
+        sys.exit(1)
+
+
+def _lines(error: BaseException) -> list[str]:
+    if isinstance(error, ConfigInvalid):
+        return error.errors
+    if isinstance(error, ConfigValidationError):
+        return list(error.errors) or [str(error)]
+    if isinstance(error, (TrunklineError, StateInvalid)):
+        return [str(error)]
+    if type(error).__module__.startswith("singer_sdk."):
+        return [f"{error}. Correct the config (stream_maps, flattening) or the catalog"]
+    return [
+        f"unexpected {type(error).__name__}: {error}. This is a fault of the tap: run it again with LOGLEVEL=DEBUG in "
+        "the environment and report the traceback"
+    ]
+
+
+_HINTS = {
+    HTTPStatus.UNAUTHORIZED: "Check the credentials",
+    HTTPStatus.FORBIDDEN: "Check what the credentials are allowed to do",
+    HTTPStatus.NOT_FOUND: "Check api_url: the path below it is the vendor's own",
+    HTTPStatus.BAD_REQUEST: "Check the settings that narrow what is read",
+    HTTPStatus.UNPROCESSABLE_ENTITY: "Check the settings that narrow what is read",
+}

@@ -1,0 +1,29 @@
+"""What can go wrong while loading: each error says what failed, why, and what to do."""
+
+from __future__ import annotations
+
+_SHOWN = 100  # characters of a name or key that a message shows; a hostile name may be megabytes long
+
+
+class LoadError(Exception):
+    """The load can't go on. What was committed before stays; the last STATE on stdout covers it."""
+
+
+class InputError(LoadError):
+    """The Singer input can't be loaded; everything before the named line can."""
+
+
+class StoreError(LoadError):
+    """The DuckDB file can't be opened, changed or written."""
+
+
+def shown(name: str) -> str:
+    """A stream, column or key as a message shows it: quoted, on one line, never longer than a line.
+
+    Args:
+        name: Any text.
+
+    Returns:
+        The quoted text, cut at 100 characters.
+    """
+    return repr(name if len(name) <= _SHOWN else f"{name[:_SHOWN]}…")

@@ -1,0 +1,123 @@
+"""Lines from a file, a pipe or text, with a word in between when nothing comes or a signal arrives.
+
+A thread reads blocks, so that a slow tap does not keep the loader from looking at the clock. Not more than a few
+blocks are ahead.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import queue
+import signal
+import sys
+import threading
+from typing import IO, TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from types import FrameType
+
+_BLOCK = 1 << 18  # bytes; a signal is seen between two blocks
+_BLOCKS_AHEAD = 4
+
+
+class Lines:
+    """The input's lines as bytes, without their newline, and None whenever the loader should look around.
+
+    Args:
+        source: A file, a pipe, or any iterable of text lines; None is standard input.
+        timeout: Seconds until a None when nothing comes.
+    """
+
+    def __init__(self, source: IO[str] | None, timeout: float) -> None:
+        self._read = _block_reader(sys.stdin if source is None else source)
+        self._timeout = timeout
+        self._blocks: queue.SimpleQueue[bytes | BaseException | None] = queue.SimpleQueue()
+        self._room = threading.Semaphore(_BLOCKS_AHEAD)
+        self.unfinished = False
+        """Whether the last line ended without a newline."""
+
+    def wake(self) -> None:
+        """Make the iterator yield soon. Safe in a signal handler: SimpleQueue.put is reentrant."""
+        self._blocks.put(None)
+
+    def __iter__(self) -> Iterator[bytes | None]:
+        threading.Thread(target=self._fill, name="input", daemon=True).start()
+        begun: list[bytes] = []
+        while True:
+            try:
+                block = self._blocks.get(timeout=self._timeout)
+            except queue.Empty:
+                block = None
+            if isinstance(block, BaseException):
+                raise block
+            if block is None:
+                yield None
+                continue
+            self._room.release()
+            if not block:
+                break
+            first, *rest = block.split(b"\n")
+            begun.append(first)
+            if rest:
+                yield b"".join(begun)
+                yield from rest[:-1]
+                begun = [rest[-1]]
+            yield None
+        last = b"".join(begun)
+        if last:
+            self.unfinished = True
+            yield last
+
+    def _fill(self) -> None:
+        try:
+            while True:
+                self._room.acquire()
+                block = self._read()
+                self._blocks.put(block)
+                if not block:
+                    return
+        except BaseException as problem:  # noqa: BLE001 - raised again in the thread that reads the queue
+            self._blocks.put(problem)
+
+
+def _block_reader(source: IO[str]) -> Callable[[], bytes]:
+    """A function that returns the next bytes, b"" at the end."""
+    try:
+        descriptor = source.fileno()
+    except (AttributeError, OSError, io.UnsupportedOperation):
+        lines = iter(source)
+        return lambda: next(lines, "").encode("utf-8", "surrogateescape")
+    return lambda: os.read(descriptor, _BLOCK)
+
+
+class Signals:
+    """While it is entered, SIGTERM and SIGINT end the process with 128 and their number, at once or when noted.
+
+    Args:
+        noticed: Called in the handler, must be reentrant; whoever gave it ends the process, and a second signal ends it
+            at once. Without it the first one does.
+    """
+
+    def __init__(self, noticed: Callable[[], None] | None = None) -> None:
+        self._noticed = noticed
+        self._before: dict[int, object] = {}
+        self.number: int | None = None
+        """The signal that came, or None."""
+
+    def __enter__(self) -> Signals:  # noqa: PYI034 - nobody subclasses it, and 3.10 has no Self
+        if threading.current_thread() is threading.main_thread():
+            for number in (signal.SIGTERM, signal.SIGINT):
+                self._before[number] = signal.signal(number, self._handle)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)  # type: ignore[arg-type]
+
+    def _handle(self, number: int, _frame: FrameType | None) -> None:
+        if self.number is not None or self._noticed is None:
+            raise SystemExit(128 + number)
+        self.number = number
+        self._noticed()

@@ -1,0 +1,248 @@
+"""One stream's records: checked against the schema and staged as lines that DuckDB reads with explicit column types.
+
+The common record costs one typed msgspec decode and one encode. A record that this refuses is looked at again value by
+value (`values.py`), which either mends it (a `1.0` for an integer), asks for a wider column, or says what is wrong.
+
+A staged line holds the record's ordinal in the batch (`n`) and its values as `c0`, `c1`, …: property names that differ
+only in case, or that no SQL tool would like, never reach DuckDB's JSON reader. JSON values travel as strings, so that
+their numbers keep their digits.
+"""
+
+from __future__ import annotations
+
+from datetime import date, datetime, time
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, Optional, Union
+
+import msgspec
+from msgspec import UNSET, Raw, UnsetType
+
+from trunkline_duckdb import values
+from trunkline_duckdb.columns import FIRST_TYPE, HUGEINT, JSON, VARCHAR, Column, Kind, quoted
+from trunkline_duckdb.errors import InputError, shown
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+_TYPED: Mapping[Kind, Any] = {
+    Kind.INTEGER: Annotated[int, msgspec.Meta(ge=values.INT64_MIN, le=values.INT64_MAX)],
+    Kind.BOOLEAN: bool,
+    Kind.STRING: str,
+    Kind.DATE_TIME: datetime,
+    Kind.DATE: date,
+    Kind.TIME: Annotated[time, msgspec.Meta(tz=False)],
+}
+"""Kinds that msgspec checks and converts by itself, as long as the column has the kind's first type."""
+
+_MOST_EXTRAS = 100
+_NAMED_KEY = 100
+
+
+class Extras(NamedTuple):
+    """Properties of a record that the schema doesn't name; a Singer target loads what the schema names."""
+
+    names: list[str]
+    more: bool
+
+
+class Codec:
+    """Checks and stages the records of one stream under one schema.
+
+    Args:
+        stream: The stream's name, for messages.
+        columns: The properties of the schema with their columns.
+        keys: The names of the key properties.
+        extras: Properties outside the schema that were told of already.
+    """
+
+    def __init__(self, stream: str, columns: Sequence[Column], keys: Sequence[str], extras: Sequence[str] = ()) -> None:
+        self.stream = stream
+        self.columns = tuple(columns)
+        self.keys = tuple(keys)
+        self._positions = {column.declared.name: at for at, column in enumerate(self.columns)}
+        self._exact = [values.converter(column) for column in self.columns]
+        self._late = [(at, self._exact[at]) for at, column in enumerate(self.columns) if not _is_typed(column)]
+        self.extras = list(extras)
+        self._row = msgspec.defstruct(
+            "Row", [("n", int), *((f"c{at}", Any, UNSET) for at in range(len(self.columns)))], gc=False
+        )
+        self._encode_into = msgspec.json.Encoder().encode_into
+        self._decode = self._typed_decoder()
+
+    def stage(self, record: Raw, ordinal: int, batch: bytearray, line: int) -> Extras | None:
+        """Check a record and append it to a batch.
+
+        Args:
+            record: The record's JSON text.
+            ordinal: Its place in the batch; of two records with one key the higher one wins.
+            batch: The staged lines, which grow by one.
+            line: The input's line number, for messages.
+
+        Returns:
+            Properties seen for the first time that the schema doesn't name, or None.
+
+        Raises:
+            InputError: The record contradicts the schema.
+            Outgrown: A column must be widened before this record fits; nothing was staged.
+        """
+        extras = None
+        try:
+            found = self._staged(self._decode(record))
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, values.Mismatch):
+            found, extras = self._examined(record, line)
+        self._encode_into(self._row(ordinal, *found), batch, -1)
+        batch += b"\n"
+        return extras
+
+    def _staged(self, decoded: Any) -> Sequence[Any]:
+        """The values of a decoded record, those that msgspec passed on as text converted."""
+        found = msgspec.structs.astuple(decoded)
+        if not self._late:
+            return found[: len(self.columns)]
+        result = list(found[: len(self.columns)])
+        for at, convert in self._late:
+            value = result[at]
+            if value is UNSET:
+                continue
+            text = bytes(value)
+            if text == b"null":
+                if not self.columns[at].declared.nullable or self.columns[at].declared.name in self.keys:
+                    raise values.Mismatch("null")
+                result[at] = None
+            else:
+                result[at] = convert(text)
+        return result
+
+    def _typed_decoder(self) -> Any:
+        """A decoder for whole records, or one that refuses all of them when msgspec can't take the property names."""
+        fields = [(f"c{at}", *_field(column, self.keys)) for at, column in enumerate(self.columns)]
+        counted = self.extras if self._counts_extras else []
+        extras = [(f"x{at}", Raw | UnsetType, UNSET) for at in range(len(counted))]
+        names = {f"c{at}": column.declared.name for at, column in enumerate(self.columns)}
+        names |= {f"x{at}": name for at, name in enumerate(counted)}
+        try:
+            record = msgspec.defstruct(
+                "Record",
+                [*fields, *extras],
+                rename=names,
+                kw_only=True,
+                gc=False,
+                forbid_unknown_fields=self._counts_extras,
+            )
+        except ValueError:  # a quote, backslash or control character in a property's name
+            return _refuse
+        return msgspec.json.Decoder(record).decode
+
+    def _examined(self, record: Raw, line: int) -> tuple[list[Any], Extras | None]:
+        """The record value by value: slower, exact, and able to say what is wrong."""
+        try:
+            fields = msgspec.json.decode(record, type=dict[str, Raw])
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            raise self._problem("a record", "is not a JSON object in UTF-8", {}, line) from None
+        found: list[Any] = []
+        for column, convert in zip(self.columns, self._exact, strict=True):
+            raw = fields.get(column.declared.name)
+            try:
+                found.append(self._value(column, convert, raw))
+            except (values.Mismatch, UnicodeDecodeError, msgspec.DecodeError) as problem:
+                reason = str(problem) if isinstance(problem, values.Mismatch) else "text that is not UTF-8"
+                wanted = _wanted(column)
+                raise self._problem(
+                    shown(column.declared.name), f"is {reason}, its schema says {wanted}", fields, line
+                ) from None
+        return found, self._new_extras(fields)
+
+    def _value(self, column: Column, convert: values.Convert, raw: Raw | None) -> Any:
+        is_key = column.declared.name in self.keys
+        if raw is None:
+            if is_key:
+                raise values.Mismatch("missing")
+            return UNSET
+        text = bytes(raw)
+        if text != b"null":
+            return convert(text)
+        if is_key or not column.declared.nullable:
+            raise values.Mismatch("null")
+        return None
+
+    def _new_extras(self, fields: Mapping[str, Raw]) -> Extras | None:
+        if not self._counts_extras:
+            return None
+        known = {*self._positions, *self.extras}
+        names = [name for name in fields if name not in known]
+        if not names:
+            return None
+        self.extras += names[: _MOST_EXTRAS + 1]
+        self._decode = self._typed_decoder()
+        return Extras(names[:_MOST_EXTRAS], more=not self._counts_extras)
+
+    @property
+    def _counts_extras(self) -> bool:
+        """Whether properties outside the schema are still told of; a hostile tap may send a new one every time."""
+        return len(self.extras) <= _MOST_EXTRAS
+
+    def _problem(self, what: str, reason: str, fields: Mapping[str, Raw], line: int) -> InputError:
+        keys = ", ".join(
+            f"{shown(key)} {bytes(fields[key])[:_NAMED_KEY].decode(errors='replace')}"
+            for key in self.keys
+            if key in fields
+        )
+        of = f" of the record with key {keys}" if keys else ""
+        return InputError(
+            f"Line {line}, stream {shown(self.stream)}: {what}{of} {reason}. Nothing was stored for this record or "
+            f"after it. "
+            "Correct the tap's schema (or its record), then run again: loading goes on from the last state."
+        )
+
+    def select_list(self) -> str:
+        """The columns of the staged lines, called `batch`, as a SELECT list with the table's own names and types."""
+        return ", ".join(f"{self.staged(column)} AS {quoted(column.name)}" for column in self.columns)
+
+    def staged(self, column: Column) -> str:
+        """One column of the staged lines, called `batch`, as SQL of the table's own type.
+
+        Args:
+            column: One of the codec's columns.
+
+        Returns:
+            An SQL expression.
+        """
+        name = f"batch.c{self._positions[column.declared.name]}"
+        return name if _staged_type(column) == column.stored else f"CAST({name} AS {column.stored})"
+
+    def staged_types(self) -> str:
+        """The staged line's fields as a DuckDB struct literal for `read_json(columns = …)`: nothing is ever guessed."""
+        pairs = ["'n': 'BIGINT'", *(f"'c{at}': '{_staged_type(column)}'" for at, column in enumerate(self.columns))]
+        return "{" + ", ".join(pairs) + "}"
+
+
+def _is_typed(column: Column) -> bool:
+    return column.declared.kind in _TYPED and column.stored == FIRST_TYPE[column.declared.kind]
+
+
+def _field(column: Column, keys: Sequence[str]) -> tuple[Any, ...]:
+    """Type and default of a property in the typed record. A key has no default: without it the record is refused."""
+    declared = column.declared
+    is_key = declared.name in keys
+    typed = _TYPED[declared.kind] if _is_typed(column) else Raw
+    if is_key:
+        return (typed,)
+    if typed is not Raw and declared.nullable:
+        typed = Optional[typed]  # noqa: UP045 - `|` does not take Annotated on 3.10
+    return (Union[typed, UnsetType], UNSET)  # noqa: UP007 - same
+
+
+def _refuse(_record: Raw) -> Any:
+    raise msgspec.ValidationError
+
+
+def _wanted(column: Column) -> str:
+    kind = column.declared.kind
+    names = sorted(column.declared.types) if kind is Kind.JSON else [kind.value]
+    return " or ".join([*names, *(["null"] if column.declared.nullable else [])])
+
+
+def _staged_type(column: Column) -> str:
+    """How DuckDB reads a staged value: a wide integer and nested JSON travel as text."""
+    if column.stored in {HUGEINT, JSON}:
+        return VARCHAR
+    return column.stored

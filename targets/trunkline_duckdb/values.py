@@ -1,0 +1,251 @@
+"""One property's value: from its JSON text to what the staged batch holds, refused or widened when it does not fit.
+
+These are the exact rules. `records.py` goes around them for the common case, where msgspec checks a whole record at
+once.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from collections.abc import Callable
+from datetime import date, datetime, time, timezone
+from decimal import Context, Decimal, DecimalException
+from typing import Any
+
+import msgspec
+
+from trunkline_duckdb.columns import BIGINT, DOUBLE, HUGEINT, JSON, VARCHAR, Column, Kind
+
+if sys.version_info < (3, 11):
+    from backports.datetime_fromisoformat import MonkeyPatch  # type: ignore[import-not-found,unused-ignore]
+
+    MonkeyPatch.patch_fromisoformat()  # 3.10's own fromisoformat knows no `Z`
+
+INT64_MIN, INT64_MAX = -(2**63), 2**63 - 1
+_INT128_MAX = 2**127 - 1
+_INT128_DIGITS = 39
+_MOST_DIGITS = 1000  # 1e999999999 is a whole number, and must not fill the memory
+_SAFE = re.compile(rb"-?[0-9.]{1,15}")  # in valid JSON: a number, and a double keeps any 15 digits
+_WHOLE = re.compile(rb"-?[0-9]+")
+_FIRST_BYTES = {0x7B: "object", 0x5B: "array", 0x22: "string", 0x74: "boolean", 0x66: "boolean", 0x6E: "null"}
+
+
+class Mismatch(Exception):  # noqa: N818 - a finding, made an InputError where stream and line are known
+    """A value contradicts the type that the schema gives its property."""
+
+
+class Outgrown(Exception):  # noqa: N818 - not an error: the loader widens the column and tries again
+    """A value is right for its property but too large or too precise for the column.
+
+    Args:
+        column: The column.
+        wanted: The DuckDB type that keeps the value.
+    """
+
+    def __init__(self, column: Column, wanted: str) -> None:
+        super().__init__(column.name, wanted)
+        self.column = column
+        self.wanted = wanted
+
+
+Convert = Callable[[bytes], Any]
+
+
+def json_type(text: bytes) -> str:
+    """The JSON type of a JSON text.
+
+    Args:
+        text: A valid JSON value without space around it.
+
+    Returns:
+        `object`, `array`, `string`, `boolean`, `null`, `integer` or `number`.
+    """
+    named = _FIRST_BYTES.get(text[0])
+    if named:
+        return named
+    return "integer" if _WHOLE.fullmatch(text) else "number"
+
+
+def converter(column: Column) -> Convert:
+    """The function that turns a property's JSON text into the value that the batch holds.
+
+    Args:
+        column: The column the value goes to.
+
+    Returns:
+        A function of the JSON text (never `null`). It raises Mismatch when the text contradicts the schema and
+        Outgrown when the column must be widened first.
+    """
+    check = _CHECKS[column.declared.kind]
+    if column.declared.kind is Kind.JSON:
+        return _json_converter(column)
+    if column.stored == JSON:
+        return lambda text: (check(column, text), text.decode())[1]
+    if column.stored == VARCHAR:
+        return lambda text: _as_text(check(column, text), text)
+    if column.declared.kind is Kind.NUMBER:
+        return lambda text: msgspec.Raw(text) if _SAFE.fullmatch(text) else check(column, text)
+    return lambda text: check(column, text)
+
+
+def _as_text(_checked: Any, text: bytes) -> str:
+    """A checked scalar as text: a string's content, anything else as it is written in JSON."""
+    return msgspec.json.decode(text, type=str) if text[:1] == b'"' else text.decode()
+
+
+def _json_converter(column: Column) -> Convert:
+    types = column.declared.types
+
+    def convert(text: bytes) -> str:
+        found = json_type(text)
+        if found not in types and not (found == "number" and "integer" in types and _is_whole(text)):
+            raise Mismatch(found)
+        return text.decode()
+
+    return convert
+
+
+def _is_whole(text: bytes) -> bool:
+    number = Decimal(text.decode())
+    exponent = number.as_tuple().exponent
+    return isinstance(exponent, int) and (
+        exponent >= 0 or number == number.to_integral_value(context=Context(prec=10_000))
+    )
+
+
+def _integer(column: Column, text: bytes) -> int | str | msgspec.Raw:
+    """A whole number: itself in a BIGINT, its digits in anything wider. In JSON schema `1.0` and `1e3` are whole."""
+    if not _WHOLE.fullmatch(text):
+        text = _whole_text(text)
+    if column.stored == DOUBLE:
+        return _number(column, text)
+    fits = len(text) <= _INT128_DIGITS + 1
+    value = int(text) if fits else None
+    if column.stored == BIGINT:
+        if value is not None and INT64_MIN <= value <= INT64_MAX:
+            return value
+        raise Outgrown(column, HUGEINT if value is not None and abs(value) <= _INT128_MAX else VARCHAR)
+    if column.stored == HUGEINT and (value is None or abs(value) > _INT128_MAX):
+        raise Outgrown(column, VARCHAR)
+    return text.decode()
+
+
+def _whole_text(text: bytes) -> bytes:
+    if json_type(text) != "number":
+        raise Mismatch(json_type(text))
+    number = Decimal(text.decode())
+    if not _is_whole(text) or number.adjusted() > _MOST_DIGITS:
+        raise Mismatch("number")
+    return format(number, "f").split(".")[0].encode()
+
+
+def _number(column: Column, text: bytes) -> msgspec.Raw | str:
+    """A number's own text; DuckDB reads it as a double, which is checked to be exact to the last written digit."""
+    if json_type(text) not in {"integer", "number"}:
+        raise Mismatch(json_type(text))
+    if column.stored == DOUBLE:
+        if not survives_double(text):
+            raise Outgrown(column, VARCHAR)
+        return msgspec.Raw(text)
+    return text.decode()
+
+
+def survives_double(text: bytes) -> bool:
+    """Whether the nearest double, written with as many digits as the text has, is the text's number again.
+
+    Args:
+        text: A JSON number.
+
+    Returns:
+        False for what a double would round: 9007199254740993, 1e400, 12345678901234567890.12.
+    """
+    if _SAFE.fullmatch(text):
+        return True
+    try:
+        written = Decimal(text.decode())
+        digits = len(written.as_tuple().digits)
+        return Context(prec=max(digits, 1)).plus(Decimal(float(text))) == written
+    except (DecimalException, OverflowError, ValueError):
+        return False
+
+
+def _boolean(column: Column, text: bytes) -> bool | str:
+    if json_type(text) != "boolean":
+        raise Mismatch(json_type(text))
+    return text.decode() if column.stored == VARCHAR else text == b"true"
+
+
+def _string(_column: Column, text: bytes) -> str:
+    if json_type(text) != "string":
+        raise Mismatch(json_type(text))
+    return str(msgspec.json.decode(text, type=str))
+
+
+def _date_time(column: Column, text: bytes) -> datetime:
+    """An instant. Forms that RFC 3339 leaves out (no seconds, `+0200`, a bare date) are read too; no zone is UTC."""
+    written = _string(column, text)
+    try:
+        value = msgspec.json.decode(text, type=datetime)
+    except msgspec.ValidationError:
+        try:
+            value = datetime.fromisoformat(written)
+        except ValueError:
+            raise Mismatch("a string that is no ISO 8601 date-time") from None
+    return value if value.tzinfo else value.replace(tzinfo=timezone.utc)
+
+
+def _date(column: Column, text: bytes) -> date:
+    _string(column, text)
+    try:
+        return msgspec.json.decode(text, type=date)
+    except msgspec.ValidationError:
+        raise Mismatch("a string that is no ISO 8601 date") from None
+
+
+def _time(column: Column, text: bytes) -> time:
+    written = _string(column, text)
+    try:
+        value = time.fromisoformat(written)
+    except ValueError:
+        raise Mismatch("a string that is no ISO 8601 time") from None
+    if value.utcoffset():
+        raise Mismatch("a time with an offset, which a TIME column can't keep")
+    return value.replace(tzinfo=None)
+
+
+def _anything(_column: Column, text: bytes) -> bytes:
+    return text
+
+
+_CHECKS: dict[Kind, Callable[[Column, bytes], Any]] = {
+    Kind.INTEGER: _integer,
+    Kind.NUMBER: _number,
+    Kind.BOOLEAN: _boolean,
+    Kind.STRING: _string,
+    Kind.DATE_TIME: _date_time,
+    Kind.DATE: _date,
+    Kind.TIME: _time,
+    Kind.JSON: _anything,
+}
+
+
+def has_half_surrogate(text: bytes) -> bool:
+    """Whether a line that msgspec refuses is JSON all the same: then a string holds half a surrogate pair.
+
+    Args:
+        text: Any bytes.
+
+    Returns:
+        True when JSON's grammar lets the text pass and only UTF-8 does not.
+    """
+    try:
+        json.loads(text, parse_constant=_refuse, parse_int=str)
+    except (ValueError, RecursionError):
+        return False
+    return True
+
+
+def _refuse(constant: str) -> None:
+    raise ValueError(constant)

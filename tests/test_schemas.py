@@ -1,0 +1,534 @@
+"""The schema files are the one source of catalog, docs and checks: each is well formed, complete and fit to be read."""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+import json
+import re
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import pytest
+from jsonschema import Draft202012Validator, FormatChecker
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+SCHEMAS = Path(__file__).resolve().parent.parent / "schemas"
+
+TYPES = {"string", "integer", "number", "boolean", "object", "array", "null"}
+# A vendor may add a value, lengthen a text or send a field more: none of that may break a sync.
+CLOSING_KEYWORDS = {"enum", "const", "pattern", "maxLength", "minLength", "maximum", "minimum", "maxItems", "minItems"}
+SENTENCE = re.compile(r"[A-Z0-9].*[^.]\.")
+INNER_FULL_STOP = re.compile(r"[.!?]\s")
+# RFC 3339: an instant with a zone. Written out, because jsonschema checks date-times only with an optional package.
+INSTANT = re.compile(r"\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}(\.\d{1,6})?(Z|[+-]\d{2}:\d{2})")
+
+
+class Facts(NamedTuple):
+    """What a stream's schema must say, typed by hand from the contract and the vendor's page."""
+
+    primary_keys: tuple[str, ...]
+    replication_key: str | None
+    fields: str
+    personal: str
+
+
+# Field names stand here a second time on purpose: a field that falls out of a schema file must be missed by somebody.
+STREAMS: dict[str, Facts] = {
+    "bspk/calls": Facts(
+        ("call_key",),
+        "created_at",
+        "call_key store_id store_name sales_associate_id sales_associate_name client_id client_name to created_at",
+        "sales_associate_id sales_associate_name client_id client_name to",
+    ),
+    "switchtransact/contacts": Facts(
+        ("id",),
+        None,
+        "id firstname lastname customer_number company businessphone businessphone2 mobilephone email entity_type",
+        "id firstname lastname customer_number company businessphone businessphone2 mobilephone email",
+    ),
+    "switchtransact/contact_lookups": Facts(
+        ("kind", "value"), None, "kind value matched contact_ids contact_id", "value contact_ids contact_id"
+    ),
+    "hostedsuite/calls": Facts(
+        ("Id",),
+        "StartTime",
+        "Id ClientId ClientName CenterId StartTime CallerName CallerNumber TransferToName TransferToNumber Notes "
+        "DurationInSeconds RingTimeInSeconds HoldTimeInSeconds HoldCount Interactions Interactions[].StartTime "
+        "Interactions[].Type Interactions[].Description AnsweredBy Server TalkTimeInSeconds TransferTimeInSeconds "
+        "ScreenPop CompletedFormIds Flagged FlagNotes Type WorkTimeInSeconds",
+        "ClientId ClientName CallerName CallerNumber TransferToName TransferToNumber Notes Interactions[].Description "
+        "AnsweredBy ScreenPop FlagNotes",
+    ),
+    "conpeek/voice_campaign_requests": Facts(
+        ("id",),
+        "changed_at",
+        "id changed_at voice_campaign_id name contact_info contact_identifier case_id case_group contact_number "
+        "current_contact_number consultant_try contact_try user_reservation_try priority process_not_before "
+        "process_date process_time process_from_date process_to_date process_days process_hours process_from_time "
+        "process_to_time dialing_method state application_state call_state call_state_reason close_reason project_id "
+        "tenant_user_id assigned_tenant_user_id call_info trigger_code custom created_date closed_date custom_fields "
+        "history call_history dialogs dialogs[].dialog_uuid dialogs[].dialog_type dialogs[].business_direction "
+        "dialogs[].business_end_cause dialogs[].from_display_target dialogs[].to_display_target dialogs[].start_time "
+        "dialogs[].hangup_time dialogs[].serve_time dialogs[].alert_time dialogs[].answer_time dialogs[].ring_time "
+        "dialogs[].talking_time dialogs[].waiting_time dialogs[].first_queue_waiting_time dialogs[].machine_detected "
+        "dialogs[].machine_detected_type voice_campaign_name current_contact_name case_state project_name "
+        "assigned_tenant_user_name process_day",
+        "name contact_info contact_identifier case_id contact_number current_contact_number tenant_user_id "
+        "assigned_tenant_user_id call_info custom custom_fields history call_history dialogs "
+        "dialogs[].from_display_target dialogs[].to_display_target current_contact_name assigned_tenant_user_name",
+    ),
+    "evolux/studio_calls": Facts(
+        ("id",),
+        "start_time",
+        "id exit_reason system_hangup_reason uuid call_flow call_flow.id call_flow.name start_time caller who_hangup "
+        "project project.id project.name end_time duration exit_transfer_destination did_number",
+        "caller exit_transfer_destination",
+    ),
+    "evolux/studio_cdr": Facts(
+        ("call_id",),
+        "call_start_time",
+        "call_id call_start_time destination_number enter_time_epoch call_flow_version exit_reason call_flow_name "
+        "executed_tasks executed_tasks[].end_time_epoch executed_tasks[].task_id executed_tasks[].task_raw_params "
+        "executed_tasks[].task_description executed_tasks[].task_name executed_tasks[].start_time_epoch hostname "
+        "who_hangup system_hangup_reason source call_flow_id session_uuid caller_id_number project_id incoming_did "
+        "project_name caller_id_name exit_time_epoch studio_version tenant_domain call_uuid exit_transfer_destination",
+        "destination_number executed_tasks[].task_raw_params caller_id_number caller_id_name exit_transfer_destination",
+    ),
+}
+
+# Instants below the replication key. Whatever stands here the tap writes with a zone.
+OTHER_INSTANTS: dict[str, str] = {
+    "hostedsuite/calls": "Interactions[].StartTime",
+    "conpeek/voice_campaign_requests": "process_not_before process_from_date process_to_date created_date closed_date "
+    "dialogs[].start_time dialogs[].hangup_time dialogs[].serve_time dialogs[].alert_time dialogs[].answer_time "
+    "dialogs[].ring_time",
+    "evolux/studio_calls": "end_time",
+}
+
+BSPK_CALL: dict[str, Any] = {
+    "store_id": "Store-external_id-47",
+    "store_name": "Store-56",
+    "sales_associate_id": "SA_01",
+    "sales_associate_name": "FirstName-79 LastName-79",
+    "client_id": "EXTERNAL_ID_145",
+    "client_name": "FirstName-80 LastName-80",
+    "to": None,
+    "created_at": "2024-08-07T12:29:23.594Z",
+}
+SWITCHTRANSACT_CONTACT: dict[str, Any] = {
+    "id": "2916509f-f188-42d8-ab0e-a27bcb20d70d",
+    "firstname": "James",
+    "lastname": "May",
+    "customer_number": "3008821",
+    "company": "My Company name",
+    "businessphone": None,
+    "businessphone2": None,
+    "mobilephone": "+27721234567",
+    "email": "james@may.com",
+    "entity_type": "Account",
+}
+# The vendor's page prints the word String for every text; the tap never emits that as a time, so here is an instant.
+HOSTEDSUITE_CALL: dict[str, Any] = {
+    "Id": "String",
+    "ClientId": "String",
+    "ClientName": "String",
+    "CenterId": "String",
+    "StartTime": "2024-08-07T12:29:23Z",
+    "CallerName": "String",
+    "CallerNumber": "String",
+    "TransferToName": "String",
+    "TransferToNumber": "String",
+    "Notes": "String",
+    "DurationInSeconds": 0,
+    "RingTimeInSeconds": 0,
+    "HoldTimeInSeconds": 0,
+    "HoldCount": 0,
+    "AnsweredBy": "String",
+    "Server": "String",
+    "TalkTimeInSeconds": 0,
+    "TransferTimeInSeconds": 0,
+    "ScreenPop": "String",
+    "Flagged": False,
+    "FlagNotes": "String",
+    "Type": "String",
+    "WorkTimeInSeconds": 0,
+}
+HOSTEDSUITE_CALL_IN_FULL: dict[str, Any] = HOSTEDSUITE_CALL | {
+    "DurationInSeconds": 61.5,
+    "Interactions": [{"StartTime": "2024-08-07T08:29:25-04:00", "Type": "Hold", "Description": "On hold", "New": 1}],
+    "CompletedFormIds": ["5b7c389fe8df7b60af688990"],
+}
+# The page prints no record; this one has the forms that the vendor's payload examples show.
+CONPEEK_REQUEST: dict[str, Any] = {
+    "id": "5b7c389fe8df7b60af688990",
+    "voice_campaign_id": "5b7c389fe8df7b60af688989",
+    "contact_number": "123123123",
+    "consultant_try": 0,
+    "priority": 1,
+    "process_date": "ANY",
+    "process_time": "RANGE",
+    "process_not_before": None,
+    "process_from_time": 36000,
+    "process_to_time": 61200,
+    "process_days": None,
+    "process_hours": [8, "9-10", None],
+    "dialing_method": "PROGRESSIVE",
+    "state": "OPEN",
+    "application_state": "NEW",
+    "call_info": {"Interested": {"value": "yes", "tenant_user_id": 7, "date": "2021-08-10 00:00:00"}},
+    "custom": '{"parametrx":"1"}',
+    "created_date": "2021-08-10T00:00:00Z",
+    "closed_date": None,
+    "history": [{"state": "OPEN"}],
+    "call_history": [],
+    "dialogs": [{"dialog_uuid": "d-1", "start_time": "2021-08-10T00:00:01Z", "talking_time": 1500, "new": [1]}],
+}
+EVOLUX_TRANSFERRED: dict[str, Any] = {
+    "exit_reason": "transfer",
+    "system_hangup_reason": None,
+    "uuid": "2",
+    "call_flow": {"id": 2, "name": "Test 1"},
+    "start_time": "2020-01-12T13:00:00+00:00",
+    "caller": "11999482052",
+    "who_hangup": None,
+    "project": {"id": 1, "name": "Test"},
+    "end_time": "2020-01-12T13:01:00+00:00",
+    "duration": 60,
+    "exit_transfer_destination": "5050",
+    "id": 2,
+    "did_number": None,
+}
+EVOLUX_HUNG_UP: dict[str, Any] = {
+    "exit_reason": "hangup",
+    "system_hangup_reason": "hangup_task",
+    "uuid": "1",
+    "call_flow": {"id": 1, "name": "Test"},
+    "start_time": "2020-01-12T11:59:00+00:00",
+    "caller": "600",
+    "who_hangup": "system",
+    "project": {"id": 1, "name": "Test"},
+    "end_time": "2020-01-12T11:59:59+00:00",
+    "duration": 59,
+    "exit_transfer_destination": None,
+    "id": 1,
+    "did_number": None,
+}
+EVOLUX_CDR: dict[str, Any] = {
+    "destination_number": "5050",
+    "enter_time_epoch": 1580327987,
+    "call_flow_version": None,
+    "exit_reason": "hangup",
+    "call_flow_name": "teste",
+    "executed_tasks": [
+        {
+            "end_time_epoch": 1580327988,
+            "task_id": "bff2195a-493a-402c-8bc8-4d125eb58aee",
+            "task_raw_params": {},
+            "task_description": "Iniciar",
+            "task_name": "start",
+            "start_time_epoch": 1580327988,
+        },
+        {
+            "end_time_epoch": 1580327988,
+            "task_id": "1184e6e2-d480-4b08-84e1-c01d29b5919a",
+            "task_raw_params": {
+                "data_type": "formdata",
+                "url": "https://api.randomuser.me/",
+                "verify": True,
+                "auth": None,
+                "headers": {},
+                "params": {},
+                "timeout": 30,
+                "variable_name": "res",
+                "data": {},
+                "method": "GET",
+            },
+            "task_description": "HTTP",
+            "task_name": "http",
+            "start_time_epoch": 1580327988,
+        },
+        {
+            "end_time_epoch": 1580327988,
+            "task_id": "ad9d49c3-d6cc-4416-8099-7779e54b0c8f",
+            "task_raw_params": {"cause": "NORMAL_CLEARING"},
+            "task_description": "Desligar",
+            "task_name": "hangup",
+            "start_time_epoch": 1580327988,
+        },
+    ],
+    "hostname": "example.evolux.net.br",
+    "who_hangup": "system",
+    "system_hangup_reason": "hangup_task",
+    "source": "studio",
+    "call_flow_id": "1",
+    "session_uuid": "abcd05f6-42d1-11ea-9c86-2dfde66a88cb",
+    "caller_id_number": "601",
+    "project_id": "1",
+    "incoming_did": None,
+    "project_name": "teste",
+    "caller_id_name": "601 - OP",
+    "exit_time_epoch": 1580327988,
+    "studio_version": "1.0.5",
+    "tenant_domain": None,
+    "call_uuid": "761a05f6-42d1-11ea-9c86-2dfde66a88cb",
+    "exit_transfer_destination": None,
+}
+
+
+def call_key(call: dict[str, Any]) -> str:
+    """The contract's key of a BSPK call, written out here so that the test does not lean on the tap."""
+    parts = [call["sales_associate_id"], call["client_id"], call["created_at"]]
+    text = json.dumps(parts, separators=(",", ":"), ensure_ascii=False)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+_LATER_BSPK_CALL = BSPK_CALL | {"created_at": "2024-08-07T12:29:23.599Z"}
+SAMPLES: list[tuple[str, dict[str, Any]]] = [
+    ("bspk/calls", {"call_key": call_key(BSPK_CALL)} | BSPK_CALL),
+    ("bspk/calls", {"call_key": call_key(_LATER_BSPK_CALL)} | _LATER_BSPK_CALL),
+    ("switchtransact/contacts", SWITCHTRANSACT_CONTACT),
+    (
+        "switchtransact/contact_lookups",
+        {
+            "kind": "phone",
+            "value": "+27721234567",
+            "matched": True,
+            "contact_ids": [SWITCHTRANSACT_CONTACT["id"]],
+            "contact_id": SWITCHTRANSACT_CONTACT["id"],
+        },
+    ),
+    (
+        "switchtransact/contact_lookups",
+        {"kind": "email", "value": "nobody@may.com", "matched": False, "contact_ids": [], "contact_id": None},
+    ),
+    ("hostedsuite/calls", HOSTEDSUITE_CALL),
+    ("hostedsuite/calls", HOSTEDSUITE_CALL_IN_FULL),
+    ("conpeek/voice_campaign_requests", {"changed_at": CONPEEK_REQUEST["created_date"]} | CONPEEK_REQUEST),
+    ("evolux/studio_calls", EVOLUX_TRANSFERRED),
+    ("evolux/studio_calls", EVOLUX_HUNG_UP),
+    ("evolux/studio_cdr", {"call_id": 1, "call_start_time": EVOLUX_HUNG_UP["start_time"]} | EVOLUX_CDR),
+]
+SAMPLE_IDS = [f"{stream}-{number}" for number, (stream, _) in enumerate(SAMPLES)]
+
+instants = FormatChecker(formats=())
+
+
+@instants.checks("date-time")
+def is_instant(value: object) -> bool:
+    """Whether a text is an instant with a zone that exists in the calendar; other types are not its business."""
+    if not isinstance(value, str):
+        return True
+    if not INSTANT.fullmatch(value):
+        return False
+    try:
+        # Python 3.10 reads neither `Z` nor fractions of any length, and neither is needed to judge day and hour.
+        datetime.strptime(value[:19] + "+0000", "%Y-%m-%dT%H:%M:%S%z")
+    except ValueError:
+        return False
+    return True
+
+
+def load(stream: str) -> dict[str, Any]:
+    """The schema file of a stream such as `bspk/calls`."""
+    schema: dict[str, Any] = json.loads((SCHEMAS / f"{stream}.json").read_text(encoding="utf-8"))
+    return schema
+
+
+def validator(stream: str) -> Draft202012Validator:
+    """A validator that also judges instants."""
+    return Draft202012Validator(load(stream), format_checker=instants)
+
+
+def types(node: dict[str, Any]) -> list[str]:
+    """The types a property may have, as a list, whether the file writes one or several."""
+    kind = node.get("type", [])
+    return [kind] if isinstance(kind, str) else list(kind)
+
+
+def walk(node: dict[str, Any], path: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
+    """Every property and every array's items below a node: `call_flow.id`, `dialogs[]`, `dialogs[].talking_time`."""
+    for name, child in node.get("properties", {}).items():
+        here = f"{path}.{name}" if path else name
+        yield here, child
+        yield from walk(child, here)
+    if "items" in node:
+        yield f"{path}[]", node["items"]
+        yield from walk(node["items"], f"{path}[]")
+
+
+def properties(stream: str) -> dict[str, dict[str, Any]]:
+    """All properties of a stream at every depth, array items left out."""
+    return {path: node for path, node in walk(load(stream)) if not path.endswith("[]")}
+
+
+def keys(facts: Facts) -> list[str]:
+    """The fields without which a row cannot be stored or bookmarked."""
+    return [*facts.primary_keys, *([facts.replication_key] if facts.replication_key else [])]
+
+
+every_stream = pytest.mark.parametrize("stream", STREAMS)
+
+
+def test_files_are_the_contracts_streams() -> None:
+    """There is one schema file for each stream of the contract, and none besides."""
+    found = {path.relative_to(SCHEMAS).with_suffix("").as_posix() for path in SCHEMAS.rglob("*.json")}
+    assert found == set(STREAMS)
+
+
+@every_stream
+def test_file_is_a_valid_schema(stream: str) -> None:
+    """A file is a draft 2020-12 schema of an object, titled with its tap and stream, and closed to nothing."""
+    schema = load(stream)
+    vendor, name = stream.split("/")
+    Draft202012Validator.check_schema(schema)
+    assert list(schema) == ["$schema", "title", "description", "type", "properties", "required"]
+    assert schema["$schema"] == "https://json-schema.org/draft/2020-12/schema"
+    assert schema["title"] == f"tap-{vendor} {name}"
+    assert schema["type"] == "object"
+
+
+@every_stream
+def test_stream_is_described_with_its_key_and_page(stream: str) -> None:
+    """A stream's description says in one or two sentences what a row is, by which key, and on which page that rests."""
+    description = load(stream)["description"]
+    assert SENTENCE.fullmatch(description)
+    assert 1 <= len(INNER_FULL_STOP.findall(description)) + 1 <= 2
+    assert "known by " + " and ".join(STREAMS[stream].primary_keys) in description
+    assert "https://" in description
+
+
+@every_stream
+def test_every_property_is_one_sentence(stream: str) -> None:
+    """Every property, at every depth, and every array's items are described in one sentence with a full stop."""
+    for path, node in walk(load(stream)):
+        text = node.get("description", "")
+        assert SENTENCE.fullmatch(text), f"{path}: {text!r}"
+        assert not INNER_FULL_STOP.search(text), f"{path} has more than one sentence: {text!r}"
+
+
+@every_stream
+def test_every_property_is_typed(stream: str) -> None:
+    """Every property has exactly one known type besides null, and every array says what its items are."""
+    for path, node in properties(stream).items():
+        kinds = types(node)
+        assert kinds, path
+        assert set(kinds) <= TYPES, path
+        assert len(set(kinds) - {"null"}) == 1, f"{path}: a column has one type"
+        assert ("array" in kinds) == ("items" in node), path
+
+
+@every_stream
+def test_only_keys_are_never_null(stream: str) -> None:
+    """Primary and replication keys are required and never null; everything else may be null at every depth."""
+    facts = STREAMS[stream]
+    assert load(stream)["required"] == keys(facts)
+    for path, node in properties(stream).items():
+        assert ("null" in types(node)) == (path not in keys(facts)), path
+
+
+@every_stream
+def test_replication_key_and_instants_are_date_times(stream: str) -> None:
+    """The replication key and every other instant are date-times, and nothing else is."""
+    key = STREAMS[stream].replication_key
+    expected = {*([key] if key else []), *OTHER_INSTANTS.get(stream, "").split()}
+    found = {path for path, node in walk(load(stream)) if "format" in node}
+    assert found == expected
+    for path in found:
+        node = properties(stream)[path]
+        assert node["format"] == "date-time"
+        assert "string" in types(node)
+
+
+@every_stream
+def test_nothing_closes_a_schema(stream: str) -> None:
+    """What a vendor adds later breaks nothing: nested objects are open, values, lengths and ranges are not fixed."""
+    schema = load(stream)
+    assert "additionalProperties" not in schema
+    for path, node in walk(schema):
+        assert not CLOSING_KEYWORDS & set(node), path
+        assert "required" not in node, path
+        assert node.get("additionalProperties") is (True if "object" in types(node) else None), path
+
+
+@every_stream
+def test_extra_is_last_open_and_personal(stream: str) -> None:
+    """`_extra` is the last property of every stream, an open object, and personal, since it may hold anything."""
+    name, node = list(load(stream)["properties"].items())[-1]
+    assert name == "_extra"
+    assert types(node) == ["object", "null"]
+    assert node["additionalProperties"] is True
+    assert node["x-personal"] is True
+    assert "properties" not in node
+
+
+@every_stream
+def test_personal_fields_are_marked(stream: str) -> None:
+    """Exactly the fields about a person are marked, and the mark is only ever `true`."""
+    marked = {path: node["x-personal"] for path, node in walk(load(stream)) if "x-personal" in node}
+    assert all(value is True for value in marked.values())
+    assert set(marked) == {*STREAMS[stream].personal.split(), "_extra"}
+
+
+@every_stream
+def test_every_documented_field_is_there(stream: str) -> None:
+    """Every field of the vendor's page has its property, under the vendor's name, in order, and no other exists."""
+    assert list(properties(stream)) == [*STREAMS[stream].fields.split(), "_extra"]
+
+
+def test_numbers_keep_their_vendors_type() -> None:
+    """Seconds that may have fractions are numbers, counts and epochs are integers, the flow ids of a cdr are text."""
+    hosted, cdr, request = (
+        properties(stream) for stream in ("hostedsuite/calls", "evolux/studio_cdr", "conpeek/voice_campaign_requests")
+    )
+    assert all(types(node)[0] == "number" for path, node in hosted.items() if path.endswith("InSeconds"))
+    assert types(hosted["HoldCount"])[0] == "integer"
+    assert all(types(node)[0] == "integer" for path, node in cdr.items() if path.endswith("_epoch"))
+    assert types(cdr["call_flow_id"])[0] == types(cdr["project_id"])[0] == "string"
+    assert types(cdr["call_id"])[0] == types(properties("evolux/studio_calls")["id"])[0] == "integer"
+    assert all(types(node)[0] == "integer" for path, node in request.items() if path.endswith("_try"))
+    assert types(request["custom"])[0] == types(request["voice_campaign_id"])[0] == "string"
+
+
+@pytest.mark.parametrize(("stream", "record"), SAMPLES, ids=SAMPLE_IDS)
+@pytest.mark.parametrize("extra", [None, {"new_field": ["anything"]}], ids=["no_extra", "extra"])
+def test_documented_record_validates(stream: str, record: dict[str, Any], extra: dict[str, Any] | None) -> None:
+    """A record of the vendor's page, with the tap's computed fields, validates and fits the schema's own fields."""
+    row = record | {"_extra": extra}
+    assert set(row) <= set(load(stream)["properties"])
+    assert [error.message for error in validator(stream).iter_errors(row)] == []
+
+
+@pytest.mark.parametrize(("stream", "record"), SAMPLES, ids=SAMPLE_IDS)
+def test_record_without_its_key_is_refused(stream: str, record: dict[str, Any]) -> None:
+    """A record whose key is missing or null does not validate, while every other field may be missing or null."""
+    facts = STREAMS[stream]
+    schema = validator(stream)
+    for name in keys(facts):
+        missing = {field: value for field, value in record.items() if field != name}
+        assert not schema.is_valid(missing), name
+        assert not schema.is_valid(record | {name: None}), name
+    bare = {name: copy.deepcopy(record[name]) for name in keys(facts)}
+    assert schema.is_valid(bare)
+    assert schema.is_valid(dict.fromkeys(load(stream)["properties"]) | bare)
+
+
+def test_zone_less_time_is_refused() -> None:
+    """A time without a zone, or on a day that does not exist, is no instant."""
+    assert is_instant("2024-08-07T12:29:23.594Z")
+    assert is_instant("2020-01-12T13:00:00+00:00")
+    assert not is_instant("2024-08-07T12:29:23")
+    assert not is_instant("2021-08-10 00:00:00")
+    assert not is_instant("2024-02-30T00:00:00Z")
+    row = {"id": "1", "changed_at": "2021-08-10 00:00:00"}
+    assert not validator("conpeek/voice_campaign_requests").is_valid(row)
+
+
+def test_call_key_is_the_contracts() -> None:
+    """The key of the page's first call is the SHA-256 of the three parts as compact JSON."""
+    text = '["SA_01","EXTERNAL_ID_145","2024-08-07T12:29:23.594Z"]'
+    assert call_key(BSPK_CALL) == hashlib.sha256(text.encode()).hexdigest()
+    assert len({call_key(BSPK_CALL), call_key(_LATER_BSPK_CALL)}) == 2
