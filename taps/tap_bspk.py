@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from trunkline.ahead import Desk, Outcome, Ticket
     from trunkline.client import Reply
     from trunkline.plan import Window
+    from trunkline.stream import VendorStream
 
 _LONGEST_LIST = 1500  # characters of ids in one query: longer URLs are refused by servers on the way
 _key_text = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False).encode
@@ -43,7 +44,7 @@ class Calls(WindowedStream):
     honoured_within, keeps_outside = None, True
     read_rows = msgspec.json.Decoder(list[msgspec.Raw]).decode
 
-    def read(self, listeners: Sequence[WindowedStream], job: Any, desk: Desk) -> Generator[Ticket, Reply, Outcome]:
+    def read(self, listeners: Sequence[VendorStream], job: Any, desk: Desk) -> Generator[Ticket, Reply, Outcome]:
         """Read a window, once for each part of a long list of ids; it is proven when all parts are."""
         parts = [_Part(self, listeners, ids) for ids in self.parts_of_ids()]
         outcome = yield from pages.read_together(parts, job, desk)
@@ -52,7 +53,7 @@ class Calls(WindowedStream):
         return outcome
 
     def parts_of_ids(self) -> list[tuple[tuple[str, str], ...]]:
-        """The query parameter for the configured ids, cut where a URL would get too long; one empty part without ids."""
+        """The query parameter for the configured ids, cut where a URL got too long; one empty part without ids."""
         for name in ("client_ids", "sales_associate_ids"):
             ids = list(dict.fromkeys(value.strip() for value in self.config.get(name, ())))
             if ids:
@@ -60,7 +61,7 @@ class Calls(WindowedStream):
         return [()]
 
     def page_request(self, window: Window, number: int, ids: tuple[tuple[str, str], ...] = ()) -> Request:
-        """Pages are counted here: the vendor's links name other hosts, and carry the credentials wherever they point."""
+        """Pages are counted here: a vendor's link would carry the credentials wherever it points."""
         return Request(
             f"{self.name} {window} page {number}",
             self.path,
@@ -79,9 +80,7 @@ class Calls(WindowedStream):
         total = reply.headers.get("X-Total-Count")
         if total is not None and not total.strip().isdecimal():
             raise BadAnswer("the answer has another form", "its X-Total-Count is no number")
-        return Page(
-            rows, self.read_key(rows), int(total) if total is not None else None, _more(reply.headers.get("Link"))
-        )
+        return Page(rows, self.read_key(rows), int(total) if total else None, _more(reply.headers.get("Link")))
 
     def compute(self, row: dict[str, Any]) -> None:
         """`call_key`, from the three fields that do not change when names, stores or phones do."""
@@ -92,11 +91,12 @@ class Calls(WindowedStream):
 class _Part(Listened):
     """The calls of one part of the configured ids."""
 
-    def __init__(self, stream: Calls, listeners: Sequence[WindowedStream], ids: tuple[tuple[str, str], ...]) -> None:
+    def __init__(self, stream: Calls, listeners: Sequence[VendorStream], ids: tuple[tuple[str, str], ...]) -> None:
         super().__init__(stream, listeners)
         self.ids = ids
 
     def ask_page(self, desk: Desk, window: Window, number: int) -> Ticket:
+        """Want one page of a window for these ids."""
         return desk.ask(self.stream.page_request(window, number, self.ids), self.stream.open)  # type: ignore[call-arg]
 
 
@@ -120,7 +120,7 @@ class TapBSPK(VendorTap):
         "Extraction API (bspk-support@bspk.com)",
     }
 
-    def sign(self, request: Request) -> tuple[Mapping[str, str], Any]:
+    def sign(self, request: Request) -> tuple[Mapping[str, str], Any]:  # noqa: ARG002 - only headers are needed here
         """A bearer token."""
         return {"Authorization": f"Bearer {self.config['auth_token']}"}, None
 

@@ -24,10 +24,11 @@ from trunkline.stream import EMPTY, Page, Rows, WindowedStream
 from trunkline.tap import VendorTap
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 
     from trunkline.ahead import Desk, Feed, Ticket
     from trunkline.client import Reply
+    from trunkline.feeds import Jobs
     from trunkline.plan import Window
     from trunkline.stream import VendorStream
 
@@ -55,7 +56,7 @@ class CampaignRows(Rows):
 
 
 class VoiceCampaignRequests(WindowedStream):
-    """The requests of the configured campaigns: first those still open, then what was created and closed, span by span."""
+    """The requests of the configured campaigns: those still open first, then span by span the created and closed."""
 
     name, path = "voice_campaign_requests", "/voice_campaign/{voice_campaign_id}/request"
     primary_keys, replication_key = ("id",), "changed_at"
@@ -80,7 +81,7 @@ class VoiceCampaignRequests(WindowedStream):
                     self.jobs(start), functools.partial(self.read_campaign, campaign), context, listeners
                 )
 
-    def jobs(self, start: plan.Start) -> feeds.Jobs:
+    def jobs(self, start: plan.Start) -> Jobs:
         """Before the windows, whatever is still open; one that is closed meanwhile is found among the closed."""
         since = instants.floor(self.start_date, self.tick) if self.start_date else None
         return super().jobs(start).preceded_by(StillOpen(plan.Window(since, self.until)))
@@ -133,7 +134,7 @@ class VoiceCampaignRequests(WindowedStream):
             desk.give(feeds.Proven(window))
         return Outcome(empty=not rows)
 
-    def ask(self, desk: Desk, campaign: str, window: Window, by: str, still_open: bool, offset: int) -> Ticket:  # noqa: FBT001, PLR0913 - the parts of one question
+    def ask(self, desk: Desk, campaign: str, window: Window, by: str, still_open: bool, offset: int) -> Ticket:  # noqa: FBT001, PLR0913, PLR0917 - the parts of one question
         """Want the requests of a campaign from an offset on."""
         what = "still open" if still_open else by.removesuffix("_date")
         wanted = [
@@ -221,7 +222,7 @@ class TapConpeek(VendorTap):
             {"type": "string", "enum": ["history", "call_history", "dialogs"]},
         ),
         "filter": settings.array(
-            "The vendor's filter objects, added to the tap's own: property, value, and where documented operator or key.",
+            "The vendor's filter objects, added to the tap's own: property, value, where documented operator or key.",
             {"type": "object"},
             must="a list of filter objects, each with property and value",
         ),
@@ -241,7 +242,7 @@ class TapConpeek(VendorTap):
         HTTPStatus.BAD_REQUEST: "Check filter",
     }
 
-    def sign(self, request: Request) -> tuple[Mapping[str, str], Any]:
+    def sign(self, request: Request) -> tuple[Mapping[str, str], Any]:  # noqa: ARG002 - only headers are needed here
         """The key as it is, without a scheme."""
         return {"Authorization": self.config["api_key"], "Content-Type": "application/json"}, None
 
@@ -273,11 +274,11 @@ def _is_integer(value: Any) -> bool:
     return isinstance(value, int) and not isinstance(value, bool)
 
 
-def _one_of(*names: str) -> Any:
+def _one_of(*names: str) -> Callable[[Any], bool]:
     return lambda value: isinstance(value, list) and bool(value) and all(entry in names for entry in value)
 
 
-def _list_of(check: Any) -> Any:
+def _list_of(check: Callable[[Any], bool]) -> Callable[[Any], bool]:
     return lambda value: isinstance(value, list) and bool(value) and all(map(check, value))
 
 
@@ -290,16 +291,23 @@ def _is_number(value: Any) -> bool:
     return isinstance(value, (str, int)) or (isinstance(value, list) and all(isinstance(v, (str, int)) for v in value))
 
 
-_FILTERS: dict[str, tuple[frozenset[str], Any, str]] = {
-    **dict.fromkeys(("created_date", "closed_date", "process_not_before"), (_SPAN, _is_date, "YYYY-MM-DD HH:mm:ss, in UTC")),
+_FILTERS: dict[str, tuple[frozenset[str], Callable[[Any], bool], str]] = {
+    "created_date": (_SPAN, _is_date, "YYYY-MM-DD HH:mm:ss, in UTC"),
+    "closed_date": (_SPAN, _is_date, "YYYY-MM-DD HH:mm:ss, in UTC"),
+    "process_not_before": (_SPAN, _is_date, "YYYY-MM-DD HH:mm:ss, in UTC"),
     "state": (frozenset(), _one_of("OPEN", "PROCESSING", "CLOSED"), "a list of OPEN, PROCESSING, CLOSED"),
-    "application_state": (frozenset(), _one_of("NEW", "RECALL", "RETRY", "CLOSED"), "a list of NEW, RECALL, RETRY, CLOSED"),
+    "application_state": (
+        frozenset(), _one_of("NEW", "RECALL", "RETRY", "CLOSED"), "a list of NEW, RECALL, RETRY, CLOSED",
+    ),
     "contact_number": (frozenset(), _is_number, "a number"),
     "dialing_method": (frozenset(), _is_text, "a text"),
-    **dict.fromkeys(("tenant_user_id", "assigned_tenant_user_id"), (frozenset(), _list_of(_is_integer), "a list of integers")),
+    "tenant_user_id": (frozenset(), _list_of(_is_integer), "a list of integers"),
+    "assigned_tenant_user_id": (frozenset(), _list_of(_is_integer), "a list of integers"),
     "close_reason": (frozenset(), _list_of(_is_text), "a list of texts"),
     "custom_fields": (frozenset(), _is_text, "a text"),
-    **dict.fromkeys(("priority", "consultant_try", "contact_try"), (_ORDER, _is_integer, "an integer")),
+    "priority": (_ORDER, _is_integer, "an integer"),
+    "consultant_try": (_ORDER, _is_integer, "an integer"),
+    "contact_try": (_ORDER, _is_integer, "an integer"),
 }  # fmt: skip
 
 

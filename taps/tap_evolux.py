@@ -5,8 +5,8 @@ Rests on the vendor's page "API - Relatório - Histórico de Chamadas - Studio" 
 
 from __future__ import annotations
 
+import functools
 import re
-from datetime import datetime
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
@@ -22,6 +22,7 @@ from trunkline.tap import VendorTap
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator, Mapping
+    from datetime import datetime
 
     from trunkline.ahead import Desk, Ticket
     from trunkline.client import Reply
@@ -109,13 +110,17 @@ class StudioCdr(StudioCalls):
         """The list of calls serves both streams."""
         return isinstance(other, StudioCalls)
 
-    def give_page(self, desk: Desk, window: Window, page: Page, reply: Reply) -> None:
+    def give_page(self, desk: Desk, window: Window, page: Page, reply: Reply) -> None:  # noqa: ARG002 - all is on the page
         """Want the detail of each call on the page."""
         for raw in page.rows:
             call = self.read_listed(raw)
             if not self.belongs(Rows(window, (), "start_time"), {"start_time": instants.from_iso(call.start_time)}):
                 continue
-            desk.give_later(self.ask_detail(desk, call), lambda ticket, call=call: (self, (call, ticket)))
+            desk.give_later(self.ask_detail(desk, call), functools.partial(self.detail, call))
+
+    def detail(self, call: _Listed, ticket: Ticket) -> tuple[StudioCdr, Any]:
+        """What is handed out for a call once its detail is answered."""
+        return self, (call, ticket)
 
     def ask_detail(self, desk: Desk, call: _Listed) -> Ticket:
         """Want the detail of one call."""
@@ -212,7 +217,7 @@ class TapEvolux(VendorTap):
         HTTPStatus.FORBIDDEN: "Check what the token is allowed to read",
     }
 
-    def sign(self, request: Request) -> tuple[Mapping[str, str], Any]:
+    def sign(self, request: Request) -> tuple[Mapping[str, str], Any]:  # noqa: ARG002 - only headers are needed here
         """A header of the vendor's own; the token never goes into the query, though the vendor takes it there too."""
         return {"token": self.config["api_token"], "Content-Type": "application/json"}, None
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from trunkline import instants, plan, settings
+from trunkline import instants, settings
 from trunkline.client import Request
 from trunkline.errors import AccessDenied, BadAnswer, Refused
 from trunkline.stream import Page, WindowedStream
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 
     from trunkline.client import Reply
     from trunkline.plan import Window
-    from trunkline.stream import VendorStream
 
 _HOUR = timedelta(hours=1)
 _DENIED = re.compile(r"security|authenticat|unauthori[sz]ed|forbidden|login|credential", re.IGNORECASE)
@@ -207,7 +206,7 @@ class TapHostedSuite(VendorTap):
         )
 
     def refuse(self, request: Request, status: int, body: bytes) -> None:
-        """`ResponseStatus` decides before HTTP: bad credentials may come as a 500, and tries too many lock the user out."""
+        """`ResponseStatus` decides before HTTP: bad credentials may come as a 500, and many tries lock the user out."""
         said = _status(body)
         if not said.error_code:
             return

@@ -58,7 +58,7 @@ class LookupFeed:
 
     def __init__(self, lookup: Lookup, listeners: Sequence[VendorStream]) -> None:
         self.listeners = listeners
-        self.context = {"lookup": lookup.label}
+        self.context: Mapping[str, Any] = {"lookup": lookup.label}
         self._left = [lookup]
 
     def upcoming(self) -> Iterator[Lookup]:
@@ -76,7 +76,7 @@ class LookupFeed:
     def split(self, job: Lookup, parts: tuple[Any, ...]) -> None:
         """Never needed: an answer to a lookup is small."""
 
-    def resolve(self, job: Lookup, outcome: Outcome) -> None:
+    def resolve(self, job: Lookup, outcome: Outcome) -> None:  # noqa: ARG002 - there is nothing to decide
         """Done."""
         self._left.clear()
 
@@ -88,7 +88,7 @@ def open_contacts(reply: Reply) -> list[dict[str, Any]]:
         return []  # not found; a `false` with an error was refused before
     found = answer.contact if answer.contact is not msgspec.UNSET else answer.contacts
     content = decode(found) if found is not msgspec.UNSET else None
-    rows = content if isinstance(content, list) else [content]
+    rows: list[Any] = content if isinstance(content, list) else [content]
     if not all(isinstance(row, dict) for row in rows):
         raise BadAnswer("the answer has another form", "its status is true, but it has no contact")
     return rows
@@ -97,6 +97,7 @@ def open_contacts(reply: Reply) -> list[dict[str, Any]]:
 class _LookedUp(VendorStream):
     """A stream made of the answers to the configured lookups."""
 
+    tap: TapSwitchTransact
     path = "/calls/record"
     replication_key = None
 
@@ -157,7 +158,7 @@ class ContactLookups(_LookedUp):
 
 
 class TapSwitchTransact(VendorTap):
-    """Singer tap for SwitchTransact: contacts looked up by phone, e-mail or search term. Call logs can't be read back."""
+    """Singer tap for SwitchTransact: contacts looked up by phone, e-mail or search term; calls can't be read back."""
 
     name, vendor = "tap-switchtransact", "switchtransact"
     common = settings.common()
@@ -179,7 +180,7 @@ class TapSwitchTransact(VendorTap):
         HTTPStatus.FORBIDDEN: "The API key needs the permission Read on General: see API Keys in SwitchTransact",
     }
 
-    def sign(self, request: Request) -> tuple[Mapping[str, str], Any]:
+    def sign(self, request: Request) -> tuple[Mapping[str, str], Any]:  # noqa: ARG002 - only headers are needed here
         """The key as it is, without a scheme."""
         return {"Authorization": self.config["api_key"], "Content-Type": "application/json"}, None
 

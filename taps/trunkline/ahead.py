@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 from trunkline.client import Cancelled
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Hashable, Iterable, Iterator
+    from collections.abc import Callable, Generator, Hashable, Iterable, Iterator, Mapping, Sequence
 
     from trunkline.client import Client, Reply, Request
 
@@ -80,7 +80,15 @@ class Failure:
 
 
 class Feed(Protocol):
-    """Jobs that are read in order and fail together: a stream's windows, one campaign's, or a single lookup."""
+    """Jobs that are read in order and fail together: a stream's windows, one campaign's, or a single lookup.
+
+    Args:
+        context: What names the partition; empty when the feed is the whole stream.
+        listeners: The streams that want what is read.
+    """
+
+    context: Mapping[str, Any]
+    listeners: Sequence[Any]
 
     def upcoming(self) -> Iterator[Hashable]:
         """The jobs still to read, in order; all but the first may rest on a supposition about those before."""
@@ -354,19 +362,14 @@ class Ahead:
 
     def _fill(self) -> bool:
         """Have readings for what comes next, as many as the workers can use; False when nothing is left."""
-        place = 0
-        for feed, job in self._jobs():
-            if (
-                place >= len(self._readings)
-                or self._readings[place].feed is not feed
-                or self._readings[place].job != job
-            ):
+        for place, (feed, job) in enumerate(self._jobs()):
+            begun = self._readings[place] if place < len(self._readings) else None
+            if begun is None or begun.feed is not feed or begun.job != job:
                 # What was begun here rested on a supposition that did not hold.
                 self._cut(place)
                 if place and not self._of_use():
                     break
                 self._readings.append(self._begin(feed, job))
-            place += 1
         self._send()
         return bool(self._readings)
 
@@ -376,7 +379,7 @@ class Ahead:
         for feed in list(self._feeds):
             for job in feed.upcoming():
                 yield feed, job
-        while (feed := next(self._coming, None)) is not None:  # type: ignore[assignment]
+        for feed in self._coming:
             self._feeds.append(feed)
             for job in feed.upcoming():
                 yield feed, job

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import re
 import threading
@@ -22,6 +21,7 @@ from requests.structures import CaseInsensitiveDict
 from trunkline.errors import AccessDenied, BadAnswer, Refused, SourceError, Unavailable
 
 if TYPE_CHECKING:
+    import logging
     from collections.abc import Callable, Mapping
 
     from requests.adapters import BaseAdapter
@@ -233,7 +233,7 @@ class Client:
         for attempt in range(1, tries + 1):
             try:
                 reply = self._try(request, open_body, cancelled)
-            except Retriable as exc:
+            except Retriable as exc:  # noqa: PERF203 - a network's wait is longer than any of Python's
                 if attempt == tries:
                     self.breaker.failure(began)
                     counted = f"{tries} tries, the last" if tries > 1 else "the only try"

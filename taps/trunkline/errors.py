@@ -13,6 +13,8 @@ TrunklineError
 └── BadRecord            a record that contradicts its schema
 """
 
+# ruff: noqa: N818 - the names say what happened (Refused, Unproven), as the vendor's answer or the window does
+
 from __future__ import annotations
 
 

@@ -10,8 +10,8 @@ import isodate
 
 if sys.version_info >= (3, 11):
     _from_iso = datetime.fromisoformat
-else:
-    from backports.datetime_fromisoformat import datetime_fromisoformat as _from_iso
+else:  # 3.10's own knows no `Z`
+    from backports.datetime_fromisoformat import datetime_fromisoformat as _from_iso  # type: ignore[import-not-found]
 
 UTC = timezone.utc
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -35,7 +35,7 @@ def from_iso(text: str, zone: tzinfo = UTC) -> datetime:
     Raises:
         ValueError: The text is no such date.
     """
-    value = _from_iso(text)
+    value: datetime = _from_iso(text)
     return (value if value.tzinfo else value.replace(tzinfo=zone)).astimezone(UTC)
 
 

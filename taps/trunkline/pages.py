@@ -13,7 +13,6 @@ is proven: repeats are harmless behind a key, and only the bookmark waits for th
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import msgspec
@@ -98,19 +97,27 @@ class Numbered(Protocol):
         """Tell the user."""
 
 
-@dataclass
 class _Reading:
-    """What one reading of a window saw."""
+    """One reading of a window: takes its pages, and knows what they add up to.
 
-    seen: set[Hashable] = field(default_factory=set)
-    rows: int = 0
-    pages: int = 0
-    totals: set[int] = field(default_factory=set)
-    trouble: str = ""
-    digests: set[int] = field(default_factory=set)
+    Args:
+        stream: What is read.
+        window: The span.
+        desk: Where the rows are given.
+        front: The keys of page 0, where it is not known whether page 1 is the same page.
+    """
+
+    def __init__(self, stream: Numbered, window: Window, desk: Desk, front: list[Any] | None) -> None:
+        self.stream, self.window, self.desk, self.front = stream, window, desk, front
+        self.seen: set[Hashable] = set()
+        self.totals: set[int] = set()
+        self.rows = self.pages = 0
+        self.trouble = ""
+        self._digests: set[int] = set()
 
     @property
     def adds_up(self) -> bool:
+        """Whether the different rows are as many as the one total says; without a total the end was an empty page."""
         return not self.trouble and (not self.totals or self.totals == {len(self.seen)})
 
     @property
@@ -121,15 +128,62 @@ class _Reading:
         said = " then ".join(str(total) for total in sorted(self.totals))
         return f"the vendor's total says {said}, {len(self.seen)} different rows came"
 
-    def repeats_like(self, other: _Reading) -> bool:
-        """Whether both readings brought the same rows and the one total, some rows sharing a key."""
+    def agrees_with(self, other: _Reading) -> bool:
+        """Whether both readings brought the same rows and the one total, so that only their keys repeat."""
         return (
-            not self.trouble
-            and not other.trouble
+            not (self.trouble or other.trouble)
             and self.totals == other.totals == {self.rows}
             and self.rows == other.rows
             and self.seen == other.seen
         )
+
+    def take(self, page: Page, reply: Reply) -> bool:
+        """Take one page and hand out its rows.
+
+        Returns:
+            Whether it was the last one.
+        """
+        if page.total is not None:
+            self.totals.add(page.total)
+        if self.front is not None and self._is_front_again(page):
+            self.stream.first_page = 1
+            return False
+        if not page.rows:
+            return True
+        digest = hash(tuple(page.keys))
+        if digest in self._digests:
+            self.trouble = f"a page came twice after {self.rows} rows"
+            return True
+        self._digests.add(digest)
+        self.pages += 1
+        self.rows += len(page.rows)
+        self.seen.update(page.keys)
+        self.stream.give_page(self.desk, self.window, page, reply)
+        return self._is_last(page)
+
+    def _is_front_again(self, page: Page) -> bool:
+        """Whether page 0 was no page of its own: page 1 is the same one, or page 0 is empty though rows there are."""
+        if self.pages == 0:
+            return not page.rows and bool(page.total)
+        if self.pages == 1 and page.keys == self.front:
+            self.front = None
+            return True
+        if self.stream.first_page is None and page.rows:
+            self.stream.first_page = 0
+        self.front = None
+        return False
+
+    def _is_last(self, page: Page) -> bool:
+        if page.total is None:
+            if self.pages > ENDLESS:
+                self.trouble = f"the pages did not end after {ENDLESS}"
+            return bool(self.trouble)
+        if page.more and len(self.seen) > page.total:
+            self.trouble = f"more pages came than the vendor's total of {page.total} allows"
+            return True
+        if page.more is None:
+            return len(self.seen) >= page.total
+        return not page.more and self.rows >= page.total
 
 
 def read_together(streams: Sequence[Numbered], window: Window, desk: Desk) -> Generator[Ticket, Reply, Outcome]:
@@ -172,7 +226,7 @@ def _read_proven(stream: Numbered, window: Window, desk: Desk, beginning: _Begin
     second = yield from _read_once(stream, window, desk, again)
     if second.adds_up:
         return second.rows
-    if second.repeats_like(first):
+    if second.agrees_with(first):
         stream.warn(
             f"{window}: {second.rows - len(second.seen)} of {second.rows} rows share their key with another one; "
             "two readings agree, so that is how the vendor has them"
@@ -208,15 +262,14 @@ def _read_once(
     stream: Numbered, window: Window, desk: Desk, beginning: _Beginning
 ) -> Generator[Ticket, Reply, _Reading]:
     """Read all pages once; whatever is odd goes into the reading's `trouble`."""
-    reading = _Reading()
     number, reply, unsure = beginning
     page: Page = reply.parsed or EMPTY
     last = number + _expected(page)
     asked: deque[Ticket] = deque()
     # Whether page 0 and page 1 are the same is only of interest where the vendor does not say how it counts.
-    front = page.keys if unsure and number == 0 else None
+    reading = _Reading(stream, window, desk, page.keys if unsure and number == 0 else None)
     try:
-        while not _take(stream, window, desk, reading, page, reply, front=front if number <= 1 else None):
+        while not reading.take(page, reply):
             while len(asked) < stream.look_ahead and (not asked or number + len(asked) + 1 < last):
                 asked.append(stream.ask_page(desk, window, number + len(asked) + 1))
             number += 1
@@ -232,56 +285,15 @@ def _expected(page: Page) -> int:
     return -(-page.total // len(page.rows)) if page.total and page.rows else 1
 
 
-def _take(  # noqa: PLR0913 - one step of one loop, kept apart to be readable
-    stream: Numbered,
-    window: Window,
-    desk: Desk,
-    reading: _Reading,
-    page: Page,
-    reply: Reply,
-    *,
-    front: list[Any] | None,
-) -> bool:
-    """Take one page into the reading and hand out its rows; True when it was the last one."""
-    if page.total is not None:
-        reading.totals.add(page.total)
-    if front is not None and reading.pages and page.keys == front:
-        stream.first_page = 1  # page 0 and page 1 are the same page, already handed out
-        return False
-    if not page.rows:
-        if front is not None and page.total and not reading.pages:
-            stream.first_page = 1  # rows there are, but none on page 0
-            return False
-        return True
-    if front is not None and reading.pages and stream.first_page is None:
-        stream.first_page = 0
-    digest = hash(tuple(page.keys))
-    if digest in reading.digests:
-        reading.trouble = f"a page came twice after {reading.rows} rows"
-        return True
-    reading.digests.add(digest)
-    reading.pages += 1
-    reading.rows += len(page.rows)
-    reading.seen.update(page.keys)
-    stream.give_page(desk, window, page, reply)
-    if page.total is None:
-        if reading.pages > ENDLESS:
-            reading.trouble = f"the pages did not end after {ENDLESS}"
-        return bool(reading.trouble)
-    if page.more and len(reading.seen) > page.total:
-        reading.trouble = f"more pages than the vendor's total of {page.total} allows"
-        return True
-    if page.more is None:
-        return len(reading.seen) >= page.total
-    return not page.more and reading.rows >= page.total
-
-
 class Whole(Protocol):
     """What `read_whole` needs to know of a stream."""
 
-    limit: int
     longest: int
     tick: timedelta
+
+    @property
+    def limit(self) -> int:
+        """Rows asked for at once."""
 
     def warn(self, message: str) -> None:
         """Tell the user."""

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
 
 from trunkline import instants
+
+if TYPE_CHECKING:
+    from datetime import datetime, timedelta
 
 GROW_AFTER = 4
 """Empty windows in a row before the next one is longer: a weekend (two) or a holiday must not change the rhythm."""

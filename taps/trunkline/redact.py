@@ -98,4 +98,4 @@ redactor = Redactor()
 def install() -> None:
     """Let standard error pass the redactor."""
     if not isinstance(sys.stderr, RedactingStream):
-        sys.stderr = RedactingStream(sys.stderr, redactor)  # type: ignore[assignment]
+        sys.stderr = RedactingStream(sys.stderr, redactor)

@@ -45,7 +45,7 @@ def compile_shape(stream: VendorStream) -> Shape:
 
 
 def record_writer(stream: VendorStream, writer: BlockWriter) -> Callable[[dict[str, Any]], None]:
-    """What writes a stream's finished records: the short way, or the SDK's own where a map or flattening changes them."""
+    """What writes finished records: the short way, or the SDK's own where a map or flattening changes them."""
     maps = stream.stream_maps
     plain = len(maps) == 1 and type(maps[0]) is SameRecordTransform and not maps[0].flattening_enabled
     nested = any(len(crumbs) > 2 and not chosen for crumbs, chosen in stream.mask.items())  # noqa: PLR2004 - ("properties", name)

@@ -1,7 +1,7 @@
 """Settings: what every tap has, how they are read from a file or the environment, and what is said when one is wrong.
 
-A setting is a JSON Schema property. Three keys of our own stand beside the standard ones: `format: duration`, `date` and
-`url` are checked here, and `must` says in words what the setting must be, so that an error never has to show a value.
+A setting is a JSON Schema property. Formats such as `duration`, `date` and `url` are checked here, `secret` marks what
+is never shown, and `must` says in words what the setting must be, so that an error never has to show a value.
 """
 
 from __future__ import annotations
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
 Setting = dict[str, Any]
+
+_LARGEST = Decimal(10) ** 18  # of a number in the environment
 
 REFUSED = {
     "batch_config": "is not offered: the SDK's BATCH files would hold unmapped and deselected fields; leave it out",
@@ -52,13 +54,14 @@ def common(
     if lookback and window:
         dates = {
             "start_date": text(
-                "The first run reads from here (inclusive), and no lookback reaches before it. Newer than the bookmark, "
-                "it wins." + ("" if start_required else " Left out: everything the vendor has."),
+                "The first run reads from here (inclusive), and no lookback reaches before it. Newer than the "
+                "bookmark, it wins." + ("" if start_required else " Left out: everything the vendor has."),
                 format="date",
             ),
             "end_date": text("Read up to here (exclusive). Left out: the moment the run started.", format="date"),
             "lookback": text(
-                "Each run re-reads this much before the bookmark, as an ISO 8601 duration; it never moves the bookmark.",
+                "Each run re-reads this much before the bookmark, as an ISO 8601 duration; it never moves the "
+                "bookmark.",
                 format="duration",
                 default=lookback,
             ),
@@ -104,8 +107,8 @@ def common(
             "description": "Tries per request before it has failed.",
         },
         "unknown_fields": text(
-            "What becomes of a top-level field that the schema does not name: kept in the column _extra, dropped, or an "
-            "error.",
+            "What becomes of a top-level field that the schema does not name: kept in the column _extra, dropped, or "
+            "an error.",
             enum=["keep", "drop", "fail"],
             default="keep",
         ),
@@ -164,26 +167,39 @@ def _typed(spec: Setting, value: str) -> Any:
     kinds = {kinds} if isinstance(kinds, str) else set(kinds)
     if "string" in kinds:
         return value
-    if "boolean" in kinds and value.lower() in {"true", "1", "yes", "on", "false", "0", "no", "off"}:
-        return value.lower() in {"true", "1", "yes", "on"}
+    if "boolean" in kinds:
+        return _SWITCHES.get(value.lower(), value)
     if kinds & {"integer", "number"}:
-        try:
-            number = Decimal(value)
-        except InvalidOperation:
-            return value
-        if not number.is_finite():
-            return value
-        return (
-            int(number) if number == number.to_integral_value() and abs(number) < Decimal(10) ** 18 else float(number)
-        )
-    if kinds & {"array", "object"}:
-        try:
-            parsed = msgspec.json.decode(value)
-        except msgspec.DecodeError:
-            return [part.strip() for part in value.split(",")] if "array" in kinds and value[0] not in "[{" else value
-        # A bare 5b7c…, 123 or "a" is a list of one, as `a,b` is a list of two.
-        return parsed if isinstance(parsed, (list, dict)) or "array" not in kinds else [value]
-    return value
+        return _number(value)
+    return _list(value) if "array" in kinds else _json(value)
+
+
+_SWITCHES = {**dict.fromkeys(("true", "1", "yes", "on"), True), **dict.fromkeys(("false", "0", "no", "off"), False)}
+
+
+def _number(value: str) -> int | float | str:
+    try:
+        number = Decimal(value)
+    except InvalidOperation:
+        return value
+    if not number.is_finite() or abs(number) > _LARGEST:
+        return value
+    return int(number) if number == number.to_integral_value() else float(number)
+
+
+def _list(value: str) -> Any:
+    """A JSON list; or `a,b`, and a bare `a` is a list of one."""
+    parsed = _json(value)
+    if isinstance(parsed, list) or value[0] in "[{":
+        return parsed
+    return [part.strip() for part in value.split(",")]
+
+
+def _json(value: str) -> Any:
+    try:
+        return msgspec.json.decode(value)
+    except msgspec.DecodeError:
+        return value
 
 
 # -- checking --------------------------------------------------------------------------------------
@@ -238,18 +254,19 @@ def must(spec: Setting) -> str:
         return _WORDS[spec["format"]]
     kind = spec.get("type", "string")
     if kind == "array":
-        inner = spec.get("items", {})
-        return f"a list, each of its members {must(inner)}" if inner else "a list"
+        return f"a list, each of its members {must(spec['items'])}" if spec.get("items") else "a list"
     if kind in {"integer", "number"}:
-        name = "an integer" if kind == "integer" else "a number"
-        low, above, high = spec.get("minimum"), spec.get("exclusiveMinimum"), spec.get("maximum")
-        if low is not None and high is not None:
-            return f"{name} from {low} to {high}"
-        low_words = f" of at least {low}" if low is not None else f" above {above}" if above is not None else ""
-        return name + low_words + (f" of at most {high}" if high is not None else "")
-    return {"string": "a text that is not empty", "boolean": "true or false", "object": "an object"}.get(
-        str(kind), f"a {kind}"
-    )
+        return ("an integer" if kind == "integer" else "a number") + _bounds(spec)
+    plain = {"string": "a text that is not empty", "boolean": "true or false", "object": "an object"}
+    return plain.get(str(kind), f"a {kind}")
+
+
+def _bounds(spec: Setting) -> str:
+    low, above, high = spec.get("minimum"), spec.get("exclusiveMinimum"), spec.get("maximum")
+    if low is not None and high is not None:
+        return f" from {low} to {high}"
+    words = [f"of at least {low}"] * (low is not None) + [f"above {above}"] * (above is not None)
+    return "".join(f" {word}" for word in [*words, *[f"of at most {high}"] * (high is not None)])
 
 
 _WORDS = {
@@ -264,18 +281,18 @@ _WORDS = {
 def _url(value: str, _: Setting) -> str:
     try:
         parts = urlsplit(value)
-        host, _port = parts.hostname or "", parts.port
+        host, port = parts.hostname or "", parts.port
     except ValueError:
+        host, port = "", None
+    if not host or port == 0 or any(character.isspace() for character in value):
         return f"must be {_WORDS['url']}"
     if parts.username or parts.password:
         return "must not carry a user name or password"
     if parts.query or parts.fragment:
         return "must end with its path: no query and no fragment"
-    if not host or any(character.isspace() for character in value):
+    if parts.scheme != "https" and not (parts.scheme == "http" and is_loopback(host)):
         return f"must be {_WORDS['url']}"
-    if parts.scheme == "https" or (parts.scheme == "http" and is_loopback(host)):
-        return ""
-    return f"must be {_WORDS['url']}"
+    return ""
 
 
 def is_loopback(host: str) -> bool:

@@ -74,7 +74,7 @@ class Shape:
         self._required = tuple(schema.get("required", ()))
         self._row_type = t.TypedDict(  # type: ignore[misc]
             "Row",
-            {name: t.Union[tuple(_TYPES[kind] for kind in _types(spec))] for name, spec in properties.items()},
+            {name: _union(spec) for name, spec in properties.items()},
             total=False,
         )
 
@@ -91,20 +91,30 @@ class Shape:
             BadRecord: The row contradicts the schema; the error names stream, key and field, and no value.
         """
         row = raw if isinstance(raw, dict) else self._decode(raw)
-        if self.compute:
-            try:
-                self.compute(row)
-            except (ValueError, TypeError, KeyError, OverflowError) as exc:
-                raise self._bad(row, f"a computed field could not be made ({type(exc).__name__})") from None
-        extra = None
-        if not row.keys() <= self._names:
-            extra = self._unknown(row)
+        self._compute(row)
+        extra = None if row.keys() <= self._names else self._unknown(row)
         record = {**self._template, **self._conform(row)}
+        if extra:
+            record[EXTRA] = extra
+        moments = self._moments(row, record)
         for name in self._required:
             if record[name] is None:
                 raise self._bad(row, f"field {name} is missing or null")
-        if extra:
-            record[EXTRA] = extra
+        for name in self._removed:
+            del record[name]
+        if self.finish:
+            self.finish(record)
+        return record, moments
+
+    def _compute(self, row: dict[str, t.Any]) -> None:
+        if self.compute:
+            try:
+                self.compute(row)
+            except (ValueError, TypeError, KeyError, AttributeError, OverflowError) as exc:
+                raise self._bad(row, f"a computed field could not be made ({type(exc).__name__})") from None
+
+    def _moments(self, row: dict[str, t.Any], record: dict[str, t.Any]) -> dict[str, datetime]:
+        """Read all times, and give those a zone that have none."""
         moments: dict[str, datetime] = {}
         for name in self._times:
             text = record[name]
@@ -115,11 +125,7 @@ class Shape:
                     raise self._bad(row, f"field {name} is no date-time that exists") from None
                 if not instants.has_zone(text):
                     record[name] = instants.to_iso(moment)
-        for name in self._removed:
-            del record[name]
-        if self.finish:
-            self.finish(record)
-        return record, moments
+        return moments
 
     def _decode(self, raw: msgspec.Raw) -> dict[str, t.Any]:
         try:
@@ -172,3 +178,8 @@ class Shape:
 def _types(spec: Mapping[str, t.Any]) -> tuple[str, ...]:
     types = spec.get("type", tuple(_TYPES))
     return (types,) if isinstance(types, str) else tuple(types)
+
+
+def _union(spec: Mapping[str, t.Any]) -> t.Any:
+    """The Python type that a property's JSON types stand for."""
+    return t.Union[tuple(_TYPES[name] for name in _types(spec))]  # noqa: UP007 - made at run time

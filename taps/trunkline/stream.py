@@ -7,16 +7,17 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, ClassVar
 
-import msgspec
 from singer_sdk import RESTStream
 from singer_sdk.helpers.conform import TypeConformanceLevel
 
 from trunkline import feeds, instants, pages, plan, schemas
-from trunkline.errors import BadAnswer, ConfigInvalid, Refused, Unproven
+from trunkline.errors import ConfigInvalid, Refused, Unproven
 from trunkline.pages import EMPTY, Page
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+
+    import msgspec
 
     from trunkline.ahead import Desk, Feed, Outcome, Ticket
     from trunkline.client import Reply, Request
@@ -41,7 +42,7 @@ class VendorStream(RESTStream[Any]):
 
     def __init__(self, tap: VendorTap) -> None:
         self.tap = tap
-        super().__init__(tap=tap)  # type: ignore[arg-type]
+        super().__init__(tap=tap)
 
     @property
     def url_base(self) -> str:
@@ -49,7 +50,7 @@ class VendorStream(RESTStream[Any]):
         return str(self.config["api_url"]).rstrip("/")
 
     @functools.cached_property
-    def schema(self) -> dict[str, Any]:  # type: ignore[override]
+    def schema(self) -> dict[str, Any]:
         """The stream's schema file, less the fields that the config leaves out."""
         schema = schemas.load(self.tap.vendor, self.name)
         schema.pop("$schema", None)
@@ -58,7 +59,7 @@ class VendorStream(RESTStream[Any]):
         return schema
 
     def left_out(self) -> Iterable[str]:
-        """Fields that the config keeps the vendor from sending: they leave the schema too, or an upsert would null them."""
+        """Fields the config keeps the vendor from sending: they leave the schema too, or an upsert would null them."""
         return ()
 
     def instant(self, text: str) -> datetime:
@@ -84,7 +85,7 @@ class VendorStream(RESTStream[Any]):
         """
         raise NotImplementedError
 
-    def shares_with(self, other: VendorStream) -> bool:
+    def shares_with(self, other: VendorStream) -> bool:  # noqa: ARG002 - for streams that do
         """Whether this stream is read from the same answers as another one of its tap."""
         return False
 
@@ -109,13 +110,17 @@ class VendorStream(RESTStream[Any]):
         """
         raise NotImplementedError
 
-    def get_records(self, context: Mapping[str, Any] | None) -> Iterator[dict[str, Any]]:  # type: ignore[override]
+    def get_records(self, context: Mapping[str, Any] | None) -> Iterator[dict[str, Any]]:
         """Read the stream without writing messages, as the SDK's own machinery does.
 
         Args:
             context: Only records of this partition, where there are partitions.
         """
         return self.tap.read_records(self, context)
+
+    def give_page(self, desk: Desk, window: Window, page: Page, reply: Reply) -> None:
+        """Hand out what this stream makes of a page."""
+        raise NotImplementedError
 
     def prove(self, window: Window) -> None:
         """Raise if a window that adds up is not to be believed all the same."""
@@ -143,12 +148,13 @@ class Rows:
 class Listened:
     """A stream being read for several listeners: each gets every page."""
 
-    def __init__(self, stream: WindowedStream, listeners: Sequence[WindowedStream]) -> None:
+    def __init__(self, stream: WindowedStream, listeners: Sequence[VendorStream]) -> None:
         self.stream, self.listeners = stream, listeners
         self.look_ahead, self.tick = stream.look_ahead, stream.tick
 
     @property
     def first_page(self) -> int | None:
+        """Number of the first page, None while it is not known."""
         return self.stream.first_page
 
     @first_page.setter
@@ -156,14 +162,17 @@ class Listened:
         self.stream.first_page = value
 
     def ask_page(self, desk: Desk, window: Window, number: int) -> Ticket:
+        """Want one page of a window."""
         return desk.ask(self.stream.page_request(window, number), self.stream.open)
 
     def give_page(self, desk: Desk, window: Window, page: Page, reply: Reply) -> None:
+        """Hand out a page to every listener that has not failed."""
         for listener in self.listeners:
             if not listener.run.failure:
                 listener.give_page(desk, window, page, reply)
 
     def warn(self, message: str) -> None:
+        """Tell the user."""
         self.stream.warn(message)
 
 
@@ -266,7 +275,7 @@ class WindowedStream(VendorStream):
         concurrency = int(self.config["concurrency"])
         return 1 if concurrency == 1 else 2 * concurrency
 
-    def read(self, listeners: Sequence[WindowedStream], job: Any, desk: Desk) -> Generator[Ticket, Reply, Outcome]:
+    def read(self, listeners: Sequence[VendorStream], job: Any, desk: Desk) -> Generator[Ticket, Reply, Outcome]:
         """Read one window: pages with numbers, unless a vendor's stream has another way."""
         outcome = yield from pages.read_together([Listened(self, listeners)], job, desk)
         if not outcome.split:

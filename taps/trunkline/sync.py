@@ -71,7 +71,7 @@ class StreamRun:
         stream = self.stream
         return Bookmark(
             # A full table keeps no bookmark: a private state takes what it would write.
-            stream.tap.state if stream.replication_method == REPLICATION_INCREMENTAL else {},
+            stream.tap.bookmarks if stream.replication_method == REPLICATION_INCREMENTAL else {},
             stream.name,
             stream.replication_key or "",
             context=context,
@@ -165,7 +165,7 @@ class Run:
         Returns:
             The process's exit code: 0 only if all is well.
         """
-        clean(self.tap.state)
+        clean(self.tap.bookmarks)
         runs: list[StreamRun] = []
         try:
             with self._signals():
@@ -262,7 +262,7 @@ class Run:
             return
         self.writer.flush()
         before = self.writer.bytes_written
-        self.writer.write_message(StateMessage(value=self.tap.state))
+        self.writer.write_message(StateMessage(value=self.tap.bookmarks))
         self._state_mark = self.writer.bytes_written
         self._state_size = self._state_mark - before
         self._state_at, self._state_pending = now, False
@@ -350,7 +350,7 @@ def _drive(tap: VendorTap, stream: VendorStream) -> list[Any]:
         while True:
             try:
                 reply = tap.client.fetch(ticket.request, ticket.open_body, never)
-            except (TrunklineError, Cancelled) as exc:
+            except (TrunklineError, Cancelled) as exc:  # noqa: PERF203 - as many as there are streams
                 ticket = steps.throw(exc)
             else:
                 ticket = steps.send(reply)

@@ -8,7 +8,7 @@ import logging
 import sys
 from datetime import datetime, timezone
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 import click
 from singer_sdk import Tap
@@ -28,6 +28,7 @@ from trunkline.write import BlockWriter
 if TYPE_CHECKING:
     import typing as t
     from collections.abc import Iterator, Mapping, Sequence
+    from types import TracebackType
 
     from requests.adapters import BaseAdapter
 
@@ -102,7 +103,7 @@ class VendorTap(Tap):
 
     def hint(self, status: int) -> str:
         """What to do when the vendor answers with this status."""
-        return self.hints.get(status, _HINTS.get(status, ""))
+        return self.hints.get(status) or _HINTS.get(status, "")
 
     def check_config(self, config: Mapping[str, Any]) -> list[str]:
         """What is wrong with a config whose settings are each right for themselves."""
@@ -177,7 +178,12 @@ class VendorTap(Tap):
     # -- config and state --------------------------------------------------------------------------
 
     @property
-    def _env_var_config(self) -> dict[str, Any]:  # type: ignore[override]
+    def bookmarks(self) -> dict[str, Any]:
+        """The tap's state as it will be written."""
+        return cast("dict[str, Any]", self.state)
+
+    @property
+    def _env_var_config(self) -> dict[str, Any]:
         schema = self.config_jsonschema
         self.append_builtin_config(schema)
         return settings.from_environment(schema["properties"], self._env_prefix())
@@ -222,9 +228,7 @@ class VendorTap(Tap):
     cli = sdk.command_line
 
     @classmethod
-    def cb_config(  # type: ignore[override]
-        cls, ctx: click.Context, param: click.Option, value: tuple[str, ...]
-    ) -> t.Any:
+    def cb_config(cls, ctx: click.Context, param: click.Option, value: tuple[str, ...]) -> t.Any:
         """Read the config files."""
         try:
             return super().cb_config(ctx, param, value)
@@ -235,7 +239,7 @@ class VendorTap(Tap):
             ) from None
 
     @classmethod
-    def cb_test(cls, ctx: click.Context, param: click.Option, value: str) -> None:  # type: ignore[override]
+    def cb_test(cls, ctx: click.Context, param: click.Option, value: str) -> None:
         """Answer `--test`: a verdict for each stream, or `--test=schema`: the SCHEMA messages."""
         if value == "disabled":
             return
@@ -246,7 +250,7 @@ class VendorTap(Tap):
             sys.exit(test(tap))
 
     @classmethod
-    def cb_discover(cls, ctx: click.Context, param: click.Option, value: bool) -> None:  # type: ignore[override] # noqa: FBT001 - the SDK's signature
+    def cb_discover(cls, ctx: click.Context, param: click.Option, value: bool) -> None:  # noqa: FBT001 - the SDK's signature
         """Answer `--discover`."""
         with guarded(cls.logger):
             super().cb_discover(ctx, param, value)
@@ -290,7 +294,9 @@ class guarded:  # noqa: N801 - reads as a statement: with guarded(logger)
     def __enter__(self) -> None:
         return None
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: Any) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         if error is None or isinstance(error, (SystemExit, click.exceptions.Exit, click.ClickException)):
             return
         if self.logger.isEnabledFor(logging.DEBUG):
@@ -313,13 +319,11 @@ def _lines(error: BaseException) -> list[str]:
         return [str(error)]
     if type(error).__module__.startswith("singer_sdk."):
         return [f"{error}. Correct the config (stream_maps, flattening) or the catalog"]
-    return [
-        f"unexpected {type(error).__name__}: {error}. This is a fault of the tap: run it again with LOGLEVEL=DEBUG in "
-        "the environment and report the traceback"
-    ]
+    advice = "This is a fault of the tap: run it again with LOGLEVEL=DEBUG in the environment and report the traceback"
+    return [f"unexpected {type(error).__name__}: {error}. {advice}"]
 
 
-_HINTS = {
+_HINTS: dict[int, str] = {
     HTTPStatus.UNAUTHORIZED: "Check the credentials",
     HTTPStatus.FORBIDDEN: "Check what the credentials are allowed to do",
     HTTPStatus.NOT_FOUND: "Check api_url: the path below it is the vendor's own",
