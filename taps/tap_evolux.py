@@ -15,7 +15,7 @@ import msgspec
 
 from trunkline import instants, settings
 from trunkline.client import Request
-from trunkline.errors import BadAnswer, Refused, Unproven
+from trunkline.errors import BadAnswer, BadRecord, Refused, TrunklineError, Unproven
 from trunkline.shape import decode
 from trunkline.stream import Page, Rows, WindowedStream
 from trunkline.tap import VendorTap
@@ -112,10 +112,16 @@ class StudioCdr(StudioCalls):
 
     def give_page(self, desk: Desk, window: Window, page: Page, reply: Reply) -> None:  # noqa: ARG002 - all is on the page
         """Want the detail of each call on the page."""
+        asked = Rows(window, (), "start_time")
         for raw in page.rows:
-            call = self.read_listed(raw)
-            if not self.belongs(Rows(window, (), "start_time"), {"start_time": instants.from_iso(call.start_time)}):
-                continue
+            try:
+                call = self.read_listed(raw)
+                if not self.belongs(asked, {"start_time": instants.from_iso(call.start_time)}):
+                    continue
+            except (msgspec.MsgspecError, ValueError, TrunklineError) as exc:
+                # Told when its turn comes, and for this stream alone: the list may serve another one too.
+                desk.give((self, exc if isinstance(exc, TrunklineError) else _bad_call(exc)))
+                return
             desk.give_later(self.ask_detail(desk, call), functools.partial(self.detail, call))
 
     def detail(self, call: _Listed, ticket: Ticket) -> tuple[StudioCdr, Any]:
@@ -142,8 +148,8 @@ class StudioCdr(StudioCalls):
 
     def records(self, thing: Any) -> Iterator[tuple[dict[str, Any], datetime | None]]:
         """The detail with the call's id and start; nothing when the vendor does not have it (yet)."""
-        if isinstance(thing, Rows):
-            return  # the calls of a probe
+        if isinstance(thing, TrunklineError):
+            raise thing
         call, ticket = thing
         self.asked += 1
         try:
@@ -232,6 +238,11 @@ class TapEvolux(VendorTap):
     def reason(self, body: bytes) -> str:
         """The vendor's own words."""
         return _meta(body).message
+
+
+def _bad_call(exc: Exception) -> BadRecord:
+    why = f"id and start_time are not what the vendor documents ({exc})"
+    return BadRecord("studio_cdr: a call of the list could not be read", why, "The bookmark stays where it was")
 
 
 def _meta(body: bytes) -> _Meta:

@@ -128,7 +128,7 @@ class Desk:
     def forget(self, tickets: Iterable[Ticket]) -> None:
         """Want these no longer; what was sent already is answered into the void."""
         for ticket in tickets:
-            if not ticket.sent:
+            if ticket in self.wanted:
                 self.wanted.remove(ticket)
 
     def give(self, item: Any, reply: Reply | None = None) -> None:

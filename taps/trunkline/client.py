@@ -6,7 +6,7 @@ import os
 import re
 import threading
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from http import HTTPStatus
 from http.cookiejar import DefaultCookiePolicy
 from typing import TYPE_CHECKING, Any, Protocol
@@ -40,8 +40,8 @@ MAX_VENDOR_WAIT = 900.0
 SLOW_BODY_FACTOR = 10
 """A body may take this many times `request_timeout` as a whole; each single read may take `request_timeout`."""
 
-PROBES = 3
-"""Requests tried once each, after one has used up all its tries, before the vendor counts as down."""
+PROBES, PROBE_TRIES = 3, 2
+"""After a request has used up its tries: how many others are tried, and how often each, until the vendor is down."""
 
 _CHUNK = 256 * 1024
 _REASON = 200  # characters of a vendor's own words that are shown
@@ -129,31 +129,32 @@ class Tally:
     waited: float = 0.0
 
 
-@dataclass
 class Breaker:
     """Shared by all requests of a tap: tells one broken partition from a vendor that is down."""
 
-    failed: int = 0
-    last_success: float = 0.0
-    lock: threading.Lock = field(default_factory=threading.Lock)
+    def __init__(self) -> None:
+        self._tripped = False
+        self._probes_failed = 0
+        self._last_success = float("-inf")
+        self._lock = threading.Lock()
 
     def tries(self, max_attempts: int) -> int:
-        """How many tries a new request gets: all of them, a single one as a probe, or none."""
-        if not self.failed:
+        """How many tries a new request gets: all of them; a few, as a probe; or none, when the vendor is down."""
+        if not self._tripped:
             return max_attempts
-        return 1 if self.failed <= PROBES else 0
+        return min(PROBE_TRIES, max_attempts) if self._probes_failed < PROBES else 0
 
     def success(self) -> None:
         """The vendor answered: whatever failed before was that request's own trouble."""
-        with self.lock:
-            self.failed = 0
-            self.last_success = time.monotonic()
+        with self._lock:
+            self._tripped, self._probes_failed, self._last_success = False, 0, time.monotonic()
 
-    def failure(self, since: float) -> None:
-        """A request that began at `since` used up its tries; it counts if nothing else succeeded meanwhile."""
-        with self.lock:
-            if self.last_success < since:
-                self.failed += 1
+    def failure(self, began: float, *, probe: bool) -> None:
+        """A request that began at `began` has used up its tries; it counts if nothing else succeeded meanwhile."""
+        with self._lock:
+            if self._last_success < began:
+                self._probes_failed += probe and self._tripped
+                self._tripped = True
 
 
 class Client:
@@ -235,8 +236,8 @@ class Client:
                 reply = self._try(request, open_body, cancelled)
             except Retriable as exc:  # noqa: PERF203 - a network's wait is longer than any of Python's
                 if attempt == tries:
-                    self.breaker.failure(began)
-                    counted = f"{tries} tries, the last" if tries > 1 else "the only try"
+                    self.breaker.failure(began, probe=tries < self.max_attempts)
+                    counted = f"{tries} tries, the last" if tries > 1 else "one try"
                     raise exc.final(f"{request.about} failed", f"{counted}: {exc.why}", "Run again later") from None
                 wait = backoff.full_jitter(next(waits) or 1.0) if exc.not_before is None else exc.not_before
                 self._pause(

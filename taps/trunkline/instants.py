@@ -11,7 +11,7 @@ import isodate
 if sys.version_info >= (3, 11):
     _from_iso = datetime.fromisoformat
 else:  # 3.10's own knows no `Z`
-    from backports.datetime_fromisoformat import datetime_fromisoformat as _from_iso  # type: ignore[import-not-found]
+    from backports.datetime_fromisoformat import datetime_fromisoformat as _from_iso
 
 UTC = timezone.utc
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import signal
+import sys
 from typing import IO, TYPE_CHECKING, Any
 
 from singer_sdk.cli import plugin_cli
@@ -62,6 +64,9 @@ def record_writer(stream: VendorStream, writer: BlockWriter) -> Callable[[dict[s
 def _command(cls: type[PluginBase]) -> click.Command:
     """The command of a tap or target, with standard error made safe before the first line is logged."""
     redact.install()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        # Until a run takes over, there is nothing to finish.
+        signal.signal(number, lambda number, _frame: sys.exit(128 + number))
     command: click.Command = PluginBase.__dict__["cli"].method(cls)
     return command
 

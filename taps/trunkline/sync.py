@@ -139,7 +139,8 @@ class StreamRun:
         """Note a failure; without a partition it is the whole stream's."""
         if not context:
             self.failure = error
-        self.failures.append(f"{self.label(context)}: {error}")
+        kind = "" if isinstance(error, TrunklineError) else f"unexpected {type(error).__name__}: "
+        self.failures.append(f"{self.label(context)}: {kind}{error}")
 
 
 class Run:

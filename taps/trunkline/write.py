@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import sys
 import time
 from datetime import datetime
@@ -91,6 +93,8 @@ class BlockWriter(GenericSingerWriter[bytes, Message]):
             output.write(self._block)
             output.flush()
         except (OSError, ValueError) as exc:
+            self._block.clear()
+            _let_go(output)
             reason = exc.strerror if isinstance(exc, OSError) else "it is closed"
             raise OutputLost(
                 "standard output could not be written",
@@ -99,3 +103,10 @@ class BlockWriter(GenericSingerWriter[bytes, Message]):
             ) from None
         self.bytes_written += len(self._block)
         self._block.clear()
+
+
+def _let_go(output: BinaryIO) -> None:
+    """Let what is still buffered go nowhere, or the interpreter tries to write it once more as it ends."""
+    if output is sys.stdout.buffer:
+        with contextlib.suppress(OSError, ValueError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), output.fileno())
