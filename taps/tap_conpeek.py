@@ -18,7 +18,7 @@ import msgspec
 from trunkline import feeds, instants, pages, plan, settings
 from trunkline.ahead import Outcome
 from trunkline.client import Request
-from trunkline.errors import Refused, Unproven
+from trunkline.errors import Refused, TrunklineError, Unproven
 from trunkline.shape import encode
 from trunkline.stream import EMPTY, Page, Rows, WindowedStream
 from trunkline.tap import VendorTap
@@ -60,6 +60,7 @@ class VoiceCampaignRequests(WindowedStream):
 
     name, path = "voice_campaign_requests", "/voice_campaign/{voice_campaign_id}/request"
     primary_keys, replication_key = ("id",), "changed_at"
+    looks_into = ("dialogs",)
     state_partitioning_keys = ("voice_campaign_id",)
     text_or_number = (
         "name", "contact_info", "contact_identifier", "contact_number", "current_contact_number", "case_id",
@@ -75,7 +76,11 @@ class VoiceCampaignRequests(WindowedStream):
         """A feed for each campaign, with a bookmark of its own."""
         for campaign in dict.fromkeys(self.config["voice_campaign_ids"]):
             context = {"voice_campaign_id": campaign}
-            start = self.run.begin_partition(context, self)
+            try:
+                start = self.run.begin_partition(context, self)
+            except TrunklineError as exc:  # a bookmark that can't be read: the other campaigns have theirs
+                self.run.fail(context, exc)
+                continue
             if start:
                 yield feeds.WindowFeed(
                     self.jobs(start), functools.partial(self.read_campaign, campaign), context, listeners
@@ -137,10 +142,11 @@ class VoiceCampaignRequests(WindowedStream):
     def ask(self, desk: Desk, campaign: str, window: Window, by: str, still_open: bool, offset: int) -> Ticket:  # noqa: FBT001, PLR0913, PLR0917 - the parts of one question
         """Want the requests of a campaign from an offset on."""
         what = "still open" if still_open else by.removesuffix("_date")
+        since, until = window.asked(self.tick)
         wanted = [
             *([{"property": "state", "value": list(OPEN_STATES)}] if still_open else []),
-            *([{"property": by, "operator": "gte", "value": _date(window.since)}] if window.since else []),
-            {"property": by, "operator": "lte", "value": _date(window.until)},
+            *([{"property": by, "operator": "gte", "value": _date(since)}] if since else []),
+            {"property": by, "operator": "lte", "value": _date(until)},
             *self.config.get("filter", ()),
         ]
         exclude = self.config.get("exclude")
@@ -176,9 +182,9 @@ class VoiceCampaignRequests(WindowedStream):
         """The rows, with their campaign; a request counts for the bookmark by the date it was asked for with."""
         for raw in thing.rows:
             record, moments = self.run.shape(raw)
-            if "voice_campaign_id" in record and record["voice_campaign_id"] is None:
+            if record.get("voice_campaign_id", "") is None:
                 record["voice_campaign_id"] = thing.campaign
-            if thing.only_open and record.get("state") not in {*OPEN_STATES, None}:
+            if thing.only_open and record.get("state", "OPEN") not in OPEN_STATES:
                 raise Unproven(
                     f"{self.name} of {thing.campaign}, still open, could not be read",
                     f"the vendor ignored the filter: it sent a request whose state is {record['state']}",
@@ -187,7 +193,7 @@ class VoiceCampaignRequests(WindowedStream):
             if self.belongs(thing, moments):
                 yield record, None if thing.only_open else moments.get(thing.by)
 
-    def compute(self, row: dict[str, Any]) -> None:
+    def compute(self, row: Any) -> None:
         """`changed_at`; text where the vendor sends objects; and a zone for the times inside dialogs."""
         super().compute(row)
         dates = [self.instant(row[name]) for name in ("created_date", "closed_date") if row.get(name) is not None]
@@ -211,7 +217,7 @@ class TapConpeek(VendorTap):
         "api_url": settings.text(
             "Address of the tenant's API, such as https://api-example.cloud.conpeek.com.", format="url"
         ),
-        "api_key": settings.text("API key, sent as it is in the header `Authorization`.", secret=True),
+        "api_key": settings.token("API key, sent as it is in the header `Authorization`."),
         "voice_campaign_ids": settings.array(
             "The campaigns to read; the vendor has no list of them.",
             minItems=1,
@@ -335,4 +341,4 @@ def _filter_problems(entry: Mapping[str, Any]) -> Iterator[str]:
 
 def _date(instant: datetime) -> str:
     """The form of the vendor's filter, in UTC."""
-    return instants.ceil(instant, instants.SECOND).strftime("%Y-%m-%d %H:%M:%S")
+    return instant.strftime("%Y-%m-%d %H:%M:%S")

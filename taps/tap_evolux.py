@@ -73,13 +73,14 @@ class StudioCalls(WindowedStream):
     read_calls = msgspec.json.Decoder(_Calls).decode
 
     def page_request(self, window: Window, number: int) -> Request:
-        """The vendor's own pagination URLs drop `limit` and name other hosts, so the pages are counted here."""
+        """The vendor's own pagination URLs drop `limit` and name other hosts: only the form of their dates is used."""
+        since, until = window.asked(self.tick)
         return Request(
             f"{self.name} {window} page {number}",
             CALLS,
             (
-                ("start_date", _date(window.since)),
-                ("end_date", _date(window.until)),
+                ("start_date", instants.to_iso(since) if since else ""),
+                ("end_date", instants.to_iso(until)),
                 ("limit", str(self.page_size)),
                 ("page", str(number)),
             ),
@@ -98,6 +99,7 @@ class StudioCdr(StudioCalls):
     name, path = "studio_cdr", CALLS + "/<call_id>/cdr"
     primary_keys, replication_key = ("call_id",), "call_start_time"
     identity = ("id",)  # of the calls it lists
+    looks_into = ("executed_tasks",)
     text_or_number = ("call_flow_id", "project_id", "call_flow_version", "studio_version")
     read_listed = msgspec.json.Decoder(_Listed).decode
     read_detail = msgspec.json.Decoder(_Detail).decode
@@ -134,7 +136,7 @@ class StudioCdr(StudioCalls):
         request = Request(f"{self.name} of call {call.id}", f"{CALLS}/{quote(str(key), safe='')}/cdr")
         return desk.ask(request, self.open_detail, owner=self)
 
-    def compute(self, row: dict[str, Any]) -> None:
+    def compute(self, row: Any) -> None:
         """Remove what opens other systems from the parameters of the customer's own steps."""
         super().compute(row)
         if self.config["redact_task_params"]:
@@ -202,7 +204,7 @@ class TapEvolux(VendorTap):
     common = settings.common(lookback="P1D", window="P1D", page_size=50, most=50, start_required=True)
     settings = {  # noqa: RUF012 - a fact, never changed
         "api_url": settings.text("Address of the tenant, such as https://example.evolux.net.br.", format="url"),
-        "api_token": settings.text("API token, sent in the header `token`.", secret=True),
+        "api_token": settings.token("API token, sent in the header `token`."),
         "cdr_call_id": settings.text(
             "Which number of a call its detail is asked for with: the vendor's page does not say.",
             enum=["id", "uuid"],
@@ -250,11 +252,6 @@ def _meta(body: bytes) -> _Meta:
         return msgspec.json.decode(body, type=_Envelope).meta
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return _Meta()
-
-
-def _date(instant: datetime | None) -> str:
-    """The form of the vendor's own pagination URLs, `2020-01-12T00:00:00+00:00`."""
-    return instants.to_iso(instants.ceil(instant, instants.SECOND)) if instant else ""
 
 
 def _without_secrets(value: Any) -> Any:

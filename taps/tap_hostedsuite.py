@@ -52,6 +52,7 @@ class Calls(WindowedStream):
     name, path, http_method = "calls", "/api/calls", "POST"
     primary_keys, replication_key = ("Id",), "StartTime"
     honoured_within = timedelta(days=1)
+    looks_into = ("Interactions",)
     read_answer = msgspec.json.Decoder(_Answer).decode
 
     def __init__(self, tap: VendorTap) -> None:
@@ -87,20 +88,12 @@ class Calls(WindowedStream):
     def asked(self, window: Window) -> tuple[datetime, datetime]:
         """The span as asked for: an hour wider on both sides where it touches a change of clocks.
 
-        The filter knows no zone, and in the hour that a change repeats it can't be told which pass is meant. It is also
-        not said whether its lower end is inclusive, so a later window begins a tick before the one it follows ends.
+        The filter knows no zone, and in the hour that a change repeats it can't be told which pass is meant.
         """
-        assert window.since is not None  # noqa: S101 - there is always a start_date
-        since, until = window.since, instants.ceil(window.until, self.tick)
-        if since != self.first_instant:
-            since -= self.tick
+        since, until = window.asked(self.tick)
+        assert since is not None  # noqa: S101 - there is always a start_date
         offsets = {moment.astimezone(self.zone).utcoffset() for moment in (since - _HOUR, since, until, until + _HOUR)}
         return (since - _HOUR, until + _HOUR) if len(offsets) > 1 else (since, until)
-
-    @property
-    def first_instant(self) -> datetime | None:
-        """Where the vendor's data begins for us."""
-        return instants.floor(self.start_date, self.tick) if self.start_date else None
 
     def date(self, instant: datetime) -> str:
         """A date as the server's filter reads it, in the configured zone."""
@@ -120,7 +113,7 @@ class Calls(WindowedStream):
         """Any of the forms a ServiceStack server writes."""
         return instants.from_service_stack(text, self.zone)
 
-    def compute(self, row: dict[str, Any]) -> None:
+    def compute(self, row: Any) -> None:
         """The times of interactions, like that of the call."""
         super().compute(row)
         for interaction in row.get("Interactions") or ():

@@ -164,7 +164,7 @@ class TapSwitchTransact(VendorTap):
     common = settings.common()
     settings = {  # noqa: RUF012 - a fact, never changed
         "api_url": settings.text("Address of the API.", format="url", default="https://app.switchtransact.com/api/1.0"),
-        "api_key": settings.text("API key, sent as it is in the header `Authorization`.", secret=True),
+        "api_key": settings.token("API key, sent as it is in the header `Authorization`."),
         "phones": settings.array("Phone numbers to look up, best in E.164 (+27…)."),
         "emails": settings.array("E-mail addresses to look up."),
         "terms": settings.array("Search terms: a name, company, e-mail or phone."),

@@ -99,6 +99,9 @@ class Bookmark:
                 f"{_VALUE} is no ISO 8601 date-time",
                 f"Correct bookmarks.{self.stream} in the state, or remove it to start again from start_date",
             ) from None
+        if value > self.run_start:  # a phone with a wrong clock; left as it is, it would outrun every later run
+            self.value = self.run_start
+            self._store()
         return min(value, self.run_start)
 
     def _find(self) -> dict[str, Any] | None:
@@ -144,6 +147,8 @@ class Bookmark:
 def clean(state: dict[str, Any]) -> None:
     """Remove what an interrupted run of the SDK's own machinery leaves: half a bookmark is none."""
     for entry in state.get("bookmarks", {}).values():
-        for part in (entry, *(part for part in entry.get("partitions") or () if isinstance(part, dict))):
+        partitions = entry.get("partitions")
+        for part in (entry, *(partitions if isinstance(partitions, list) else ())):
             for name in ("progress_markers", "starting_replication_value", "replication_key_signpost"):
-                part.pop(name, None)
+                if isinstance(part, dict):
+                    part.pop(name, None)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import ssl
 import threading
 import time
 from dataclasses import dataclass
@@ -149,6 +150,11 @@ class Breaker:
         with self._lock:
             self._tripped, self._probes_failed, self._last_success = False, 0, time.monotonic()
 
+    def open(self) -> None:
+        """The vendor said itself that there is nothing to be had for long."""
+        with self._lock:
+            self._tripped, self._probes_failed = True, PROBES
+
     def failure(self, began: float, *, probe: bool) -> None:
         """A request that began at `began` has used up its tries; it counts if nothing else succeeded meanwhile."""
         with self._lock:
@@ -243,6 +249,9 @@ class Client:
                 self._pause(
                     wait, f"{request.about}: {exc.why}; try {attempt + 1} of {tries} in {wait:.1f} s", cancelled
                 )
+            except Refused:
+                self.breaker.success()  # an answer, if not the one that was hoped for
+                raise
             else:
                 self.breaker.success()
                 return reply
@@ -267,7 +276,13 @@ class Client:
             status, headers, body = self._send(request)
             not_before = place.learn(status, headers)
         self.answered.set()
-        self._classify(request, status, body, not_before)
+        try:
+            self._classify(request, status, body, not_before)
+        except Retriable as exc:
+            if exc.not_before is None and status < HTTPStatus.BAD_REQUEST:
+                # A no inside a yes: its headers count all the same.
+                exc.not_before = self.governor.learn(HTTPStatus.SERVICE_UNAVAILABLE, headers)
+            raise
         reply = Reply(request, status, headers, body)
         if status != HTTPStatus.NO_CONTENT:
             if not body:
@@ -296,13 +311,13 @@ class Client:
                 proxies=self.proxies,
             ) as response:
                 return response.status_code, response.headers, self._read(request, response)
-        except requests.exceptions.SSLError as exc:
-            raise Refused(
-                f"{request.about} failed",
-                f"the server's certificate could not be verified ({type(exc).__name__})",
-                "For a private certificate authority set ca_bundle",
-            ) from None
         except (requests.exceptions.RequestException, OSError) as exc:
+            if _is_untrusted(exc):
+                raise Refused(
+                    f"{request.about} failed",
+                    "the server's certificate could not be verified",
+                    "For a private certificate authority set ca_bundle",
+                ) from None
             # The exception's own text holds the URL, which may hold personal data: its kind says enough.
             raise Retriable(f"no complete answer ({_kind(exc)})") from None
 
@@ -383,6 +398,7 @@ class Client:
             raise self._deny(AccessDenied(what, why, hint))
         if status in _RETRIED_4XX or status >= HTTPStatus.INTERNAL_SERVER_ERROR:
             if not_before is not None and not_before > MAX_VENDOR_WAIT:
+                self.breaker.open()  # every other request would be told the same
                 raise Unavailable(what, f"the vendor asks to wait {not_before:.0f} s", "Run again after that time")
             raise Retriable(why, not_before=not_before)
         if HTTPStatus.MULTIPLE_CHOICES <= status < HTTPStatus.BAD_REQUEST:
@@ -401,6 +417,18 @@ class Client:
     def host(self) -> str:
         """The configured host, for log lines."""
         return urlsplit(self.base).netloc.rpartition("@")[2]
+
+
+def _is_untrusted(exc: BaseException) -> bool:
+    """Whether it was the certificate: any other trouble with TLS is a network's fault and may pass."""
+    seen: list[Any] = [exc]
+    while seen:
+        cause = seen.pop()
+        if isinstance(cause, ssl.SSLCertVerificationError):
+            return True
+        if isinstance(cause, BaseException):
+            seen += [*cause.args, cause.__cause__, getattr(cause, "reason", None)]
+    return False
 
 
 def _clean(text: str) -> str:

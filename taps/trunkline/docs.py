@@ -2,14 +2,15 @@
 
 `python -m trunkline.docs NAME NOTES` prints the page of any vendor that is known by the entry point group
 `trunkline.vendors`, one from another package too. Notes are Markdown: a `# Title`, then the sections of `SECTIONS` and
-one section "Stream `name`" for each stream, in any order. A section more or less is an error: nothing stays undocumented
-by oversight.
+one section "Stream `name`" for each stream, in any order. A section more or less is an error: nothing stays
+undocumented by oversight.
 """
 
 from __future__ import annotations
 
 import re
 import sys
+from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from trunkline.settings import Setting
-    from trunkline.stream import VendorStream
     from trunkline.tap import VendorTap
 
 SECTIONS = ("What it reads", "First run", "Endpoints", "What is known", "What the vendor makes impossible")
@@ -29,6 +29,11 @@ SECTIONS = ("What it reads", "First run", "Endpoints", "What is known", "What th
 
 VENDORS = "trunkline.vendors"
 """The entry point group that vendors are found by."""
+
+NOT_APPLIED = """\
+**Not applied in this release:** `pii` other than `clear`, and `phone_region`. They are checked, but personal data is
+written as it is. Until they are applied, leave fields out with a catalog, or change them with `stream_maps`."""
+"""What settings promise and this release does not do yet; a test fails once it is no longer true."""
 
 _FORMATS = {
     "url": "URL",
@@ -41,10 +46,66 @@ _PLURALS = {"string": "texts", "object": "objects", "integer": "integers"}
 _NAME = re.compile(r"(?<![\w/<.`\-])(_?[a-z0-9]+(?:_[a-z0-9]+)+|_[a-z]+)(?![\w/>`])")
 
 
-def vendor_taps() -> dict[str, type[VendorTap]]:
-    """Every installed vendor's tap, by the vendor's name, in the order of names."""
+@dataclass(frozen=True)
+class StreamFacts:
+    """What a stream's class says of itself, before there is an instance."""
+
+    name: str
+    request: str
+    keys: Sequence[str]
+    replication_key: str | None
+    partition: Sequence[str]
+
+    @property
+    def heading(self) -> str:
+        """The heading of the stream's section in the notes."""
+        return f"Stream `{self.name}`"
+
+    @property
+    def key(self) -> str:
+        """The primary key, as code."""
+        return _codes(self.keys)
+
+    @property
+    def bookmark(self) -> str:
+        """What the stream goes on from."""
+        if not self.replication_key:
+            return "none: full table"
+        return f"`{self.replication_key}`" + (f", for each {_codes(self.partition)}" if self.partition else "")
+
+
+def stream_facts(tap: type[VendorTap]) -> list[StreamFacts]:
+    """The facts of a tap's streams, in the tap's order."""
+    found = []
+    for stream_type in tap.stream_types:
+        # The SDK types these for instances, and has properties where a class says nothing.
+        stream: Any = stream_type
+        method = stream.http_method if isinstance(stream.http_method, str) else "GET"
+        partition = stream.state_partitioning_keys
+        found.append(
+            StreamFacts(
+                stream.name,
+                f"{method} {stream.path}",
+                stream.primary_keys,
+                stream.replication_key,
+                partition if isinstance(partition, (list, tuple)) else (),
+            )
+        )
+    return found
+
+
+def vendor_taps(distribution: str | None = None) -> dict[str, type[VendorTap]]:
+    """Every installed vendor's tap, by the vendor's name, in the order of names.
+
+    Args:
+        distribution: Only those that this distribution brings.
+    """
     found = sorted(metadata.entry_points(group=VENDORS), key=lambda point: point.name)
-    return {point.name: point.load() for point in found}
+    return {
+        point.name: point.load()
+        for point in found
+        if distribution is None or (point.dist is not None and point.dist.name == distribution)
+    }
 
 
 def vendor_page(tap: type[VendorTap], notes: str, settings_page: str = "") -> str:
@@ -69,8 +130,8 @@ def vendor_page(tap: type[VendorTap], notes: str, settings_page: str = "") -> st
                 f"## What it reads\n\n{told['What it reads']}",
                 f"## First run\n\n{told['First run']}",
                 "## Streams",
-                *(_stream(tap, stream, told[stream_section(stream)]) for stream in tap.stream_types),
-                f"## Settings\n\nThe vendor's own come first.{more}\n\n{settings_table(tap)}",
+                *(_stream(tap, stream, told[stream.heading]) for stream in stream_facts(tap)),
+                f"## Settings\n\nThe vendor's own come first.{more}\n\n{settings_table(tap)}\n\n{NOT_APPLIED}",
                 f"## Endpoints\n\n{told['Endpoints']}",
                 f"## What is known\n\n{told['What is known']}",
                 f"## What the vendor makes impossible\n\n{told['What the vendor makes impossible']}",
@@ -78,11 +139,6 @@ def vendor_page(tap: type[VendorTap], notes: str, settings_page: str = "") -> st
         ).rstrip()
         + "\n"
     )
-
-
-def stream_section(stream: type[VendorStream]) -> str:
-    """The heading of a stream's section in the notes."""
-    return f"Stream `{stream.name}`"
 
 
 def summary(tap: type[VendorTap]) -> str:
@@ -95,7 +151,7 @@ def _sections(tap: type[VendorTap], notes: str) -> tuple[str, dict[str, str]]:
     head, *parts = re.split(r"^## +", notes, flags=re.MULTILINE)
     title = head.strip().removeprefix("#").strip()
     told = {name.strip(): body.strip() for name, _, body in (part.partition("\n") for part in parts)}
-    wanted = {*SECTIONS, *map(stream_section, tap.stream_types)}
+    wanted = {*SECTIONS, *(stream.heading for stream in stream_facts(tap))}
     missing, idle = sorted(wanted - told.keys()), sorted(told.keys() - wanted)
     missing += sorted(name for name in wanted & told.keys() if not told[name])
     if missing or idle or not title:
@@ -116,7 +172,7 @@ def _sections(tap: type[VendorTap], notes: str) -> tuple[str, dict[str, str]]:
 # -- streams ---------------------------------------------------------------------------------------
 
 
-def _stream(tap: type[VendorTap], stream: type[VendorStream], told: str) -> str:
+def _stream(tap: type[VendorTap], stream: StreamFacts, told: str) -> str:
     schema = schemas.load(tap.vendor, stream.name)
     facts = "\n".join(f"| {name} | {value} |" for name, value in _facts(tap, stream))
     return "\n\n".join(
@@ -130,37 +186,24 @@ def _stream(tap: type[VendorTap], stream: type[VendorStream], told: str) -> str:
     )
 
 
-def _facts(tap: type[VendorTap], stream: type[VendorStream]) -> Iterator[tuple[str, str]]:
-    defaults = {name: spec.get("default") for name, spec in tap.common.items()}
-    yield "request", f"`{stream.http_method} {stream.path}`"
-    yield "primary key", _codes(stream.primary_keys)
-    if not stream.replication_key:
-        yield "replication", "full table: every run reads everything"
-        yield "limit", str(tap.limit or "none documented")
-        return
-    partition = stream.state_partitioning_keys
-    kept = f", one for each {_codes(partition)}" if partition else ""
-    yield "bookmark", f"`{stream.replication_key}`{kept}"
-    most = tap.common["page_size"].get("maximum")
-    yield "records a request", f"{defaults['page_size']} (`page_size`), {f'at most {most}' if most else 'most unknown'}"
-    yield "window", f"`{defaults['window']}`"
-    yield "lookback", f"`{defaults['lookback']}`"
-    needed = "start_date" in tap.required_to_start
-    yield "without `start_date` and bookmark", "an error" if needed else "everything the vendor has"
-    yield "limit", str(tap.limit or "none documented")
+def _facts(tap: type[VendorTap], stream: StreamFacts) -> Iterator[tuple[str, str]]:
+    yield "request", f"`{stream.request}`"
+    yield "primary key", stream.key
+    yield "bookmark", stream.bookmark
+    if stream.replication_key:
+        defaults = {name: spec.get("default") for name, spec in tap.common.items()}
+        most = tap.common["page_size"].get("maximum")
+        yield "records a request", f"{defaults['page_size']}, {f'at most {most}' if most else 'most unknown'}"
+        yield "window", f"`{defaults['window']}`"
+        yield "lookback", f"`{defaults['lookback']}`"
+        needed = "start_date" in tap.required_to_start
+        yield "without `start_date` and bookmark", "an error" if needed else "everything the vendor has"
+    yield "documented limit", str(tap.limit or "none")
 
 
-def bookmark_of(stream: type[VendorStream]) -> str:
-    """What a stream goes on from, for a table of all streams."""
-    if not stream.replication_key:
-        return "none: full table"
-    partition = stream.state_partitioning_keys
-    return f"`{stream.replication_key}`" + (f", for each {_codes(partition)}" if partition else "")
-
-
-def keys_of(stream: type[VendorStream]) -> str:
-    """A stream's primary key, for a table of all streams."""
-    return _codes(stream.primary_keys)
+def one_row_is(schema: Mapping[str, Any]) -> str:
+    """What a row stands for, in the words the schema's description begins with ("One call that …, known by …")."""
+    return prose(re.split(r", known by |[.;] ", schema["description"])[0].removeprefix("One ").rstrip("."))
 
 
 def fields_table(schema: Mapping[str, Any]) -> str:
@@ -196,7 +239,7 @@ def settings_table(tap: type[VendorTap]) -> str:
     prefix = f"{tap.name.upper().replace('-', '_')}_"
     rows = []
     for name, spec in {**tap.settings, **tap.common}.items():
-        need = "*required*" if name in tap.required else _default(spec)
+        need = "*required*" if name in tap.required else default(spec)
         if name in tap.required_to_start:
             need = "*required* until there is a bookmark"
         rows.append((name, setting_type(spec), need, spec, f"`{prefix}{name.upper()}`"))
@@ -231,11 +274,12 @@ def setting_type(spec: Setting) -> str:
     if kinds[0] in {"integer", "number"}:
         low, above, high = spec.get("minimum"), spec.get("exclusiveMinimum"), spec.get("maximum")
         least = f" from {low}" if low is not None else f" above {above}" if above is not None else ""
-        return kinds[0] + least + (f" to {high}" if high is not None else "")
-    return {"string": "text", "boolean": "true or false"}.get(kinds[0], " or ".join(kinds))
+        return f"{kinds[0]}{least}" + ("" if high is None else f" to {high}")
+    return {"string": "text", "boolean": "true or false"}.get(str(kinds[0]), " or ".join(map(str, kinds)))
 
 
-def _default(spec: Mapping[str, Any]) -> str:
+def default(spec: Mapping[str, Any]) -> str:
+    """A setting's default as code, or nothing."""
     if "default" not in spec:
         return ""
     value = spec["default"]

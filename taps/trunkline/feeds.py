@@ -95,7 +95,8 @@ def windows(start: Start, until: datetime, *, length: timedelta, tick: timedelta
         return Jobs([Window(beginning, until)], None)
     # A filter that knows whole ticks is asked from the tick the start lies in.
     at = instants.floor(start.at, tick)
-    return Jobs([], Pace(at, until, max(instants.floor(instants.EPOCH + length, tick) - instants.EPOCH, tick)))
+    length = max(instants.floor(instants.EPOCH + length, tick) - instants.EPOCH, tick)
+    return Jobs([], Pace(at, until, length, overlap=tick))
 
 
 class WindowFeed:

@@ -31,6 +31,7 @@ _EPOCH_FROM = 1_000_000_000  # a reset above this is a moment (seconds since 197
 _FIRST_GAP, _LAST_GAP = 0.1, 5.0
 _CALM = 20  # answers without a 429 after which the gap halves
 _JITTER = 0.1
+_REFUSED = {HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_EARLY, HTTPStatus.TOO_MANY_REQUESTS}
 _LOOK = 0.5  # how often a waiting thread looks whether the run was cancelled
 
 
@@ -137,6 +138,7 @@ class Governor:
         asked = self._asked_to_wait(headers)
         remaining = _number(headers.get("X-RateLimit-Remaining") or headers.get("RateLimit-Remaining"))
         period = self.limit.seconds if self.limit else None
+        refused = status in _REFUSED or status >= HTTPStatus.INTERNAL_SERVER_ERROR
         with self._changed:
             if status == HTTPStatus.TOO_MANY_REQUESTS:
                 self._calm = 0
@@ -148,9 +150,8 @@ class Governor:
                     self._calm, self._gap = 0, self._gap / 2 if self._gap > _FIRST_GAP / 4 else 0.0
                 if remaining is not None and remaining < 1 and (asked or period):
                     self._pause(asked or period or 0.0)
-            elif asked is not None:
+            if refused and asked is not None:
                 self._pause(asked)
-        refused = status == HTTPStatus.TOO_MANY_REQUESTS or status >= HTTPStatus.INTERNAL_SERVER_ERROR
         if status == HTTPStatus.TOO_MANY_REQUESTS and asked is None and period:
             return period
         return asked if refused else None

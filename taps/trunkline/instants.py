@@ -22,6 +22,9 @@ _US_DATE = re.compile(r"(\d{1,2})/(\d{1,2})/(\d{4}) (\d{1,2}):(\d{2})(?::(\d{2})
 _HOURS_HALF_DAY = 12
 
 
+_RFC3339 = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)", re.ASCII)
+
+
 def from_iso(text: str, zone: tzinfo = UTC) -> datetime:
     """Read an ISO 8601 date or date-time; a value without a zone is taken to be in `zone`.
 
@@ -36,7 +39,10 @@ def from_iso(text: str, zone: tzinfo = UTC) -> datetime:
         ValueError: The text is no such date.
     """
     value: datetime = _from_iso(text)
-    return (value if value.tzinfo else value.replace(tzinfo=zone)).astimezone(UTC)
+    try:
+        return (value if value.tzinfo else value.replace(tzinfo=zone)).astimezone(UTC)
+    except OverflowError:
+        raise ValueError("the date is outside the calendar") from None
 
 
 def from_service_stack(text: str, zone: tzinfo = UTC) -> datetime:
@@ -54,7 +60,10 @@ def from_service_stack(text: str, zone: tzinfo = UTC) -> datetime:
     """
     if match := _MS_DATE.fullmatch(text):
         # The offset only says where the clock on the wall stood; the number already counts from the UTC epoch.
-        return EPOCH + timedelta(milliseconds=int(match[1]))
+        try:
+            return EPOCH + timedelta(milliseconds=int(match[1]))
+        except OverflowError:
+            raise ValueError("the date is outside the calendar") from None
     if match := _US_DATE.fullmatch(text):
         month, day, year, hour, minute, second = (int(part or 0) for part in match.groups()[:6])
         if not 1 <= hour <= _HOURS_HALF_DAY:
@@ -65,8 +74,8 @@ def from_service_stack(text: str, zone: tzinfo = UTC) -> datetime:
 
 
 def has_zone(text: str) -> bool:
-    """Whether an ISO 8601 date-time with a `T` names its zone, so that it can be passed on as the vendor wrote it."""
-    return text[10:11] == "T" and (text[-1:] == "Z" or text[-6:-5] in {"+", "-"})
+    """Whether a date-time is written as RFC 3339 has it, zone included, so that it can be passed on as it stands."""
+    return _RFC3339.fullmatch(text) is not None
 
 
 def to_iso(instant: datetime) -> str:
@@ -96,7 +105,10 @@ def duration(text: str) -> timedelta:
     Raises:
         ValueError: The text is no such duration, or has months or years, which have no fixed length.
     """
-    value = isodate.parse_duration(text)  # ISO8601Error is a ValueError
+    try:
+        value = isodate.parse_duration(text)  # ISO8601Error is a ValueError
+    except (OverflowError, ArithmeticError):
+        raise ValueError("the duration is too long") from None
     if not isinstance(value, timedelta) or value < timedelta(0):
         raise ValueError("months and years have no fixed length, and a duration is not negative")
     return value

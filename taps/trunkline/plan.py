@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from trunkline import instants
 
 if TYPE_CHECKING:
-    from datetime import datetime, timedelta
+    from datetime import datetime
 
 GROW_AFTER = 4
 """Empty windows in a row before the next one is longer: a weekend (two) or a holiday must not change the rhythm."""
@@ -16,10 +17,18 @@ GROW_AFTER = 4
 
 @dataclass(frozen=True)
 class Window:
-    """The span of time from `since` (inclusive; None: from the beginning of time) to `until` (exclusive), in UTC."""
+    """The span of time from `since` (inclusive; None: from the beginning of time) to `until` (exclusive), in UTC.
+
+    Args:
+        since: Lower edge.
+        until: Upper edge.
+        seam: Whether another window ends at the lower edge. It is then asked for from a tick earlier, as no vendor says
+            for certain whether the lower end of its filter is inclusive.
+    """
 
     since: datetime | None
     until: datetime
+    seam: bool = False
 
     def __str__(self) -> str:
         since = instants.to_iso(self.since) if self.since else "the beginning"
@@ -37,7 +46,12 @@ class Window:
         middle = instants.floor(since + (self.until - since) / 2, tick)
         if middle >= self.until or (self.since is not None and middle <= self.since):
             return None
-        return replace(self, until=middle), replace(self, since=middle)
+        return replace(self, until=middle), replace(self, since=middle, seam=True)
+
+    def asked(self, tick: timedelta) -> tuple[datetime | None, datetime]:
+        """The edges to ask for, on whole ticks; the row on the upper one is the next window's."""
+        since = self.since - tick if self.since and self.seam else self.since
+        return since, instants.ceil(self.until, tick)
 
 
 @dataclass(frozen=True)
@@ -87,7 +101,9 @@ class Pace:
     at: datetime
     until: datetime
     length: timedelta
+    overlap: timedelta = timedelta(0)
     empties: int = 0
+    begun: bool = False
 
     @property
     def window(self) -> Window | None:
@@ -95,13 +111,16 @@ class Pace:
         if self.at >= self.until:
             return None
         rest = self.until - self.at
+        # What a window asks for before its lower edge counts towards the longest span to be asked for at once.
+        length = self.length - self.overlap if self.begun and self.length > self.overlap else self.length
         factor = 2 ** min(max(0, self.empties - GROW_AFTER + 1), 32)
         # Compared by division: the product of a long window and a large factor overflows a timedelta.
-        return Window(self.at, self.until if rest / factor <= self.length else self.at + self.length * factor)
+        until = self.until if rest / factor <= length else self.at + length * factor
+        return Window(self.at, until, seam=self.begun)
 
     def after(self, window: Window, *, empty: bool) -> Pace:
         """The plan once `window` was read, or is supposed to have been."""
-        return replace(self, at=window.until, empties=self.empties + 1 if empty else 0)
+        return replace(self, at=window.until, empties=self.empties + 1 if empty else 0, begun=True)
 
     def noted(self, *, empty: bool) -> Pace:
         """The plan once one more part of a window that was split was read."""

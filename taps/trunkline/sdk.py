@@ -43,16 +43,23 @@ def compile_shape(stream: VendorStream) -> Shape:
         unknown_fields=stream.config["unknown_fields"],
         instant=stream.instant,
         compute=stream.compute,
+        looks_into=stream.looks_into,
+        as_dict=not _short_way(stream),
     )
+
+
+def _short_way(stream: VendorStream) -> bool:
+    """Whether records are written as they are: no map, no flattening, and no selection inside of objects."""
+    maps = stream.stream_maps
+    plain = len(maps) == 1 and type(maps[0]) is SameRecordTransform and not maps[0].flattening_enabled
+    nested = any(len(crumbs) > 2 and not chosen for crumbs, chosen in stream.mask.items())  # noqa: PLR2004 - ("properties", name)
+    return plain and not nested
 
 
 def record_writer(stream: VendorStream, writer: BlockWriter) -> Callable[[dict[str, Any]], None]:
     """What writes finished records: the short way, or the SDK's own where a map or flattening changes them."""
-    maps = stream.stream_maps
-    plain = len(maps) == 1 and type(maps[0]) is SameRecordTransform and not maps[0].flattening_enabled
-    nested = any(len(crumbs) > 2 and not chosen for crumbs, chosen in stream.mask.items())  # noqa: PLR2004 - ("properties", name)
-    if plain and not nested:
-        return writer.record_line(maps[0].stream_alias)
+    if _short_way(stream):
+        return writer.record_line(stream.stream_maps[0].stream_alias)
 
     def write(record: dict[str, Any]) -> None:
         for message in stream._generate_record_messages(record):  # noqa: SLF001

@@ -133,6 +133,16 @@ def text(description: str, **more: Any) -> Setting:
     return {"type": "string", "minLength": 1, "description": description, **more}
 
 
+def token(description: str) -> Setting:
+    """A secret that is sent in a header, where only printable ASCII has a place."""
+    return text(
+        description,
+        secret=True,
+        pattern=r"^[\x21-\x7e]([\x20-\x7e]*[\x21-\x7e])?\Z",
+        must="a text of printable ASCII characters, without a space or a line break at its ends",
+    )
+
+
 def array(description: str, items: Mapping[str, Any] | None = None, **more: Any) -> Setting:
     """A setting that is a list, of texts unless `items` says otherwise."""
     return {

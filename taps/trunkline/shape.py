@@ -1,4 +1,9 @@
-"""Shape: from the vendor's bytes to the record that is written. Compiled once per stream, run once per row."""
+"""Shape: from the vendor's bytes to the record that is written. Compiled once per stream, run once per row.
+
+There are two ways to the same record. The short one decodes a row straight into a struct made from the schema, which
+checks every type as it goes and is encoded again as it stands; what needs no look inside stays bytes. The long one
+goes over a dict and knows what to do with everything else: unknown fields, numbers written in two ways, stream maps.
+"""
 
 from __future__ import annotations
 
@@ -12,11 +17,14 @@ from trunkline import instants
 from trunkline.errors import BadRecord
 
 if t.TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Collection, Iterable, Mapping
     from datetime import datetime
 
 EXTRA = "_extra"
 """The column that keeps what the schema does not name."""
+
+MOST_DIGITS = 1000
+"""Digits of a whole number, or its exponent, from which on it is an error: no column takes it, and a bomb it may be."""
 
 _TYPES: dict[str, t.Any] = {
     "string": str,
@@ -27,12 +35,27 @@ _TYPES: dict[str, t.Any] = {
     "array": list[t.Any],
     "null": None,
 }
+_BROKEN = (msgspec.MsgspecError, UnicodeError, RecursionError, ValueError)
 
 decode = msgspec.json.Decoder(float_hook=Decimal).decode
 """Decode JSON so that every number keeps its value: integers of any size, decimals with all their digits."""
 
 encode = msgspec.json.Encoder(decimal_format="number").encode
 """Encode JSON so that a decimal is written as the number it is."""
+
+
+class Row(msgspec.Struct):
+    """A row on the short way; behaves like the dict of the long one as far as a stream's own code needs it."""
+
+    def __getitem__(self, name: str) -> t.Any:
+        return getattr(self, name)
+
+    def __setitem__(self, name: str, value: t.Any) -> None:
+        setattr(self, name, value)
+
+    def get(self, name: str, default: t.Any = None) -> t.Any:
+        """The value of a field, or the default where the schema has no such field."""
+        return getattr(self, name, default)
 
 
 class Shape:
@@ -46,7 +69,9 @@ class Shape:
         unknown_fields: `keep`, `drop` or `fail`.
         instant: Reads a time as the vendor writes it.
         compute: Adds computed fields to a row and mends what the vendor is known to write in two ways.
+        looks_into: Objects and arrays that `compute` looks into.
         finish: Called with each finished record, for example to protect personal data.
+        as_dict: Whether records must be dicts, because somebody else goes on with them.
     """
 
     def __init__(  # noqa: PLR0913 - everything that is compiled into the shape
@@ -55,11 +80,13 @@ class Shape:
         schema: Mapping[str, t.Any],
         primary_keys: Iterable[str],
         *,
-        fields: t.Collection[str] | None = None,
+        fields: Collection[str] | None = None,
         unknown_fields: str = "keep",
         instant: Callable[[str], datetime] = instants.from_iso,
-        compute: Callable[[dict[str, t.Any]], None] | None = None,
-        finish: Callable[[dict[str, t.Any]], None] | None = None,
+        compute: Callable[[t.Any], None] | None = None,
+        looks_into: Collection[str] = (),
+        finish: Callable[[t.Any], None] | None = None,
+        as_dict: bool = True,
     ) -> None:
         properties: Mapping[str, t.Any] = schema["properties"]
         self.stream, self.properties = stream, properties
@@ -71,14 +98,29 @@ class Shape:
         self._times = tuple(name for name, spec in properties.items() if spec.get("format") == "date-time")
         self._removed = tuple(name for name in properties if fields is not None and name not in fields)
         self._integers = tuple(name for name, spec in properties.items() if "integer" in _types(spec))
+        self._numbers = tuple(name for name, spec in properties.items() if "number" in _types(spec))
         self._required = tuple(schema.get("required", ()))
         self._row_type = t.TypedDict(  # type: ignore[misc]
-            "Row",
-            {name: _union(spec) for name, spec in properties.items()},
-            total=False,
+            "Checked", {name: _union(spec) for name, spec in properties.items()}, total=False
         )
+        # A text would pass for a number on the short way, so a stream with decimals goes the long one.
+        self._decode_row = None if as_dict or self._numbers or finish else self._compile(looks_into)
 
-    def __call__(self, raw: msgspec.Raw | dict[str, t.Any]) -> tuple[dict[str, t.Any], dict[str, datetime]]:
+    def _compile(self, looks_into: Collection[str]) -> Callable[[msgspec.Raw], Row]:
+        fields: list[tuple[str, t.Any, t.Any]] = []
+        self._bytes: list[tuple[str, tuple[bytes, ...]]] = []
+        for name, spec in self.properties.items():
+            kinds = set(_types(spec)) - {"null"}
+            if kinds <= {"object", "array"} and name not in looks_into and name != EXTRA:
+                fields.append((name, msgspec.Raw | None, None))
+                opening = tuple({"object": b"{", "array": b"["}[kind] for kind in kinds)
+                self._bytes.append((name, (*opening, b"null")))
+            else:
+                fields.append((name, _union(spec), None))
+        row = msgspec.defstruct("Record", fields, bases=(Row,), forbid_unknown_fields=True)
+        return t.cast("Callable[[msgspec.Raw], Row]", msgspec.json.Decoder(row, float_hook=Decimal).decode)
+
+    def __call__(self, raw: msgspec.Raw | dict[str, t.Any]) -> tuple[t.Any, dict[str, datetime]]:
         """Make one record.
 
         Args:
@@ -90,30 +132,58 @@ class Shape:
         Raises:
             BadRecord: The row contradicts the schema; the error names stream, key and field, and no value.
         """
-        row = raw if isinstance(raw, dict) else self._decode(raw)
+        if self._decode_row is not None and not isinstance(raw, dict):
+            try:
+                row = self._decode_row(raw)
+            except _BROKEN:
+                pass  # the long way knows better what is wrong, or that nothing is
+            else:
+                if self._is_plain(row):
+                    return self._finished(row, row)
+        return self._from_dict(raw if isinstance(raw, dict) else self._decode(raw))
+
+    def _is_plain(self, row: Row) -> bool:
+        """Whether what stayed bytes is of the right kind, and fit to stand in a line as it is."""
+        for name, opening in self._bytes:
+            value = getattr(row, name)
+            if value is not None:
+                text = bytes(value)
+                if not text.startswith(opening) or b"\n" in text or b"\r" in text or b"\\ud" in text.lower():
+                    return False
+        return True
+
+    def _from_dict(self, row: dict[str, t.Any]) -> tuple[dict[str, t.Any], dict[str, datetime]]:
         self._compute(row)
         extra = None if row.keys() <= self._names else self._unknown(row)
         record = {**self._template, **self._conform(row)}
         if extra:
             record[EXTRA] = extra
+        return self._finished(row, record, computed=True)
+
+    def _finished(self, row: t.Any, record: t.Any, *, computed: bool = False) -> tuple[t.Any, dict[str, datetime]]:
+        if not computed:
+            self._compute(record)
         moments = self._moments(row, record)
         for name in self._required:
             if record[name] is None:
                 raise self._bad(row, f"field {name} is missing or null")
         for name in self._removed:
-            del record[name]
+            if isinstance(record, dict):
+                del record[name]
+            else:
+                record[name] = msgspec.UNSET
         if self.finish:
             self.finish(record)
         return record, moments
 
-    def _compute(self, row: dict[str, t.Any]) -> None:
+    def _compute(self, row: t.Any) -> None:
         if self.compute:
             try:
                 self.compute(row)
-            except (ValueError, TypeError, KeyError, AttributeError, OverflowError) as exc:
+            except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as exc:
                 raise self._bad(row, f"a computed field could not be made ({type(exc).__name__})") from None
 
-    def _moments(self, row: dict[str, t.Any], record: dict[str, t.Any]) -> dict[str, datetime]:
+    def _moments(self, row: t.Any, record: t.Any) -> dict[str, datetime]:
         """Read all times, and give those a zone that have none."""
         moments: dict[str, datetime] = {}
         for name in self._times:
@@ -121,21 +191,21 @@ class Shape:
             if text is not None:
                 try:
                     moments[name] = moment = self.instant(text)
-                except (ValueError, OverflowError):
+                except ValueError:
                     raise self._bad(row, f"field {name} is no date-time that exists") from None
                 if not instants.has_zone(text):
                     record[name] = instants.to_iso(moment)
         return moments
 
     def _decode(self, raw: msgspec.Raw) -> dict[str, t.Any]:
+        what = f"a row of {self.stream} could not be read"
         try:
             row = decode(raw)
-        except (msgspec.MsgspecError, UnicodeDecodeError) as exc:
-            raise BadRecord(f"a row of {self.stream} could not be read", f"its text is broken ({exc})") from None
+        except _BROKEN as exc:
+            reason = "it is nested too deeply" if isinstance(exc, RecursionError) else "its text is broken"
+            raise BadRecord(what, reason, "The bookmark stays where it was") from None
         if not isinstance(row, dict):
-            raise BadRecord(
-                f"a row of {self.stream} could not be read", f"it is a JSON {type(row).__name__}, no object"
-            )
+            raise BadRecord(what, f"it is a JSON {type(row).__name__}, no object", "The bookmark stays where it was")
         return row
 
     def _unknown(self, row: dict[str, t.Any]) -> dict[str, t.Any] | None:
@@ -150,23 +220,27 @@ class Shape:
         return {name: row[name] for name in row if name in names} if self.unknown_fields == "keep" else None
 
     def _conform(self, row: dict[str, t.Any]) -> dict[str, t.Any]:
+        """The row's known fields, their types checked."""
+        for name in self._numbers:
+            if isinstance(row.get(name), str):
+                raise self._bad(row, f"field {name} is a text, no number")
+        for name in self._integers:  # 5.0 is the integer 5, written otherwise
+            value = row.get(name)
+            if isinstance(value, Decimal) and value.adjusted() < MOST_DIGITS and value == value.to_integral_value():
+                row[name] = int(value)
+            elif isinstance(value, int) and value.bit_length() > MOST_DIGITS * 3:
+                raise self._bad(row, f"field {name} has more than {MOST_DIGITS} digits")
         try:
             return t.cast("dict[str, t.Any]", msgspec.convert(row, self._row_type))
-        except msgspec.ValidationError:
-            for name in self._integers:  # 5.0 is the integer 5, written otherwise
-                value = row.get(name)
-                if isinstance(value, Decimal) and value == value.to_integral_value():
-                    row[name] = int(value)
-        try:
-            return t.cast("dict[str, t.Any]", msgspec.convert(row, self._row_type))
-        except msgspec.ValidationError as exc:
-            raise self._bad(row, str(exc).replace(" - at `$.", " in field `")) from None
+        except _BROKEN as exc:
+            where = str(exc).replace(" - at `$.", " in field `") if isinstance(exc, msgspec.MsgspecError) else ""
+            raise self._bad(row, where or "it is nested too deeply") from None
 
-    def _bad(self, row: Mapping[str, t.Any], why: str, remedy: str = "") -> BadRecord:
+    def _bad(self, row: t.Any, why: str, remedy: str = "") -> BadRecord:
         parts = []
         for name in self.primary_keys:
             spec = self.properties.get(name, {})
-            value = "(personal)" if spec.get("x-personal") else row.get(name)
+            value = "(personal)" if spec.get("x-personal") else str(row.get(name))[:100]
             parts.append(f"{name} {value}")
         return BadRecord(
             f"{self.stream}, the record with {', '.join(parts) or 'no key'}, contradicts its schema",
@@ -176,10 +250,13 @@ class Shape:
 
 
 def _types(spec: Mapping[str, t.Any]) -> tuple[str, ...]:
-    types = spec.get("type", tuple(_TYPES))
+    types = spec.get("type", ())
     return (types,) if isinstance(types, str) else tuple(types)
 
 
 def _union(spec: Mapping[str, t.Any]) -> t.Any:
-    """The Python type that a property's JSON types stand for."""
-    return t.Union[tuple(_TYPES[name] for name in _types(spec))]  # noqa: UP007 - made at run time
+    """The Python type that a property's JSON types stand for; anything, where there is none or one can't be told."""
+    types = _types(spec)
+    if not types or {"string", "number"} <= set(types):
+        return t.Any
+    return t.Union[tuple(_TYPES[name] for name in types)]  # noqa: UP007 - made at run time

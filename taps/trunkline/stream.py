@@ -35,6 +35,8 @@ class VendorStream(RESTStream[Any]):
     TYPE_CONFORMANCE_LEVEL = TypeConformanceLevel.NONE  # Shape has seen to it, and keeps what conforming would change
     tap: VendorTap
     run: StreamRun
+    looks_into: ClassVar[Sequence[str]] = ()
+    """Objects and arrays that `compute` looks into."""
     text_or_number: ClassVar[Sequence[str]] = ()
     """Text fields that the vendor's pages show as numbers elsewhere; a number becomes its digits."""
     not_covered: ClassVar[str] = ""
@@ -66,11 +68,11 @@ class VendorStream(RESTStream[Any]):
         """Read a time as this vendor writes it."""
         return instants.from_iso(text)
 
-    def compute(self, row: dict[str, Any]) -> None:
+    def compute(self, row: Any) -> None:
         """Add computed fields, and mend what the vendor writes in more than one way.
 
         Args:
-            row: The vendor's row, changed in place.
+            row: The vendor's row, changed in place: a dict, or a struct that can be used like one.
         """
         for name in self.text_or_number:
             value = row.get(name)

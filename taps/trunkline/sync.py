@@ -36,6 +36,9 @@ STATE_SHARE = 50
 """A moved bookmark is written sooner once this many times its own bytes were written since the last one."""
 
 
+_KEPT = {"keep": "kept in _extra", "drop": "dropped"}
+
+
 @dataclass
 class Partition:
     """How far one partition of a stream has come in this run."""
@@ -202,6 +205,16 @@ class Run:
             for message in sdk.schema_messages(stream):
                 self.writer.write_message(message)
         ahead = Ahead(self.workers, streams[0].feeds(streams))
+        try:
+            self._read(ahead)
+        except OutputLost:
+            raise
+        except Exception as exc:  # noqa: BLE001 - the group's, before it had any feed
+            for stream in streams:
+                stream.run.fail({}, exc)
+        return not self.denied
+
+    def _read(self, ahead: Ahead) -> None:
         for feed, item in ahead.items():
             if isinstance(item, Failure):
                 if isinstance(item.error, (OutputLost, Stopped)):
@@ -215,8 +228,7 @@ class Run:
             else:
                 self._deliver(ahead, feed, *item)
             if self.denied:
-                return False
-        return True
+                return
 
     def _deliver(self, ahead: Ahead, feed: Feed, stream: VendorStream, thing: Any) -> None:
         if stream.run.failure:
@@ -241,7 +253,7 @@ class Run:
             yield
         except OutputLost:
             raise
-        except TrunklineError as exc:
+        except Exception as exc:  # noqa: BLE001 - a stream map's error, or one of ours: the other streams go on
             stream.run.fail(feed.context, exc)
             if isinstance(exc, AccessDenied):
                 self.denied = True
@@ -291,11 +303,10 @@ class Run:
     def _verdict(self, runs: Sequence[StreamRun]) -> int:
         failed = False
         for run in runs:
-            for name, count in sorted(run.shape.unknown.items()):
-                self.logger.warning(
-                    "%s: field %s is not in the schema, seen %d times (unknown_fields: %s)",
-                    run.stream.name, name, count, self.tap.config["unknown_fields"],
-                )  # fmt: skip
+            if run.shape.unknown:
+                seen = ", ".join(f"{name} ({count} times)" for name, count in sorted(run.shape.unknown.items()))
+                policy = self.tap.config["unknown_fields"]
+                self.logger.warning("%s: fields not in the schema, %s: %s", run.stream.name, _KEPT[policy], seen)
             for note in run.notes:
                 self.logger.warning("%s: %s", run.stream.name, note)
             if run.missing:

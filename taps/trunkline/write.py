@@ -14,7 +14,7 @@ from singer_sdk.singerlib.encoding.base import GenericSingerWriter
 from singer_sdk.singerlib.encoding.simple import Message
 
 from trunkline import instants
-from trunkline.errors import OutputLost
+from trunkline.errors import BadRecord, OutputLost
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -49,20 +49,25 @@ class BlockWriter(GenericSingerWriter[bytes, Message]):
         self._since = time.monotonic()
         self.bytes_written = 0
 
-    def record_line(self, stream: str) -> Callable[[dict[str, Any]], None]:
+    def record_line(self, stream: str) -> Callable[[Any], None]:
         """A function that writes one record of `stream`, the message around it prepared once."""
         prefix = b'{"type":"RECORD","stream":' + msgspec.json.encode(stream) + b',"record":'
         encode_into, block = _encoder.encode_into, self._block
         stamp, stamped_at = b"", float("-inf")
 
-        def write(record: dict[str, Any]) -> None:
+        def write(record: Any) -> None:
             nonlocal stamp, stamped_at
             now = time.monotonic()
             if now - stamped_at > AGE / 10:  # to a tenth of a second is as exact as a page is old
                 stamp = b',"time_extracted":"%s"}\n' % instants.to_iso(datetime.now(instants.UTC)).encode()
                 stamped_at = now
+            mark = len(block)
             block.extend(prefix)
-            encode_into(record, block, -1)
+            try:
+                encode_into(record, block, -1)
+            except (ValueError, RecursionError, msgspec.MsgspecError) as exc:
+                del block[mark:]  # half a line would be glued to the next one
+                raise _unwritable(stream, exc) from None
             block.extend(stamp)
             if len(block) >= BLOCK or now - self._since > AGE:
                 self.flush()
@@ -71,7 +76,10 @@ class BlockWriter(GenericSingerWriter[bytes, Message]):
 
     def serialize_message(self, message: Message) -> bytes:
         """One line of JSON."""
-        return _encoder.encode(message.to_dict()) + b"\n"
+        try:
+            return _encoder.encode(message.to_dict()) + b"\n"
+        except (ValueError, RecursionError, msgspec.MsgspecError) as exc:
+            raise _unwritable(getattr(message, "stream", "a message"), exc) from None
 
     def write_message(self, message: Message) -> None:
         """Write any message; all but records leave at once, together with everything before them."""
@@ -90,9 +98,13 @@ class BlockWriter(GenericSingerWriter[bytes, Message]):
             return
         output = self._output or sys.stdout.buffer
         try:
-            output.write(self._block)
+            rest = memoryview(self._block)
+            while rest:  # an unbuffered output may take less than it is given
+                rest = rest[output.write(rest) or 0 :]
+            rest.release()
             output.flush()
         except (OSError, ValueError) as exc:
+            rest.release()
             self._block.clear()
             _let_go(output)
             reason = exc.strerror if isinstance(exc, OSError) else "it is closed"
@@ -103,6 +115,13 @@ class BlockWriter(GenericSingerWriter[bytes, Message]):
             ) from None
         self.bytes_written += len(self._block)
         self._block.clear()
+
+
+def _unwritable(stream: str, exc: Exception) -> BadRecord:
+    reason = (
+        "it is nested too deeply" if isinstance(exc, RecursionError) else f"it holds what JSON has no form for ({exc})"
+    )
+    return BadRecord(f"{stream}: a record could not be written", reason, "The bookmark stays where it was")
 
 
 def _let_go(output: BinaryIO) -> None:
