@@ -55,12 +55,20 @@ class CampaignRows(Rows):
     only_open: bool = False
 
 
+def changed_at(created: str | None, closed: str | None) -> str | None:
+    """The later of the two dates, as ISO 8601 in UTC."""
+    dates = [instants.from_iso(date) for date in (created, closed) if date is not None]
+    return instants.to_iso(max(dates)) if dates else None
+
+
 class VoiceCampaignRequests(WindowedStream):
     """The requests of the configured campaigns: those still open first, then span by span the created and closed."""
 
     name, path = "voice_campaign_requests", "/voice_campaign/{voice_campaign_id}/request"
     primary_keys, replication_key = ("id",), "changed_at"
+    computed = {"changed_at": (("created_date", "closed_date"), changed_at)}  # noqa: RUF012 - a fact, never changed
     looks_into = ("dialogs",)
+    inclusive = True  # `gte`, "more or equal"
     state_partitioning_keys = ("voice_campaign_id",)
     text_or_number = (
         "name", "contact_info", "contact_identifier", "contact_number", "current_contact_number", "case_id",
@@ -194,18 +202,14 @@ class VoiceCampaignRequests(WindowedStream):
                 yield record, None if thing.only_open else moments.get(thing.by)
 
     def compute(self, row: Any) -> None:
-        """`changed_at`; text where the vendor sends objects; and a zone for the times inside dialogs."""
-        super().compute(row)
-        dates = [self.instant(row[name]) for name in ("created_date", "closed_date") if row.get(name) is not None]
-        row["changed_at"] = instants.to_iso(max(dates)) if dates else None
+        """Text where the vendor sends objects, and a zone for the times inside dialogs."""
         for name in ("custom", "custom_fields"):
             if row.get(name) is not None and not isinstance(row[name], str):
                 row[name] = encode(row[name]).decode()
         for dialog in row.get("dialogs") or ():
             for name in _DIALOG_TIMES if isinstance(dialog, dict) else ():
-                text = dialog.get(name)
-                if isinstance(text, str) and text and not instants.has_zone(text):
-                    dialog[name] = instants.to_iso(self.instant(text))
+                if isinstance(dialog.get(name), str) and dialog[name]:
+                    dialog[name] = self.read_time(dialog[name])[1]
 
 
 class TapConpeek(VendorTap):

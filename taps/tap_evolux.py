@@ -138,7 +138,6 @@ class StudioCdr(StudioCalls):
 
     def compute(self, row: Any) -> None:
         """Remove what opens other systems from the parameters of the customer's own steps."""
-        super().compute(row)
         if self.config["redact_task_params"]:
             for task in row.get("executed_tasks") or ():
                 if isinstance(task, dict) and "task_raw_params" in task:

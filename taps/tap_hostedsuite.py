@@ -86,19 +86,23 @@ class Calls(WindowedStream):
         return Request(f"{self.name} {window} page {number}", self.path, method="POST", json=body)
 
     def asked(self, window: Window) -> tuple[datetime, datetime]:
-        """The span as asked for: an hour wider on both sides where it touches a change of clocks.
+        """The span to ask for, on the clock on the wall: an hour wider on both sides where the clocks change.
 
-        The filter knows no zone, and in the hour that a change repeats it can't be told which pass is meant.
+        The filter knows no zone, and in the hour that a change repeats it can't be told which pass is meant. A row of
+        its second pass is read as one of the first, and must be found in the window that this makes it belong to.
         """
         since, until = window.asked(self.tick)
         assert since is not None  # noqa: S101 - there is always a start_date
-        offsets = {moment.astimezone(self.zone).utcoffset() for moment in (since - _HOUR, since, until, until + _HOUR)}
-        return (since - _HOUR, until + _HOUR) if len(offsets) > 1 else (since, until)
+        around = (since - _HOUR, since, until, until + _HOUR)
+        changes = len({moment.astimezone(self.zone).utcoffset() for moment in around}) > 1
+        slack = _HOUR if changes else timedelta(0)
+        on_the_wall = (moment.astimezone(self.zone).replace(tzinfo=None) for moment in (since, until))
+        return next(on_the_wall) - slack, next(on_the_wall) + slack
 
-    def date(self, instant: datetime) -> str:
-        """A date as the server's filter reads it, in the configured zone."""
-        local = instant.astimezone(self.zone)
-        return local.strftime("%m/%d/%Y %I:%M %p" if self.config["filter_date_format"] == "us" else "%Y-%m-%dT%H:%M:%S")
+    def date(self, on_the_wall: datetime) -> str:
+        """A date as the server's filter reads it."""
+        us = self.config["filter_date_format"] == "us"
+        return on_the_wall.strftime("%m/%d/%Y %I:%M %p" if us else "%Y-%m-%dT%H:%M:%S")
 
     def open(self, reply: Reply) -> Page:
         """Rows under `Items`, their number over all pages in `TotalCount`."""
@@ -109,17 +113,16 @@ class Calls(WindowedStream):
             return Page([], [], 0)
         return Page(answer.Items, self.read_key(answer.Items), answer.TotalCount)
 
-    def instant(self, text: str) -> datetime:
+    def read_time(self, text: str) -> tuple[datetime, str]:
         """Any of the forms a ServiceStack server writes."""
-        return instants.from_service_stack(text, self.zone)
+        instant = instants.from_service_stack(text, self.zone)
+        return instant, text if instants.has_zone(text) else instants.to_iso(instant)
 
     def compute(self, row: Any) -> None:
         """The times of interactions, like that of the call."""
-        super().compute(row)
         for interaction in row.get("Interactions") or ():
-            text = interaction.get("StartTime") if isinstance(interaction, dict) else None
-            if text is not None and not instants.has_zone(text):
-                interaction["StartTime"] = instants.to_iso(self.instant(text))
+            if isinstance(interaction, dict) and interaction.get("StartTime") is not None:
+                interaction["StartTime"] = self.read_time(interaction["StartTime"])[1]
 
 
 _NARROWING = {

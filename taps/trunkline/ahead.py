@@ -285,8 +285,12 @@ class Ahead:
             BaseException: What `Workers.interrupt` was called with.
         """
         try:
-            while self._fill():
+            while self._readings or self._fill():
                 yield from self._hand_out(self._readings[0])
+                if self._of_use():
+                    self._fill()
+                else:
+                    self._send()
         finally:
             self._cut(0)
 
@@ -392,7 +396,11 @@ class Ahead:
 
     def _of_use(self) -> bool:
         """Whether one more reading keeps a worker busy that would stand idle."""
+        if not self._readings:
+            return True
         if self.workers.capacity == 1 or len(self._readings) > 2 * self.workers.concurrency:
+            return False
+        if self.workers.outstanding >= self.workers.capacity:
             return False
         wanted = sum(len(reading.desk.wanted) for reading in self._readings)
         return wanted + self.workers.outstanding < self.workers.capacity and self._room() > 0

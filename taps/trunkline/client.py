@@ -9,7 +9,6 @@ import threading
 import time
 from dataclasses import dataclass
 from http import HTTPStatus
-from http.cookiejar import DefaultCookiePolicy
 from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import quote, urlencode, urlsplit
 
@@ -20,6 +19,7 @@ from requests.adapters import HTTPAdapter
 from requests.structures import CaseInsensitiveDict
 
 from trunkline.errors import AccessDenied, BadAnswer, Refused, SourceError, Unavailable
+from trunkline.shape import encode
 
 if TYPE_CHECKING:
     import logging
@@ -196,7 +196,8 @@ class Client:
         self.vendor, self.timeout, self.max_attempts, self.logger = vendor, timeout, max_attempts, logger
         self.base = api_url.rstrip("/")
         self.headers = {"User-Agent": user_agent, "Accept": "application/json", "Accept-Encoding": "gzip, deflate"}
-        self.governor, self.transport, self.pool_size = governor, transport, pool_size
+        self.governor = governor
+        self.adapter = transport or HTTPAdapter(pool_connections=1, pool_maxsize=pool_size)
         # What the environment says is read once: per request it costs more than the request's own preparation.
         self.proxies = requests.utils.get_environ_proxies(self.base)
         self.verify: str | bool = (
@@ -207,7 +208,6 @@ class Client:
         self.answered = threading.Event()  # any answer at all: the credentials may be right
         self.succeeded = threading.Event()
         self.denied: AccessDenied | None = None
-        self._local = threading.local()
         self._lock = threading.Lock()
 
     # -- one request, all its tries ----------------------------------------------------------------
@@ -302,13 +302,10 @@ class Client:
         with self._lock:
             self.tally.requests += 1
         try:
-            with self._session().send(
-                prepared,
-                timeout=self.timeout,
-                allow_redirects=False,
-                stream=True,
-                verify=self.verify,
-                proxies=self.proxies,
+            # The adapter alone, no session around it: nothing then follows a redirect, keeps a cookie, reads a
+            # ~/.netrc or changes a header, and its pool of connections is the only thing that threads share.
+            with self.adapter.send(
+                prepared, stream=True, timeout=self.timeout, verify=self.verify, proxies=self.proxies
             ) as response:
                 return response.status_code, response.headers, self._read(request, response)
         except (requests.exceptions.RequestException, OSError) as exc:
@@ -344,23 +341,13 @@ class Client:
             # As text and with quote: the space in a date must be %20 and the plus of a phone number %2B.
             url += "?" + urlencode(request.params, quote_via=quote)
         prepared = requests.PreparedRequest()
-        data = None if body is None else msgspec.json.encode(body)
-        content = {} if body is None else {"Content-Type": "application/json"}
-        prepared.prepare(method=request.method, url=url, headers={**self.headers, **content, **headers}, data=data)
+        prepared.method, prepared.url = request.method, url
+        prepared.headers = CaseInsensitiveDict({**self.headers, **headers})
+        if body is not None:
+            prepared.body = encode(body)
+            prepared.headers["Content-Type"] = "application/json"
+            prepared.headers["Content-Length"] = str(len(prepared.body))
         return prepared
-
-    def _session(self) -> requests.Session:
-        session: requests.Session | None = getattr(self._local, "session", None)
-        if session is None:
-            session = requests.Session()
-            session.trust_env = False  # else a ~/.netrc entry replaces our Authorization header
-            session.headers = CaseInsensitiveDict()
-            session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
-            adapter = self.transport or HTTPAdapter(pool_connections=1, pool_maxsize=self.pool_size)
-            session.mount("https://", adapter)
-            session.mount("http://", adapter)
-            self._local.session = session
-        return session
 
     # -- what an answer means ----------------------------------------------------------------------
 

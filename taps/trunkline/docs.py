@@ -203,7 +203,8 @@ def _facts(tap: type[VendorTap], stream: StreamFacts) -> Iterator[tuple[str, str
 
 def one_row_is(schema: Mapping[str, Any]) -> str:
     """What a row stands for, in the words the schema's description begins with ("One call that …, known by …")."""
-    return prose(re.split(r", known by |[.;] ", schema["description"])[0].removeprefix("One ").rstrip("."))
+    words = re.split(r", known by |[.;] ", schema["description"])[0].rstrip(".")
+    return prose(re.sub(r"^One ", "a ", words[:1].lower() + words[1:], flags=re.IGNORECASE))
 
 
 def fields_table(schema: Mapping[str, Any]) -> str:

@@ -78,7 +78,15 @@ class Jobs:
         self._pace = self._pace.after(window, empty=outcome.empty and not self._queue)
 
 
-def windows(start: Start, until: datetime, *, length: timedelta, tick: timedelta, beginning: datetime | None) -> Jobs:
+def windows(  # noqa: PLR0913 - the facts of a vendor's filter, each by its name
+    start: Start,
+    until: datetime,
+    *,
+    length: timedelta,
+    tick: timedelta,
+    beginning: datetime | None,
+    inclusive: bool,
+) -> Jobs:
     """The windows of a stream from where it starts.
 
     Args:
@@ -87,6 +95,7 @@ def windows(start: Start, until: datetime, *, length: timedelta, tick: timedelta
         length: Longest span asked for at once.
         tick: What the vendor's filter can tell apart.
         beginning: What stands for "everything" in the vendor's filter; None for no lower filter at all.
+        inclusive: Whether the vendor says without contradiction that the lower end of its filter is inclusive.
 
     Returns:
         The jobs; with no place to start, a single window that is halved as needed.
@@ -96,7 +105,9 @@ def windows(start: Start, until: datetime, *, length: timedelta, tick: timedelta
     # A filter that knows whole ticks is asked from the tick the start lies in.
     at = instants.floor(start.at, tick)
     length = max(instants.floor(instants.EPOCH + length, tick) - instants.EPOCH, tick)
-    return Jobs([], Pace(at, until, length, overlap=tick))
+    # The first instant of all is asked for from a tick earlier where the vendor may take it as exclusive. With a
+    # bookmark that instant was read before, and nothing is asked for that lies before it.
+    return Jobs([], Pace(at, until, length, overlap=tick, begun=not inclusive and start.bookmark is None))
 
 
 class WindowFeed:

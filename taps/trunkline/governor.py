@@ -46,7 +46,7 @@ class Limit:
     def per_minute(cls, number: float) -> Limit:
         """The limit a `requests_per_minute` setting stands for; below one it is a single request in a longer time."""
         requests = max(1, int(number))
-        return cls(requests, 60.0 * requests / number)
+        return cls(requests, 60.0 * requests / float(number))
 
     def __str__(self) -> str:
         return f"{self.requests} requests in any {self.seconds:g} s"

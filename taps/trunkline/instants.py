@@ -15,6 +15,7 @@ else:  # 3.10's own knows no `Z`
 
 UTC = timezone.utc
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+BEGINNING = datetime.min.replace(tzinfo=UTC)
 SECOND = timedelta(seconds=1)
 
 _MS_DATE = re.compile(r"/Date\((-?\d+)([+-]\d{4})?\)/")
@@ -43,6 +44,26 @@ def from_iso(text: str, zone: tzinfo = UTC) -> datetime:
         return (value if value.tzinfo else value.replace(tzinfo=zone)).astimezone(UTC)
     except OverflowError:
         raise ValueError("the date is outside the calendar") from None
+
+
+def read(text: str, zone: tzinfo = UTC) -> tuple[datetime, str]:
+    """Read an ISO 8601 date-time and say how it is to be written: as it stands where it is RFC 3339, else in UTC.
+
+    Args:
+        text: The vendor's text.
+        zone: The zone of a zone-less value.
+
+    Returns:
+        The instant in UTC, and its text.
+
+    Raises:
+        ValueError: The text is no such date.
+    """
+    value = _from_iso(text)
+    if value.tzinfo is UTC and text[7:8] == "-" and text[10:11] == "T" and text[-1:] == "Z" and text[19:20] in ".Z":
+        return value, text  # what nearly every row has, told without another look
+    instant = from_iso(text, zone)
+    return instant, text if has_zone(text) else to_iso(instant)
 
 
 def from_service_stack(text: str, zone: tzinfo = UTC) -> datetime:

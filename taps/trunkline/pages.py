@@ -51,6 +51,8 @@ class Page(msgspec.Struct, frozen=True):
     more: bool | None = None
 
 
+_STRANGE = (msgspec.MsgspecError, UnicodeDecodeError)
+
 EMPTY = Page([], [])
 """What a 204 stands for."""
 
@@ -71,12 +73,16 @@ class KeyReader:
 
     def __call__(self, rows: Sequence[msgspec.Raw]) -> list[Hashable]:
         """The key of each row; a row with a key of a strange type stands for itself (its error comes with its turn)."""
-        return [self._one(row) for row in rows]
+        decode = self._decode
+        try:
+            return [decode(row) for row in rows]
+        except _STRANGE:
+            return [self._one(row) for row in rows]
 
     def _one(self, row: msgspec.Raw) -> Hashable:
         try:
             return self._decode(row)
-        except (msgspec.MsgspecError, UnicodeDecodeError):
+        except _STRANGE:
             return bytes(row)
 
 
@@ -151,7 +157,7 @@ class _Reading:
         if not page.rows:
             return True
         digest = hash(tuple(page.keys))
-        if digest in self._digests:
+        if digest in self._digests and not self._may_repeat(page):
             self.trouble = f"a page came twice after {self.rows} rows"
             return True
         self._digests.add(digest)
@@ -160,6 +166,10 @@ class _Reading:
         self.seen.update(page.keys)
         self.stream.give_page(self.desk, self.window, page, reply)
         return self._is_last(page)
+
+    def _may_repeat(self, page: Page) -> bool:
+        """Whether the page may be one of several equal ones: rows of one key, and the total has room for them."""
+        return page.total is not None and len(set(page.keys)) == 1 and self.rows + len(page.rows) <= page.total
 
     def _is_front_again(self, page: Page) -> bool:
         """Whether page 0 was no page of its own: page 1 is the same one, or page 0 is empty though rows there are."""

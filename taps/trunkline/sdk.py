@@ -41,8 +41,10 @@ def compile_shape(stream: VendorStream) -> Shape:
         stream.primary_keys,
         fields=None if len(selected) == len(schema["properties"]) else selected,
         unknown_fields=stream.config["unknown_fields"],
-        instant=stream.instant,
-        compute=stream.compute,
+        read_time=stream.read_time,
+        computed=stream.computed,
+        compute=stream.compute if stream.mends else None,
+        text_or_number=stream.text_or_number,
         looks_into=stream.looks_into,
         as_dict=not _short_way(stream),
     )

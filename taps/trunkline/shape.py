@@ -7,9 +7,11 @@ goes over a dict and knows what to do with everything else: unknown fields, numb
 
 from __future__ import annotations
 
+import operator
 import typing as t
 from collections import Counter
 from decimal import Decimal
+from types import MappingProxyType
 
 import msgspec
 
@@ -35,6 +37,7 @@ _TYPES: dict[str, t.Any] = {
     "array": list[t.Any],
     "null": None,
 }
+_ODD = (msgspec.MsgspecError, ValueError, TypeError, KeyError, AttributeError, RecursionError)
 _BROKEN = (msgspec.MsgspecError, UnicodeError, RecursionError, ValueError)
 
 decode = msgspec.json.Decoder(float_hook=Decimal).decode
@@ -67,8 +70,10 @@ class Shape:
         primary_keys: Names of the key fields, for errors.
         fields: Names of the fields to write; None for all of the schema.
         unknown_fields: `keep`, `drop` or `fail`.
-        instant: Reads a time as the vendor writes it.
-        compute: Adds computed fields to a row and mends what the vendor is known to write in two ways.
+        read_time: Reads a time as the vendor writes it: the instant, and how it is to be written.
+        computed: Computed fields: the fields each is made from, and what makes it.
+        compute: Mends a row where more than one field is touched.
+        text_or_number: Text fields in which a number becomes its digits.
         looks_into: Objects and arrays that `compute` looks into.
         finish: Called with each finished record, for example to protect personal data.
         as_dict: Whether records must be dicts, because somebody else goes on with them.
@@ -82,8 +87,10 @@ class Shape:
         *,
         fields: Collection[str] | None = None,
         unknown_fields: str = "keep",
-        instant: Callable[[str], datetime] = instants.from_iso,
+        read_time: Callable[[str], tuple[datetime, str]] = instants.read,
+        computed: Mapping[str, tuple[tuple[str, ...], Callable[..., t.Any]]] = MappingProxyType({}),
         compute: Callable[[t.Any], None] | None = None,
+        text_or_number: Collection[str] = (),
         looks_into: Collection[str] = (),
         finish: Callable[[t.Any], None] | None = None,
         as_dict: bool = True,
@@ -91,7 +98,7 @@ class Shape:
         properties: Mapping[str, t.Any] = schema["properties"]
         self.stream, self.properties = stream, properties
         self.primary_keys = tuple(primary_keys)
-        self.unknown_fields, self.instant, self.compute, self.finish = unknown_fields, instant, compute, finish
+        self.unknown_fields, self.read_time, self.compute, self.finish = unknown_fields, read_time, compute, finish
         self.unknown: Counter[str] = Counter()
         self._names = properties.keys() - {EXTRA}
         self._template: dict[str, t.Any] = dict.fromkeys(properties)
@@ -100,6 +107,10 @@ class Shape:
         self._integers = tuple(name for name, spec in properties.items() if "integer" in _types(spec))
         self._numbers = tuple(name for name, spec in properties.items() if "number" in _types(spec))
         self._required = tuple(schema.get("required", ()))
+        self._text_or_number = tuple(text_or_number)
+        self._computed = tuple(
+            (name, names, operator.attrgetter(*names), make) for name, (names, make) in computed.items()
+        )
         self._row_type = t.TypedDict(  # type: ignore[misc]
             "Checked", {name: _union(spec) for name, spec in properties.items()}, total=False
         )
@@ -132,15 +143,35 @@ class Shape:
         Raises:
             BadRecord: The row contradicts the schema; the error names stream, key and field, and no value.
         """
-        if self._decode_row is not None and not isinstance(raw, dict):
-            try:
-                row = self._decode_row(raw)
-            except _BROKEN:
-                pass  # the long way knows better what is wrong, or that nothing is
-            else:
-                if self._is_plain(row):
-                    return self._finished(row, row)
-        return self._from_dict(raw if isinstance(raw, dict) else self._decode(raw))
+        if self._decode_row is None or isinstance(raw, dict):
+            return self._long_way(raw)
+        try:
+            made = self._short_way(self._decode_row(raw))
+        except _ODD:
+            made = None
+        # Where the short way stumbles, the long one knows better what is wrong, or that nothing is.
+        return made or self._long_way(raw)
+
+    def _short_way(self, row: Row) -> tuple[Row, dict[str, datetime]] | None:
+        for name, _, fields_of, make in self._computed:
+            setattr(row, name, make(*fields_of(row)))
+        if self.compute:
+            self.compute(row)
+        moments = {}
+        for name in self._times:
+            text = getattr(row, name)
+            if text is not None:
+                moments[name], written = self.read_time(text)
+                if written is not text:
+                    setattr(row, name, written)
+        for name in self._required:
+            if getattr(row, name) is None:
+                return None
+        if self._bytes and not self._is_plain(row):
+            return None
+        for name in self._removed:
+            setattr(row, name, msgspec.UNSET)
+        return row, moments
 
     def _is_plain(self, row: Row) -> bool:
         """Whether what stayed bytes is of the right kind, and fit to stand in a line as it is."""
@@ -152,49 +183,46 @@ class Shape:
                     return False
         return True
 
-    def _from_dict(self, row: dict[str, t.Any]) -> tuple[dict[str, t.Any], dict[str, datetime]]:
+    def _long_way(self, raw: msgspec.Raw | dict[str, t.Any]) -> tuple[dict[str, t.Any], dict[str, datetime]]:
+        row = raw if isinstance(raw, dict) else self._decode(raw)
         self._compute(row)
         extra = None if row.keys() <= self._names else self._unknown(row)
         record = {**self._template, **self._conform(row)}
         if extra:
             record[EXTRA] = extra
-        return self._finished(row, record, computed=True)
-
-    def _finished(self, row: t.Any, record: t.Any, *, computed: bool = False) -> tuple[t.Any, dict[str, datetime]]:
-        if not computed:
-            self._compute(record)
         moments = self._moments(row, record)
         for name in self._required:
             if record[name] is None:
                 raise self._bad(row, f"field {name} is missing or null")
         for name in self._removed:
-            if isinstance(record, dict):
-                del record[name]
-            else:
-                record[name] = msgspec.UNSET
+            del record[name]
         if self.finish:
             self.finish(record)
         return record, moments
 
-    def _compute(self, row: t.Any) -> None:
-        if self.compute:
-            try:
+    def _compute(self, row: dict[str, t.Any]) -> None:
+        for name in self._text_or_number:
+            value = row.get(name)
+            if isinstance(value, int) and not isinstance(value, bool):
+                row[name] = str(value)
+        try:
+            for name, names, _, make in self._computed:
+                row[name] = make(*map(row.get, names))
+            if self.compute:
                 self.compute(row)
-            except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as exc:
-                raise self._bad(row, f"a computed field could not be made ({type(exc).__name__})") from None
+        except _ODD as exc:
+            raise self._bad(row, f"a computed field could not be made ({type(exc).__name__})") from None
 
-    def _moments(self, row: t.Any, record: t.Any) -> dict[str, datetime]:
+    def _moments(self, row: dict[str, t.Any], record: dict[str, t.Any]) -> dict[str, datetime]:
         """Read all times, and give those a zone that have none."""
         moments: dict[str, datetime] = {}
         for name in self._times:
             text = record[name]
             if text is not None:
                 try:
-                    moments[name] = moment = self.instant(text)
+                    moments[name], record[name] = self.read_time(text)
                 except ValueError:
                     raise self._bad(row, f"field {name} is no date-time that exists") from None
-                if not instants.has_zone(text):
-                    record[name] = instants.to_iso(moment)
         return moments
 
     def _decode(self, raw: msgspec.Raw) -> dict[str, t.Any]:

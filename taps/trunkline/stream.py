@@ -15,7 +15,7 @@ from trunkline.errors import ConfigInvalid, Refused, Unproven
 from trunkline.pages import EMPTY, Page
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 
     import msgspec
 
@@ -35,6 +35,8 @@ class VendorStream(RESTStream[Any]):
     TYPE_CONFORMANCE_LEVEL = TypeConformanceLevel.NONE  # Shape has seen to it, and keeps what conforming would change
     tap: VendorTap
     run: StreamRun
+    computed: ClassVar[Mapping[str, tuple[tuple[str, ...], Callable[..., Any]]]] = {}
+    """Computed fields: the vendor's fields that each is made from, and what makes it of their values."""
     looks_into: ClassVar[Sequence[str]] = ()
     """Objects and arrays that `compute` looks into."""
     text_or_number: ClassVar[Sequence[str]] = ()
@@ -64,20 +66,28 @@ class VendorStream(RESTStream[Any]):
         """Fields the config keeps the vendor from sending: they leave the schema too, or an upsert would null them."""
         return ()
 
-    def instant(self, text: str) -> datetime:
-        """Read a time as this vendor writes it."""
-        return instants.from_iso(text)
+    def read_time(self, text: str) -> tuple[datetime, str]:
+        """Read a time as this vendor writes it.
+
+        Returns:
+            The instant in UTC, and the text to write: ISO 8601 with a zone.
+
+        Raises:
+            ValueError: It is no time.
+        """
+        return instants.read(text)
 
     def compute(self, row: Any) -> None:
-        """Add computed fields, and mend what the vendor writes in more than one way.
+        """Mend what the vendor writes in more than one way; for what one field can't tell (see `computed`).
 
         Args:
             row: The vendor's row, changed in place: a dict, or a struct that can be used like one.
         """
-        for name in self.text_or_number:
-            value = row.get(name)
-            if isinstance(value, int) and not isinstance(value, bool):
-                row[name] = str(value)
+
+    @property
+    def mends(self) -> bool:
+        """Whether `compute` does anything."""
+        return type(self).compute is not VendorStream.compute
 
     def feeds(self, listeners: Sequence[VendorStream]) -> Iterator[Feed]:
         """What to read for this stream.
@@ -185,6 +195,8 @@ class WindowedStream(VendorStream):
     """What the vendor's filter can tell apart."""
     beginning: datetime | None = None
     """What stands for 'everything' in the vendor's filter."""
+    inclusive: bool = False
+    """Whether the vendor says without contradiction that the lower end of its filter is inclusive."""
     honoured_within: timedelta | None = instants.SECOND
     """Rows further outside the asked span than this show that the filter was ignored; None: no row can show it."""
     keeps_outside: bool = False
@@ -256,6 +268,7 @@ class WindowedStream(VendorStream):
             length=instants.duration(self.config["window"]),
             tick=self.tick,
             beginning=self.beginning,
+            inclusive=self.inclusive,
         )
 
     def feeds(self, listeners: Sequence[VendorStream]) -> Iterator[Feed]:
@@ -317,10 +330,12 @@ class WindowedStream(VendorStream):
     def records(self, thing: Rows) -> Iterator[tuple[dict[str, Any], datetime | None]]:
         """The rows that belong to the window."""
         shape, by = self.run.shape, thing.by
+        since, until = thing.window.since or instants.BEGINNING, thing.window.until
         for raw in thing.rows:
             record, moments = shape(raw)
-            if self.belongs(thing, moments):
-                yield record, moments.get(by)
+            instant = moments.get(by)
+            if (instant is not None and since <= instant < until) or self.belongs(thing, moments):
+                yield record, instant
 
     def belongs(self, rows: Rows, moments: Mapping[str, datetime]) -> bool:
         """Whether a row is this window's, by the field that the vendor filtered on.

@@ -110,19 +110,26 @@ class StreamRun:
 
     # -- what comes --------------------------------------------------------------------------------
 
-    def take(self, context: Mapping[str, Any], thing: Any) -> Iterator[None]:
-        """Write what a feed handed out; yields after each record, so that a stop can come in between."""
+    def take(self, context: Mapping[str, Any], thing: Any, stopped: Callable[[], None] = lambda: None) -> None:
+        """Write what a feed handed out.
+
+        Args:
+            context: The partition.
+            thing: What was handed out.
+            stopped: Called after each record; raises to stop there.
+        """
         partition, write = self._partition(context), self.write
-        latest = partition.latest
+        latest, rows = partition.latest, 0
         try:
             for record, instant in self.stream.records(thing):
                 write(record)
-                self.rows += 1
+                rows += 1
                 if instant is not None and (latest is None or instant > latest):
                     latest = instant
-                yield
+                stopped()
         finally:
             partition.latest = latest
+            self.rows += rows
 
     def proven(self, context: Mapping[str, Any], item: Proven) -> bool:
         """Move the bookmark past a window that adds up and was written.
@@ -234,9 +241,12 @@ class Run:
         if stream.run.failure:
             return
         with self._isolated(ahead, feed, stream):
-            for _ in stream.run.take(feed.context, thing):
-                if self.stop is not None:
-                    raise Stopped(self.stop)
+            self.writer.tick()
+            stream.run.take(feed.context, thing, self._stopped)
+
+    def _stopped(self) -> None:
+        if self.stop is not None:
+            raise Stopped(self.stop)
 
     def _proven(self, ahead: Ahead, feed: Feed, item: Proven) -> None:
         for stream in feed.listeners:

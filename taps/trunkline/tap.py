@@ -172,8 +172,9 @@ class VendorTap(Tap):
                 raise item.error
             if isinstance(item, Proven) or (context and dict(context) != dict(feed.context)):
                 continue
-            for _ in stream.run.take(feed.context, item[1]):
-                yield made.pop()
+            stream.run.take(feed.context, item[1])
+            yield from made
+            made.clear()
 
     # -- config and state --------------------------------------------------------------------------
 

@@ -48,19 +48,15 @@ class BlockWriter(GenericSingerWriter[bytes, Message]):
         self._block = bytearray()
         self._since = time.monotonic()
         self.bytes_written = 0
+        self._stamp = b""
+        self.tick()
 
     def record_line(self, stream: str) -> Callable[[Any], None]:
         """A function that writes one record of `stream`, the message around it prepared once."""
         prefix = b'{"type":"RECORD","stream":' + msgspec.json.encode(stream) + b',"record":'
         encode_into, block = _encoder.encode_into, self._block
-        stamp, stamped_at = b"", float("-inf")
 
         def write(record: Any) -> None:
-            nonlocal stamp, stamped_at
-            now = time.monotonic()
-            if now - stamped_at > AGE / 10:  # to a tenth of a second is as exact as a page is old
-                stamp = b',"time_extracted":"%s"}\n' % instants.to_iso(datetime.now(instants.UTC)).encode()
-                stamped_at = now
             mark = len(block)
             block.extend(prefix)
             try:
@@ -68,11 +64,17 @@ class BlockWriter(GenericSingerWriter[bytes, Message]):
             except (ValueError, RecursionError, msgspec.MsgspecError) as exc:
                 del block[mark:]  # half a line would be glued to the next one
                 raise _unwritable(stream, exc) from None
-            block.extend(stamp)
-            if len(block) >= BLOCK or now - self._since > AGE:
+            block.extend(self._stamp)
+            if len(block) >= BLOCK:
                 self.flush()
 
         return write
+
+    def tick(self) -> None:
+        """Look at the clock: once for each answer is often enough, once for each record is not cheap enough."""
+        self._stamp = b',"time_extracted":"%s"}\n' % instants.to_iso(datetime.now(instants.UTC)).encode()
+        if time.monotonic() - self._since > AGE:
+            self.flush()
 
     def serialize_message(self, message: Message) -> bytes:
         """One line of JSON."""
