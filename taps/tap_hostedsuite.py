@@ -36,9 +36,13 @@ class _Status(msgspec.Struct, rename="pascal"):
     message: str | None = None
 
 
+class _CamelStatus(_Status, rename="camel"):
+    """The same, as the vendor's newer services write it."""
+
+
 class _Error(msgspec.Struct):
     ResponseStatus: _Status | None = None
-    responseStatus: _Status | None = None  # noqa: N815 - the vendor's newer services write it so
+    responseStatus: _CamelStatus | None = None  # noqa: N815 - same
 
 
 class _Answer(msgspec.Struct):

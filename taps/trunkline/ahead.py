@@ -276,6 +276,7 @@ class Ahead:
         self._coming = iter(feeds)
         self._feeds: deque[Feed] = deque()
         self._readings: list[_Reading] = []
+        self._refuted = False  # whether the plan may have changed since the readings were begun
         self._typical = 0  # bytes of the largest answer so far: what one under way may bring
 
     def items(self) -> Iterator[tuple[Feed, Any]]:
@@ -287,7 +288,8 @@ class Ahead:
         try:
             while self._readings or self._fill():
                 yield from self._hand_out(self._readings[0])
-                if self._of_use():
+                # What was begun ahead may rest on a supposition that the job just read has refuted.
+                if self._refuted or self._of_use():
                     self._fill()
                 else:
                     self._send()
@@ -343,6 +345,7 @@ class Ahead:
             del self._readings[0]
             assert head.outcome is not None  # noqa: S101 - it ended, and without an error
             head.feed.resolve(head.job, head.outcome)
+            self._refuted = True
 
     def _wait(self) -> None:
         ticket = self.workers.wait()
@@ -374,6 +377,7 @@ class Ahead:
                 if place and not self._of_use():
                     break
                 self._readings.append(self._begin(feed, job))
+        self._refuted = False
         self._send()
         return bool(self._readings)
 

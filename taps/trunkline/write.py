@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import sys
 import time
@@ -102,7 +103,10 @@ class BlockWriter(GenericSingerWriter[bytes, Message]):
         try:
             rest = memoryview(self._block)
             while rest:  # an unbuffered output may take less than it is given
-                rest = rest[output.write(rest) or 0 :]
+                taken = output.write(rest)
+                if taken is None:
+                    raise BlockingIOError(errno.EAGAIN, "it is a pipe that does not wait")
+                rest = rest[taken:]
             rest.release()
             output.flush()
         except (OSError, ValueError) as exc:
