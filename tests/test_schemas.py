@@ -48,10 +48,10 @@ STREAMS: dict[str, Facts] = {
         ("id",),
         None,
         "id firstname lastname customer_number company businessphone businessphone2 mobilephone email entity_type",
-        "id firstname lastname customer_number company businessphone businessphone2 mobilephone email",
+        "firstname lastname customer_number company businessphone businessphone2 mobilephone email",
     ),
     "switchtransact/contact_lookups": Facts(
-        ("kind", "value"), None, "kind value matched contact_ids contact_id", "value contact_ids contact_id"
+        ("kind", "value"), None, "kind value matched contact_ids contact_id", "value"
     ),
     "hostedsuite/calls": Facts(
         ("Id",),

@@ -343,6 +343,13 @@ class Client:
         prepared = requests.PreparedRequest()
         prepared.method, prepared.url = request.method, url
         prepared.headers = CaseInsensitiveDict({**self.headers, **headers})
+        for name, value in prepared.headers.items():
+            if not (value.isascii() and value.isprintable()):
+                raise Refused(
+                    f"{request.about} could not be asked for",
+                    f"the value of the header {name} has characters that no header can carry",
+                    "Look for a line break or a letter beyond ASCII in the credentials",
+                )
         if body is not None:
             prepared.body = encode(body)
             prepared.headers["Content-Type"] = "application/json"

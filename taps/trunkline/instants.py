@@ -20,6 +20,7 @@ SECOND = timedelta(seconds=1)
 
 _MS_DATE = re.compile(r"/Date\((-?\d+)([+-]\d{4})?\)/")
 _US_DATE = re.compile(r"(\d{1,2})/(\d{1,2})/(\d{4}) (\d{1,2}):(\d{2})(?::(\d{2}))? ([AaPp][Mm])")
+_AFTER_SECONDS = (".", "Z")
 _HOURS_HALF_DAY = 12
 
 
@@ -60,7 +61,13 @@ def read(text: str, zone: tzinfo = UTC) -> tuple[datetime, str]:
         ValueError: The text is no such date.
     """
     value = _from_iso(text)
-    if value.tzinfo is UTC and text[7:8] == "-" and text[10:11] == "T" and text[-1:] == "Z" and text[19:20] in ".Z":
+    if (
+        value.tzinfo is UTC
+        and text[7:8] == "-"
+        and text[10:11] == "T"
+        and text[-1:] == "Z"
+        and text[19:20] in _AFTER_SECONDS
+    ):
         return value, text  # what nearly every row has, told without another look
     instant = from_iso(text, zone)
     return instant, text if has_zone(text) else to_iso(instant)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import signal
 import sys
 from typing import IO, TYPE_CHECKING, Any
@@ -46,6 +47,7 @@ def compile_shape(stream: VendorStream) -> Shape:
         compute=stream.compute if stream.mends else None,
         text_or_number=stream.text_or_number,
         looks_into=stream.looks_into,
+        finish=stream.protection(),
         as_dict=not _short_way(stream),
     )
 
@@ -73,6 +75,8 @@ def record_writer(stream: VendorStream, writer: BlockWriter) -> Callable[[dict[s
 def _command(cls: type[PluginBase]) -> click.Command:
     """The command of a tap or target, with standard error made safe before the first line is logged."""
     redact.install()
+    # Below a warning it logs every URL, and a phone number or an e-mail may stand in one.
+    logging.getLogger("urllib3").setLevel(logging.WARNING)
     for number in (signal.SIGTERM, signal.SIGINT):
         # Until a run takes over, there is nothing to finish.
         signal.signal(number, lambda number, _frame: sys.exit(128 + number))

@@ -25,8 +25,8 @@ if t.TYPE_CHECKING:
 EXTRA = "_extra"
 """The column that keeps what the schema does not name."""
 
-MOST_DIGITS = 1000
-"""Digits of a whole number, or its exponent, from which on it is an error: no column takes it, and a bomb it may be."""
+MOST_DIGITS = 4000
+"""Digits of a number with an exponent up to which it is written out as an integer; more may be a bomb."""
 
 _TYPES: dict[str, t.Any] = {
     "string": str,
@@ -92,7 +92,7 @@ class Shape:
         compute: Callable[[t.Any], None] | None = None,
         text_or_number: Collection[str] = (),
         looks_into: Collection[str] = (),
-        finish: Callable[[t.Any], None] | None = None,
+        finish: Callable[[t.Any], t.Any] | None = None,
         as_dict: bool = True,
     ) -> None:
         properties: Mapping[str, t.Any] = schema["properties"]
@@ -105,7 +105,9 @@ class Shape:
         self._times = tuple(name for name, spec in properties.items() if spec.get("format") == "date-time")
         self._removed = tuple(name for name in properties if fields is not None and name not in fields)
         self._integers = tuple(name for name, spec in properties.items() if "integer" in _types(spec))
-        self._numbers = tuple(name for name, spec in properties.items() if "number" in _types(spec))
+        self._numbers = tuple(
+            name for name, spec in properties.items() if "number" in _types(spec) and "string" not in _types(spec)
+        )
         self._required = tuple(schema.get("required", ()))
         self._text_or_number = tuple(text_or_number)
         self._computed = tuple(
@@ -119,13 +121,14 @@ class Shape:
 
     def _compile(self, looks_into: Collection[str]) -> Callable[[msgspec.Raw], Row]:
         fields: list[tuple[str, t.Any, t.Any]] = []
-        self._bytes: list[tuple[str, tuple[bytes, ...]]] = []
+        self._bytes: list[tuple[str, tuple[str, ...]]] = []
         for name, spec in self.properties.items():
             kinds = set(_types(spec)) - {"null"}
-            if kinds <= {"object", "array"} and name not in looks_into and name != EXTRA:
-                fields.append((name, msgspec.Raw | None, None))
-                opening = tuple({"object": b"{", "array": b"["}[kind] for kind in kinds)
-                self._bytes.append((name, (*opening, b"null")))
+            if name == EXTRA:
+                fields.append((name, None, None))  # ours alone: a vendor's field of this name is unknown like any other
+            elif kinds and kinds <= {"object", "array"} and name not in looks_into:
+                fields.append((name, msgspec.Raw, msgspec.Raw(b"null")))
+                self._bytes.append((name, ("null", *({"object": "{", "array": "["}[kind] for kind in kinds))))
             else:
                 fields.append((name, _union(spec), None))
         row = msgspec.defstruct("Record", fields, bases=(Row,), forbid_unknown_fields=True)
@@ -174,13 +177,15 @@ class Shape:
         return row, moments
 
     def _is_plain(self, row: Row) -> bool:
-        """Whether what stayed bytes is of the right kind, and fit to stand in a line as it is."""
-        for name, opening in self._bytes:
-            value = getattr(row, name)
-            if value is not None:
-                text = bytes(value)
-                if not text.startswith(opening) or b"\n" in text or b"\r" in text or b"\\ud" in text.lower():
-                    return False
+        """Whether what stayed bytes is of the right kind, and surely fit to stand in a line as it is.
+
+        Its inside was not decoded, so whatever could be wrong there (escapes, control characters) is left to the long
+        way, which finds out.
+        """
+        for name, openings in self._bytes:
+            text = str(getattr(row, name), "utf-8")
+            if not text.startswith(openings) or "\\" in text or not text.isprintable():
+                return False
         return True
 
     def _long_way(self, raw: msgspec.Raw | dict[str, t.Any]) -> tuple[dict[str, t.Any], dict[str, datetime]]:
@@ -256,8 +261,6 @@ class Shape:
             value = row.get(name)
             if isinstance(value, Decimal) and value.adjusted() < MOST_DIGITS and value == value.to_integral_value():
                 row[name] = int(value)
-            elif isinstance(value, int) and value.bit_length() > MOST_DIGITS * 3:
-                raise self._bad(row, f"field {name} has more than {MOST_DIGITS} digits")
         try:
             return t.cast("dict[str, t.Any]", msgspec.convert(row, self._row_type))
         except _BROKEN as exc:

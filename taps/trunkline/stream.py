@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from singer_sdk import RESTStream
 from singer_sdk.helpers.conform import TypeConformanceLevel
 
-from trunkline import feeds, instants, pages, plan, schemas
+from trunkline import feeds, instants, pages, personal, plan, schemas
 from trunkline.errors import ConfigInvalid, Refused, Unproven
 from trunkline.pages import EMPTY, Page
 
@@ -60,7 +60,16 @@ class VendorStream(RESTStream[Any]):
         schema.pop("$schema", None)
         for name in self.left_out():
             schema["properties"].pop(name, None)
-        return schema
+        return schema if self.config.get("pii", "clear") == "clear" else personal.softened(schema)
+
+    def protection(self) -> Callable[[dict[str, Any]], dict[str, Any]] | None:
+        """What makes finished records fit to leave, by the setting `pii`; None when they leave as they are."""
+        mode, key = self.config["pii"], self.config.get("pii_key")
+        if mode == "clear":
+            return None
+        digest = personal.hasher(key, self.config.get("phone_region")) if key else personal.drop
+        change = digest if mode == "hash" else personal.drop
+        return personal.protect(self.schema, self.primary_keys, change, digest)
 
     def left_out(self) -> Iterable[str]:
         """Fields the config keeps the vendor from sending: they leave the schema too, or an upsert would null them."""

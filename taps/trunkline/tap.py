@@ -15,7 +15,7 @@ from singer_sdk import Tap
 from singer_sdk.exceptions import ConfigValidationError
 from singer_sdk.helpers.capabilities import PluginCapabilities, TapCapabilities
 
-from trunkline import bookmark, instants, sdk, settings
+from trunkline import bookmark, instants, personal, schemas, sdk, settings
 from trunkline.ahead import Ahead, Failure, Workers
 from trunkline.client import Client
 from trunkline.errors import ConfigInvalid, StateInvalid, Stopped, TrunklineError
@@ -111,9 +111,20 @@ class VendorTap(Tap):
         start, end = config.get("start_date"), config.get("end_date")
         if start and end and instants.from_iso(start) >= instants.from_iso(end):
             found.append("end_date must be later than start_date")
-        if config.get("pii") == "hash" and not config.get("pii_key"):
-            found.append("pii_key must be set when pii is hash: a text that is not empty")
+        mode = config.get("pii")
+        if not config.get("pii_key") and (mode == "hash" or (mode == "drop" and self._has_personal_keys())):
+            why = "" if mode == "hash" else ", as a key of this tap is personal and is hashed then"
+            found.append(f"pii_key must be set when pii is {mode}{why}: a text that is not empty")
         return found
+
+    @classmethod
+    def _has_personal_keys(cls) -> bool:
+        facts: list[Any] = list(cls.stream_types)  # as classes: the instances need a config that is right
+        return any(
+            personal.mark_of(schemas.load(cls.vendor, stream.name)["properties"][key])
+            for stream in facts
+            for key in stream.primary_keys
+        )
 
     # -- streams -----------------------------------------------------------------------------------
 

@@ -1,0 +1,138 @@
+"""Personal data: what the schemas mark `x-personal` goes out as it is, as a keyed hash, or not at all.
+
+A phone number has so few digits that a plain hash of it is found by trying them all: hence HMAC-SHA-256 with a key.
+Numbers are brought to E.164 first, so that the same line gives the same hash whichever vendor wrote it and however.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import hmac
+import re
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Mapping
+
+    Change = Callable[[Any], Any]
+
+MARK = "x-personal"
+_PHONE = re.compile(r"\s*(\+|00)?[\d\s().\-/]{5,24}\Z", re.ASCII)
+_CACHED = 65_536  # values whose hash is remembered: an agent's name stands in thousands of calls
+
+
+def mark_of(schema: Mapping[str, Any]) -> bool:
+    """Whether a property is about a person as a whole."""
+    return bool(schema.get(MARK))
+
+
+def protect(schema: Mapping[str, Any], primary_keys: Collection[str], change: Change, keep: Change) -> Change:
+    """Compile what protects the records of a stream.
+
+    Args:
+        schema: The stream's schema.
+        primary_keys: Its keys: never null, so they are hashed even where other fields are dropped.
+        change: What becomes of a personal text.
+        keep: What becomes of a personal text that is a key.
+
+    Returns:
+        A function that changes a finished record in place.
+    """
+    steps = [
+        (name, step)
+        for name, spec in schema["properties"].items()
+        if (step := _step(spec, keep if name in primary_keys else change))
+    ]
+
+    def finish(record: dict[str, Any]) -> dict[str, Any]:
+        for name, step in steps:
+            if record.get(name) is not None:
+                record[name] = step(record[name])
+        return record
+
+    return finish
+
+
+def _step(spec: Mapping[str, Any], change: Change) -> Change | None:
+    """What to do with a value of this property; None when nothing in it is personal."""
+    if mark_of(spec):
+        return functools.partial(_everything, change)
+    inner = {name: step for name, part in spec.get("properties", {}).items() if (step := _step(part, change))}
+    if inner:
+        return functools.partial(_fields, inner)
+    members = _step(spec["items"], change) if isinstance(spec.get("items"), dict) else None
+    return functools.partial(_members, members) if members else None
+
+
+def _everything(change: Change, value: Any) -> Any:
+    if isinstance(value, str):
+        return change(value)
+    if isinstance(value, dict):
+        return {name: _everything(change, inner) for name, inner in value.items()}
+    return [_everything(change, inner) for inner in value] if isinstance(value, list) else value
+
+
+def _fields(steps: Mapping[str, Change], value: Any) -> Any:
+    if not isinstance(value, dict):
+        return value
+    return {name: steps[name](inner) if name in steps else inner for name, inner in value.items()}
+
+
+def _members(step: Change, value: Any) -> Any:
+    return [step(inner) for inner in value] if isinstance(value, list) else value
+
+
+def hasher(key: str, region: str | None) -> Change:
+    """What makes the hash of a text.
+
+    Args:
+        key: The secret key; the same key gives the same hash for every vendor and run.
+        region: ISO country code that numbers without a country belong to.
+
+    Returns:
+        A function from a text to the hex HMAC-SHA-256 of its UTF-8, a phone number's of its E.164 form.
+    """
+    secret = key.encode()
+
+    @functools.lru_cache(maxsize=_CACHED)
+    def digest(text: str) -> str:
+        return hmac.new(secret, e164(text, region).encode("utf-8", "surrogatepass"), hashlib.sha256).hexdigest()
+
+    return digest
+
+
+def e164(text: str, region: str | None) -> str:
+    """A phone number in E.164 (`+27721234567`); any other text as it is."""
+    if not _PHONE.match(text):
+        return text
+    import phonenumbers  # its tables cost a tenth of a second that only a hash is worth
+
+    number = text.strip()
+    try:
+        parsed = phonenumbers.parse("+" + number[2:] if number.startswith("00") else number, region)
+    except phonenumbers.NumberParseException:
+        return text
+    if not phonenumbers.is_possible_number(parsed):
+        return text
+    return str(phonenumbers.format_number(parsed, phonenumbers.PhoneNumberFormat.E164))
+
+
+def drop(_: Any) -> None:
+    """Nothing in the place of a text."""
+
+
+def softened(schema: dict[str, Any]) -> dict[str, Any]:
+    """The schema of what goes out: where a hash stands in the place of a date, a format would be a lie."""
+
+    def soften(spec: dict[str, Any], *, personal: bool) -> None:
+        personal = personal or mark_of(spec)
+        if personal:
+            spec.pop("format", None)
+        for part in spec.get("properties", {}).values():
+            soften(part, personal=personal)
+        if isinstance(spec.get("items"), dict):
+            soften(spec["items"], personal=personal)
+
+    soften(schema, personal=False)
+    return schema

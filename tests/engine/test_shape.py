@@ -1,0 +1,289 @@
+"""The shape: numbers keep their value, texts their characters, unknown fields their place; the rest is a clear error."""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime, timezone
+from decimal import Decimal
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from trunkline import instants
+from trunkline.errors import BadRecord
+from trunkline.shape import EXTRA, Shape, decode, encode
+
+SCHEMA: dict[str, Any] = {
+    "properties": {
+        "id": {"type": ["integer", "null"]},
+        "text": {"type": ["string", "null"]},
+        "flag": {"type": ["boolean", "null"]},
+        "list": {"type": ["array", "null"]},
+        "nested": {"type": ["object", "null"]},
+        "at": {"type": ["string", "null"], "format": "date-time"},
+        EXTRA: {"type": ["object", "null"]},
+    }
+}
+WITH_NUMBER: dict[str, Any] = {"properties": {**SCHEMA["properties"], "number": {"type": ["number", "null"]}}}
+
+
+def shape(schema: dict[str, Any] = SCHEMA, **more: Any) -> Shape:
+    return Shape("calls", schema, ("id",), **more)
+
+
+def made(shaper: Shape, raw: bytes) -> tuple[Any, dict[str, datetime]]:
+    """The record as a target reads it, and its instants."""
+    record, moments = shaper(msgspec.Raw(raw))
+    return json.loads(encode(record), parse_float=Decimal, parse_int=int), moments
+
+
+def row(**fields: Any) -> bytes:
+    return encode(fields)
+
+
+texts = st.text(st.characters(codec="utf-8"), max_size=20)
+decimals = st.decimals(allow_nan=False, allow_infinity=False)
+scalars = st.none() | st.booleans() | st.integers() | texts | decimals
+values = st.recursive(
+    scalars, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(texts, inner, max_size=3), max_leaves=8
+)
+
+
+# -- values are kept -------------------------------------------------------------------------------
+
+
+@given(values)
+@example(2**64)
+@example(-(10**30))
+@example(Decimal("1.10"))
+@example(Decimal("1E+2"))
+@example(Decimal("0.1000000000000000055511151231257827021181583404541015625"))
+@example("\u2028\x00\x7f\U0001f600")
+def test_json_keeps_every_value(value: Any) -> None:
+    """Decoding and encoding change no number, no character and no order."""
+    again = decode(encode(value))
+    assert again == value
+    assert json.loads(encode(value), parse_float=Decimal) == value
+
+
+@given(st.integers(-(10**200), 10**200), texts, st.booleans(), st.lists(values, max_size=3), st.dictionaries(texts, values, max_size=3))
+def test_a_row_keeps_its_values(number: int, text: str, flag: bool, items: list[Any], nested: dict[str, Any]) -> None:  # noqa: FBT001 - drawn
+    """Every type of the schema, and whatever stands inside lists and objects."""
+    fields = {"id": number, "text": text, "flag": flag, "list": items, "nested": nested}
+    for as_dict in (False, True):
+        record, _ = made(shape(as_dict=as_dict), row(**fields))
+        assert record == {**fields, "at": None, EXTRA: None}
+
+
+@given(decimals | st.integers(-(10**40), 10**40))
+def test_a_decimal_keeps_its_value(number: Any) -> None:
+    """A price or a duration is not rounded to what a float holds."""
+    record, _ = made(shape(WITH_NUMBER), row(number=number))
+    assert record["number"] == number
+
+
+@given(st.dictionaries(texts.filter(lambda name: name not in WITH_NUMBER["properties"]), values, min_size=1, max_size=4))
+def test_unknown_fields_are_kept(fields: dict[str, Any]) -> None:
+    """What the schema does not name stands in one column, as it came; and it is counted."""
+    for as_dict in (False, True):
+        shaper = shape(as_dict=as_dict)
+        record, _ = made(shaper, row(id=1, **{}) if not fields else encode({"id": 1, **fields}))
+        assert record[EXTRA] == fields
+        assert shaper.unknown == dict.fromkeys(fields, 1)
+
+
+def test_unknown_fields_can_be_dropped_or_refused() -> None:
+    """Dropped ones are counted all the same; refused ones are named."""
+    shaper = shape(unknown_fields="drop")
+    assert made(shaper, row(id=1, new=2))[0][EXTRA] is None
+    assert shaper.unknown == {"new": 1}
+    with pytest.raises(BadRecord, match=r"calls.*id 1.*does not name also, new\. Set unknown_fields"):
+        made(shape(unknown_fields="fail"), row(id=1, new="hidden", also=1))
+
+
+# -- both ways -------------------------------------------------------------------------------------
+
+broken = st.sampled_from(
+    [b"", b"5", b"[]", b"null", b'{"id":1', b'{"id":1}x', b'{"id":1,"nested":{"a":"\xff"}}', b'{"id":"\xff"}',
+     b'{"id":1,"nested":{"a":"\\q"}}', b'{"id":1,"nested":{"a":"\\ud800"}}', b'{"id":1,"nested":{"a":"\\uDFFF"}}',
+     b'{"id":1,"nested":{"a":"\x01"}}', b'{"id":1,"list":[01]}', b'{"id":1,"list":[1.]}', b'{"id":1,"list":[NaN]}',
+     b'{"id":1,"nested":[1]}', b'{"id":1,"list":{}}', b'{"id":5.5}', b'{"id":"5"}', b'{"id":true}', b'{"text":5}',
+     b'{"flag":1}', b'{"at":5}', b'{"at":"never"}', b'{"at":"2024-02-30T00:00:00Z"}', b'{"id":1e5000}',
+     b'{"id":1e999999999}', b'{"id":1,"_extra":5}']
+)  # fmt: skip
+fine = st.fixed_dictionaries(
+    {},
+    optional={
+        "id": st.integers(-(10**20), 10**20),
+        "text": texts | st.none(),
+        "flag": st.booleans() | st.none(),
+        "list": st.lists(values, max_size=2) | st.none(),
+        "nested": st.dictionaries(texts, values, max_size=2) | st.none(),
+        "at": st.sampled_from(["2024-08-07T12:29:23.594Z", "2024-08-07 12:29:23", "2024-08-07T12:29:23+02:00", None]),
+        "new": values,
+    },
+).map(encode)
+spaced = st.sampled_from(
+    [b'{ "id" : 1,\n"nested" : {\n"a" : 1.50 } ,\r\n"list":[ 1 ,\t2 ] }', b'{"id":1,"nested":{"a":"\\ud83d\\ude00"}}',
+     b'{"id":5.0}', b'{"id":-0}', b'{"id":1e3}', b'{"id":1,"id":2}', b'{"id":1,"nested":null,"list":null}']
+)  # fmt: skip
+
+
+@given(broken | fine | spaced)
+def test_both_ways_make_the_same_record(raw: bytes) -> None:
+    """The short way is only shorter: the same record, or the same error; and always a line that can be read again."""
+    results = []
+    for as_dict in (False, True):
+        try:
+            results.append(made(shape(as_dict=as_dict), raw))
+        except BadRecord as exc:
+            results.append((str(exc), {}))
+    assert results[0] == results[1]
+    try:
+        line = encode(shape(as_dict=False)(msgspec.Raw(raw))[0])
+    except BadRecord:
+        return
+    assert b"\n" not in line
+    assert decode(line) is not None
+
+
+@given(broken)
+def test_what_contradicts_the_schema_is_always_the_same_kind_of_error(raw: bytes) -> None:
+    """Broken texts, wrong types, bombs: `BadRecord`, with what, why and what to do."""
+    with pytest.raises(BadRecord) as caught:
+        made(shape(), raw)
+    assert caught.value.what.startswith(("calls", "a row of calls"))
+    assert caught.value.why
+    assert caught.value.remedy
+
+
+def test_a_row_nested_too_deeply_is_an_error_of_the_record() -> None:
+    """It ends the stream with a clear error, not the run with a traceback."""
+    deep = b'{"id":1,"list":' + b"[" * 100_000 + b"]" * 100_000 + b"}"
+    with pytest.raises(BadRecord, match="nested too deeply"):
+        made(shape(), deep)
+
+
+def test_objects_and_lists_take_the_short_way() -> None:
+    """What needs no look inside is written as the vendor wrote it, to the byte."""
+    record, _ = shape(as_dict=False)(msgspec.Raw(b'{"id":1,"nested":{"a": 1.50}}'))
+    assert b'{"a": 1.50}' in encode(record)
+
+
+# -- contradictions --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("fields", "name"),
+    [
+        ({"id": "hidden"}, "id"),
+        ({"id": 1, "text": {"hidden": "hidden"}}, "text"),
+        ({"id": 1, "flag": "hidden"}, "flag"),
+        ({"id": 1, "list": "hidden"}, "list"),
+        ({"id": 1, "nested": ["hidden"]}, "nested"),
+        ({"id": 1, "at": "hidden"}, "at"),
+        ({"id": 1, "number": "hidden"}, "number"),
+        ({"id": 1, "number": "1.5"}, "number"),
+        ({"id": 1, "number": "NaN"}, "number"),
+        ({"id": 1, "number": True}, "number"),
+    ],
+)
+def test_a_contradiction_names_stream_key_and_field_and_shows_no_value(fields: dict[str, Any], name: str) -> None:
+    """A person can find the row at the vendor's; a log collector learns nothing of it."""
+    with pytest.raises(BadRecord) as caught:
+        made(shape(WITH_NUMBER), row(**fields))
+    text = str(caught.value)
+    assert text.startswith("calls, the record with id ")
+    assert name in caught.value.why
+    assert "hidden" not in caught.value.why
+    assert "hidden" not in caught.value.remedy
+
+
+def test_a_personal_key_is_not_shown() -> None:
+    """Where the key itself is about a person, the error does without."""
+    schema = {"properties": {"id": {"type": "string", "x-personal": True}, "n": {"type": "integer"}}}
+    with pytest.raises(BadRecord) as caught:
+        made(shape(schema), row(id="anna@example.com", n="x"))
+    assert "anna" not in str(caught.value)
+    assert "(personal)" in str(caught.value)
+
+
+def test_a_required_field_must_be_there() -> None:
+    """A key that is null would be an upsert on nothing."""
+    schema = {**SCHEMA, "required": ["id"]}
+    for raw in (b"{}", b'{"id":null}'):
+        for as_dict in (False, True):
+            with pytest.raises(BadRecord, match="field id is missing or null"):
+                made(shape(schema, as_dict=as_dict), raw)
+
+
+@pytest.mark.parametrize("raw", [b'{"id":5.0}', b'{"id":5}', b'{"id":50e-1}', b'{"id":0.5e1}'])
+def test_a_whole_number_written_otherwise_is_that_number(raw: bytes) -> None:
+    """5.0 is the integer 5."""
+    assert made(shape(), raw)[0]["id"] == 5
+
+
+@pytest.mark.parametrize("kind", [None, ["string", "number", "null"]])
+def test_a_property_of_no_one_type_takes_what_comes(kind: Any) -> None:
+    """A schema may leave open what the vendor leaves open."""
+    schema = {"properties": {"id": {"type": "integer"}, "any": {"type": kind} if kind else {}}}
+    for value in ("text", 1, Decimal("1.5"), None):
+        assert made(shape(schema), row(id=1, any=value))[0]["any"] == value
+
+
+# -- times, computed fields, selection -------------------------------------------------------------
+
+
+def test_a_time_keeps_its_instant_and_gets_a_zone() -> None:
+    """A time with `T` and zone stays as written; any other is written in UTC. Both are handed on as instants."""
+    record, moments = made(shape(), row(at="2024-08-07T12:29:23.594Z"))
+    assert record["at"] == "2024-08-07T12:29:23.594Z"
+    assert moments == {"at": datetime(2024, 8, 7, 12, 29, 23, 594000, timezone.utc)}
+    record, moments = made(shape(), row(at="2024-08-07 12:29:23"))
+    assert record["at"] == "2024-08-07T12:29:23+00:00"
+    assert instants.from_iso(record["at"]) == moments["at"]
+
+
+def test_computed_fields_are_made_before_anything_is_judged() -> None:
+    """What makes a field may fail: the error says so, and names the row."""
+    computed = {"text": (("id",), lambda number: f"call {number + 1}")}
+    for as_dict in (False, True):
+        assert made(shape(computed=computed, as_dict=as_dict), row(id=1))[0]["text"] == "call 2"
+        with pytest.raises(BadRecord, match=r"a computed field could not be made \(TypeError\)"):
+            made(shape(computed=computed, as_dict=as_dict), row(id=None))
+
+
+def test_a_number_in_a_text_field_becomes_its_digits() -> None:
+    """Only where the vendor's pages show both; elsewhere it is a contradiction."""
+    for as_dict in (False, True):
+        shaper = shape(text_or_number=("text",), as_dict=as_dict)
+        assert made(shaper, row(id=1, text=5))[0]["text"] == "5"
+        with pytest.raises(BadRecord):
+            made(shaper, row(id=1, text=True))
+
+
+def test_fields_that_are_not_selected_are_left_out() -> None:
+    """Not null but absent: an upsert must not empty the column."""
+    for as_dict in (False, True):
+        record, _ = made(shape(fields={"id", "at"}, as_dict=as_dict), row(id=1, text="x", new=1))
+        assert record == {"id": 1, "at": None}
+
+
+def test_the_last_word_has_finish() -> None:
+    """Personal data is protected in the finished record, computed fields and all."""
+
+    def finish(record: dict[str, Any]) -> None:
+        record["text"] = "***"
+
+    assert made(shape(finish=finish), row(id=1, text="x"))[0]["text"] == "***"
+
+
+def test_rows_do_not_share_anything() -> None:
+    """The template of nulls is not written to."""
+    shaper = shape(as_dict=True)
+    first, _ = shaper(msgspec.Raw(row(id=1, new=1)))
+    second, _ = shaper(msgspec.Raw(row(id=2)))
+    assert (first[EXTRA], second[EXTRA]) == ({"new": 1}, None)
