@@ -84,6 +84,7 @@ class Calls(WindowedStream):
                 ("page", str(number)),
                 ("per_page", str(self.page_size)),
             ),
+            stream=self.name,
         )
 
     def open(self, reply: Reply) -> Page:

@@ -167,6 +167,7 @@ class VoiceCampaignRequests(WindowedStream):
                 ("filter", encode(wanted).decode()),
                 *([("exclude", encode(exclude).decode())] if exclude else []),
             ),
+            stream=self.name,
         )
         return desk.ask(request, self.open)
 

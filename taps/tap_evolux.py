@@ -84,6 +84,7 @@ class StudioCalls(WindowedStream):
                 ("limit", str(self.page_size)),
                 ("page", str(number)),
             ),
+            stream=self.name,
         )
 
     def open(self, reply: Reply) -> Page:
@@ -133,7 +134,8 @@ class StudioCdr(StudioCalls):
     def ask_detail(self, desk: Desk, call: _Listed) -> Ticket:
         """Want the detail of one call."""
         key = call.uuid if self.config["cdr_call_id"] == "uuid" else call.id
-        request = Request(f"{self.name} of call {call.id}", f"{CALLS}/{quote(str(key), safe='')}/cdr")
+        path = f"{CALLS}/{quote(str(key), safe='')}/cdr"
+        request = Request(f"{self.name} of call {call.id}", path, stream=self.name)
         return desk.ask(request, self.open_detail, owner=self)
 
     def compute(self, row: Any) -> None:

@@ -87,7 +87,7 @@ class Calls(WindowedStream):
             # Calls that arrive while the pages are read then stand on the last one.
             **({"SortField": "StartTime", "SortDir": "Asc"} if config["sort"] else {}),
         }
-        return Request(f"{self.name} {window} page {number}", self.path, method="POST", json=body)
+        return Request(f"{self.name} {window} page {number}", self.path, method="POST", json=body, stream=self.name)
 
     def asked(self, window: Window) -> tuple[datetime, datetime]:
         """The span to ask for, on the clock on the wall: an hour wider on both sides where the clocks change.

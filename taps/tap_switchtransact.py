@@ -67,7 +67,7 @@ class LookupFeed:
 
     def read(self, job: Lookup, desk: Desk) -> Generator[Ticket, Reply, Outcome]:
         """Ask for it, and give what was found to every stream."""
-        request = Request(job.label, KINDS[job.kind], ((job.kind, job.value),))
+        request = Request(job.label, KINDS[job.kind], ((job.kind, job.value),), stream=self.listeners[0].name)
         reply = yield desk.ask(request, open_contacts)
         for stream in self.listeners:
             desk.give((stream, (job, reply.parsed or [])), reply)

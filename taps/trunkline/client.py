@@ -7,7 +7,8 @@ import re
 import ssl
 import threading
 import time
-from dataclasses import dataclass
+from collections import defaultdict
+from dataclasses import dataclass, fields
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import quote, urlencode, urlsplit
@@ -59,6 +60,7 @@ class Request:
         params: Query parameters in order; values are percent-encoded here (`+` as `%2B`, a space as `%20`).
         method: HTTP method.
         json: Body to send as JSON, if any.
+        stream: Name of the stream it is for, under which it is counted.
     """
 
     about: str
@@ -66,6 +68,7 @@ class Request:
     params: tuple[tuple[str, str], ...] = ()
     method: str = "GET"
     json: Any = None
+    stream: str = ""
 
 
 @dataclass(frozen=True)
@@ -123,8 +126,16 @@ class Vendor(Protocol):
 
 @dataclass
 class Tally:
-    """What the client did, for the table at the end of the run."""
+    """What the client did, for the table at the end of the run.
 
+    Args:
+        answers: Requests that were answered as they should be: pages, details, lookups.
+        requests: Requests sent.
+        retries: Those of them that were second and later tries.
+        waited: Seconds waited for the vendor's limit and between tries, over all requests.
+    """
+
+    answers: int = 0
     requests: int = 0
     retries: int = 0
     waited: float = 0.0
@@ -203,12 +214,18 @@ class Client:
         self.verify: str | bool = (
             ca_bundle or os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE") or True
         )
-        self.tally = Tally()
+        self.tallies: defaultdict[str, Tally] = defaultdict(Tally)
         self.breaker = Breaker()
         self.answered = threading.Event()  # any answer at all: the credentials may be right
         self.succeeded = threading.Event()
         self.denied: AccessDenied | None = None
         self._lock = threading.Lock()
+
+    @property
+    def tally(self) -> Tally:
+        """What was done for all streams together."""
+        each = list(self.tallies.values())
+        return Tally(*(sum(getattr(one, field.name) for one in each) for field in fields(Tally)))
 
     # -- one request, all its tries ----------------------------------------------------------------
 
@@ -247,7 +264,10 @@ class Client:
                     raise exc.final(f"{request.about} failed", f"{counted}: {exc.why}", "Run again later") from None
                 wait = backoff.full_jitter(next(waits) or 1.0) if exc.not_before is None else exc.not_before
                 self._pause(
-                    wait, f"{request.about}: {exc.why}; try {attempt + 1} of {tries} in {wait:.1f} s", cancelled
+                    request,
+                    wait,
+                    f"{request.about}: {exc.why}; try {attempt + 1} of {tries} in {wait:.1f} s",
+                    cancelled,
                 )
             except Refused:
                 self.breaker.success()  # an answer, if not the one that was hoped for
@@ -257,18 +277,21 @@ class Client:
                 return reply
         raise AssertionError("unreachable: the last try returns or raises")
 
-    def _pause(self, seconds: float, message: str, cancelled: threading.Event) -> None:
+    def _pause(self, request: Request, seconds: float, message: str, cancelled: threading.Event) -> None:
         self.logger.warning(message)
         with self._lock:
-            self.tally.retries += 1
-            self.tally.waited += seconds
+            self.tallies[request.stream].retries += 1
+            self.tallies[request.stream].waited += seconds
         if cancelled.wait(seconds):
             raise Cancelled
 
     # -- one try -----------------------------------------------------------------------------------
 
     def _try(self, request: Request, open_body: Callable[[Reply], Any], cancelled: threading.Event) -> Reply:
+        before = time.monotonic()
         with self.governor.place(cancelled) as place:
+            with self._lock:
+                self.tallies[request.stream].waited += time.monotonic() - before
             if self.denied:
                 raise self.denied
             if cancelled.is_set():
@@ -295,12 +318,14 @@ class Client:
                 raise Retriable(exc.why or exc.what, final=BadAnswer) from None
             reply = Reply(request, status, headers, body, parsed)
         self.succeeded.set()
+        with self._lock:
+            self.tallies[request.stream].answers += 1
         return reply
 
     def _send(self, request: Request) -> tuple[int, Mapping[str, str], bytes]:
         prepared = self._prepare(request)
         with self._lock:
-            self.tally.requests += 1
+            self.tallies[request.stream].requests += 1
         try:
             # The adapter alone, no session around it: nothing then follows a redirect, keeps a cookie, reads a
             # ~/.netrc or changes a header, and its pool of connections is the only thing that threads share.

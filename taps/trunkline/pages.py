@@ -333,15 +333,28 @@ def read_whole(
     """
     reply = yield first
     page: Page = reply.parsed or EMPTY
-    if not page.rows or len(page.rows) < min(stream.limit, stream.longest):
-        give(page, reply)
-        return len(page.rows)
-    stream.longest = max(stream.longest, len(page.rows))
-    if len(page.rows) < stream.limit:
-        behind = yield ask(len(page.rows))
-        if not (behind.parsed or EMPTY).rows:
+    for repeated in (False, True):
+        if not page.rows or len(page.rows) < min(stream.limit, stream.longest):
             give(page, reply)
             return len(page.rows)
+        stream.longest = max(stream.longest, len(page.rows))
+        if len(page.rows) >= stream.limit:
+            break
+        behind = (yield ask(len(page.rows))).parsed or EMPTY
+        if not behind.rows:
+            give(page, reply)
+            return len(page.rows)
+        if not set(page.keys).issuperset(behind.keys):
+            break
+        if repeated:
+            raise Unproven(
+                f"{span} could not be shown complete",
+                f"the rows from {len(page.rows)} on are the same as those before: the vendor ignored the offset",
+                "The bookmark stays where it was: run again, and if it goes on, ask the vendor about offset",
+            )
+        # A row that came in at the front meanwhile looks the same: once more from the start tells.
+        reply = yield ask(0)
+        page = reply.parsed or EMPTY
     halves = span.halves(stream.tick)
     if halves:
         return halves

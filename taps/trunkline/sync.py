@@ -15,7 +15,7 @@ from singer_sdk.singerlib.encoding.simple import StateMessage
 from trunkline import instants, sdk
 from trunkline.ahead import Ahead, Desk, Failure
 from trunkline.bookmark import Bookmark, clean
-from trunkline.client import Cancelled
+from trunkline.client import Cancelled, Tally
 from trunkline.errors import AccessDenied, OutputLost, Stopped, TrunklineError
 from trunkline.feeds import Proven
 
@@ -44,6 +44,7 @@ class Partition:
     """How far one partition of a stream has come in this run."""
 
     bookmark: Bookmark
+    earliest: datetime | None = None
     latest: datetime | None = None
 
 
@@ -119,16 +120,19 @@ class StreamRun:
             stopped: Called after each record; raises to stop there.
         """
         partition, write = self._partition(context), self.write
-        latest, rows = partition.latest, 0
+        earliest, latest, rows = partition.earliest, partition.latest, 0
         try:
             for record, instant in self.stream.records(thing):
                 write(record)
                 rows += 1
-                if instant is not None and (latest is None or instant > latest):
-                    latest = instant
+                if instant is not None:
+                    if latest is None or instant > latest:
+                        latest = instant
+                    if earliest is None or instant < earliest:
+                        earliest = instant
                 stopped()
         finally:
-            partition.latest = latest
+            partition.earliest, partition.latest = earliest, latest
             self.rows += rows
 
     def proven(self, context: Mapping[str, Any], item: Proven) -> bool:
@@ -141,7 +145,7 @@ class StreamRun:
         latest, partition.latest = partition.latest, None
         if latest is None:
             return False  # never to the end of an empty window: late rows must still be caught
-        self.first = min(self.first or latest, latest)
+        self.first = min(self.first or latest, partition.earliest or latest)
         self.last = max(self.last or latest, latest)
         return partition.bookmark.advance(min(latest, item.window.until))
 
@@ -182,7 +186,10 @@ class Run:
             with self._signals():
                 for group in self._groups():
                     runs.extend(stream.run for stream in group)
-                    if not self._group(group):
+                    go_on = self._group(group)
+                    for stream in group:
+                        self._told(stream.run)
+                    if not go_on:
                         break
                 self._write_state(last=True)
         except Stopped as stopped:
@@ -310,34 +317,54 @@ class Run:
             for number, handler in before.items():
                 signal.signal(number, handler)
 
+    def _told(self, run: StreamRun) -> None:
+        """Say how a stream ended, as soon as it has."""
+        name = run.stream.name
+        if run.shape.unknown:
+            seen = ", ".join(f"{field} ({count} times)" for field, count in sorted(run.shape.unknown.items()))
+            policy = _KEPT[self.tap.config["unknown_fields"]]
+            self.logger.warning("%s: fields not in the schema, %s: %s", name, policy, seen)
+        for note in run.notes:
+            self.logger.warning("%s: %s", name, note)
+        if run.missing:
+            self.logger.warning("%s: %d details are not there yet", name, run.missing)
+        up_to = f", up to {instants.to_iso(run.last)}" if run.last else ""
+        if run.failures:
+            self.logger.error("%s: FAILED after %d rows%s", name, run.rows, up_to)
+        else:
+            self.logger.info("%s: complete, %d rows%s", name, run.rows, up_to)
+
     def _verdict(self, runs: Sequence[StreamRun]) -> int:
-        failed = False
-        for run in runs:
-            if run.shape.unknown:
-                seen = ", ".join(f"{name} ({count} times)" for name, count in sorted(run.shape.unknown.items()))
-                policy = self.tap.config["unknown_fields"]
-                self.logger.warning("%s: fields not in the schema, %s: %s", run.stream.name, _KEPT[policy], seen)
-            for note in run.notes:
-                self.logger.warning("%s: %s", run.stream.name, note)
-            if run.missing:
-                self.logger.warning("%s: %d details are not there yet", run.stream.name, run.missing)
-            bookmark = f", up to {instants.to_iso(run.last)}" if run.last else ""
-            if run.failures:
-                failed = True
-                self.logger.error("%s: FAILED after %d rows%s", run.stream.name, run.rows, bookmark)
-            else:
-                self.logger.info("%s: complete, %d rows%s", run.stream.name, run.rows, bookmark)
-        for run in runs:
-            for failure in run.failures:
-                self.logger.error(failure)
-        tally = self.tap.client.tally
-        self.logger.info(
-            "%d requests, %d retries, %.1f s waited",
-            tally.requests,
-            tally.retries,
-            tally.waited + self.tap.client.governor.waited,
-        )
-        return 1 if failed else 0
+        """The table of the run, and at the very end what failed, why, and what to do."""
+        for line in _table(runs, self.tap.client.tallies):
+            self.logger.info(line)
+        failures = [failure for run in runs for failure in run.failures]
+        for failure in failures:
+            self.logger.error(failure)
+        return 1 if failures else 0
+
+
+_HEAD = ("stream", "rows", "pages", "requests", "retries", "waited", "from", "to", "verdict")
+
+
+def _table(runs: Sequence[StreamRun], tallies: Mapping[str, Tally]) -> list[str]:
+    """The figures of each stream in columns; requests are counted for the stream they were sent for."""
+    rows = [_HEAD]
+    for run in runs:
+        tally = tallies.get(run.stream.name, Tally())
+        rows.append((
+            run.stream.name,
+            str(run.rows),
+            str(tally.answers),
+            str(tally.requests),
+            str(tally.retries),
+            f"{tally.waited:.1f} s",
+            run.first.strftime("%Y-%m-%d %H:%M:%S") if run.first else "-",
+            run.last.strftime("%Y-%m-%d %H:%M:%S") if run.last else "-",
+            "FAILED" if run.failures else "complete",
+        ))  # fmt: skip
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
 
 
 def test(tap: VendorTap) -> int:
