@@ -16,7 +16,7 @@ import msgspec
 
 from trunkline import settings
 from trunkline.ahead import Outcome
-from trunkline.client import Request
+from trunkline.client import Request, clean
 from trunkline.errors import AccessDenied, BadAnswer, Refused
 from trunkline.governor import Limit
 from trunkline.shape import decode
@@ -177,7 +177,7 @@ class TapSwitchTransact(VendorTap):
     stream_types = (Contacts, ContactLookups)
     hints = {  # noqa: RUF012 - same
         HTTPStatus.UNAUTHORIZED: "Check api_key",
-        HTTPStatus.FORBIDDEN: "The API key needs the permission Read on General: see API Keys in SwitchTransact",
+        HTTPStatus.FORBIDDEN: "Check api_key: the key needs the permission Read on General: see API Keys in SwitchTransact",
     }
 
     def sign(self, request: Request) -> tuple[Mapping[str, str], Any]:  # noqa: ARG002 - only headers are needed here
@@ -220,7 +220,7 @@ class TapSwitchTransact(VendorTap):
         what = f"{request.about} failed"
         if "not authorized" in answer.error.lower():
             hint = self.hint(HTTPStatus.FORBIDDEN)
-            raise AccessDenied(what, f"the vendor answered: {answer.error[:200]}", hint)
+            raise AccessDenied(what, f"the vendor answered: {clean(answer.error)}", hint)
         if status < HTTPStatus.INTERNAL_SERVER_ERROR and status != HTTPStatus.TOO_MANY_REQUESTS:
             # Its words may repeat what was looked up, which is personal: the kind and the place of it must do.
             raise Refused(

@@ -410,7 +410,7 @@ class Client:
             Refused: Anything else, redirects among it.
         """
         what, why = f"{request.about} failed", f"the vendor answered {inside} {status}"
-        if reason := _clean(reason):
+        if reason := clean(reason):
             why += f", saying: {reason}"
         hint = self.vendor.hint(status)
         if status == HTTPStatus.UNAUTHORIZED or (status == HTTPStatus.FORBIDDEN and not self.succeeded.is_set()):
@@ -450,9 +450,9 @@ def _is_untrusted(exc: BaseException) -> bool:
     return False
 
 
-def _clean(text: str) -> str:
+def clean(text: str) -> str:
     """A vendor's words, fit for one log line."""
-    return re.sub(r"[\x00-\x1f\x7f<>]+", " ", text).strip()[:_REASON]
+    return re.sub(r"[\x00-\x1f\x7f<>]+", " ", text).strip()[:_REASON].rstrip(". ")
 
 
 def _kind(exc: BaseException) -> str:

@@ -30,11 +30,6 @@ SECTIONS = ("What it reads", "First run", "Endpoints", "What is known", "What th
 VENDORS = "trunkline.vendors"
 """The entry point group that vendors are found by."""
 
-NOT_APPLIED = """\
-**Not applied in this release:** `pii` other than `clear`, and `phone_region`. They are checked, but personal data is
-written as it is. Until they are applied, leave fields out with a catalog, or change them with `stream_maps`."""
-"""What settings promise and this release does not do yet; a test fails once it is no longer true."""
-
 _FORMATS = {
     "url": "URL",
     "date": "date or date-time",
@@ -131,7 +126,7 @@ def vendor_page(tap: type[VendorTap], notes: str, settings_page: str = "") -> st
                 f"## First run\n\n{told['First run']}",
                 "## Streams",
                 *(_stream(tap, stream, told[stream.heading]) for stream in stream_facts(tap)),
-                f"## Settings\n\nThe vendor's own come first.{more}\n\n{settings_table(tap)}\n\n{NOT_APPLIED}",
+                f"## Settings\n\nThe vendor's own come first.{more}\n\n{settings_table(tap)}",
                 f"## Endpoints\n\n{told['Endpoints']}",
                 f"## What is known\n\n{told['What is known']}",
                 f"## What the vendor makes impossible\n\n{told['What the vendor makes impossible']}",

@@ -41,8 +41,6 @@ class VendorStream(RESTStream[Any]):
     """Objects and arrays that `compute` looks into."""
     text_or_number: ClassVar[Sequence[str]] = ()
     """Text fields that the vendor's pages show as numbers elsewhere; a number becomes its digits."""
-    not_covered: ClassVar[str] = ""
-    """What the vendor makes impossible, for the documentation."""
 
     def __init__(self, tap: VendorTap) -> None:
         self.tap = tap
@@ -323,16 +321,21 @@ class WindowedStream(VendorStream):
         desk.give((self, Rows(window, page.rows, self.replication_key or "")), reply)
 
     def probe(self, desk: Desk) -> Generator[Ticket, Reply, list[Any]]:
-        """One page of the last window."""
-        length = min(instants.duration(self.config["window"]), timedelta(days=1))
-        window = plan.Window(instants.floor(self.until - length, self.tick), self.until)
-        try:
-            reply = yield desk.ask(self.page_request(window, self.first_page or 0), self.open)
-        except Refused:
-            if self.first_page is not None:
-                raise
-            reply = yield desk.ask(self.page_request(window, 1), self.open)
-        return [Rows(window, (reply.parsed or EMPTY).rows, self.replication_key or "")]
+        """The first page of the last day, and when nothing is there that of the whole span."""
+        day = plan.Window(instants.floor(self.until - timedelta(days=1), self.tick), self.until)
+        since = self.start_date or self.beginning
+        spans = [day, plan.Window(instants.floor(since, self.tick), self.until)] if since else [day]
+        for window in spans:
+            try:
+                reply = yield desk.ask(self.page_request(window, self.first_page or 0), self.open)
+            except Refused:
+                if self.first_page is not None:
+                    raise
+                reply = yield desk.ask(self.page_request(window, 1), self.open)
+            rows = (reply.parsed or EMPTY).rows
+            if rows:
+                break
+        return [Rows(window, rows, self.replication_key or "")]
 
     # -- judging rows ------------------------------------------------------------------------------
 

@@ -192,6 +192,7 @@ class Run:
                     if not go_on:
                         break
                 self._write_state(last=True)
+                self._stopped()
         except Stopped as stopped:
             self._write_state(last=True)
             self.logger.warning("stopped by signal %d; what was proven is kept in the last STATE", stopped.signum)

@@ -7,7 +7,7 @@ import logging
 from typing import TYPE_CHECKING, Any
 
 import pytest
-import requests
+from hypothesis import settings
 from requests.adapters import BaseAdapter, HTTPAdapter
 from urllib3 import HTTPResponse
 
@@ -17,9 +17,14 @@ from trunkline.governor import Governor
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    import requests
+
     from trunkline.governor import Limit
 
     Answer = tuple[int, Mapping[str, str], bytes] | BaseException
+
+settings.register_profile("engine", deadline=None)  # a busy machine is no failure
+settings.load_profile("engine")
 
 LOGGER = logging.getLogger("trunkline.tests")
 
@@ -61,7 +66,7 @@ class Wire(BaseAdapter):
         self.options: list[dict[str, Any]] = []
         self._builder = HTTPAdapter()
 
-    def send(self, request: requests.PreparedRequest, *args: Any, **kwargs: Any) -> requests.Response:  # type: ignore[override]
+    def send(self, request: requests.PreparedRequest, *args: Any, **kwargs: Any) -> requests.Response:
         del args
         self.seen.append(request)
         self.options.append(kwargs)
@@ -122,7 +127,9 @@ class Bench:
             },
         )
 
-    def fetch(self, request: Request | None = None, open_body: Callable[[Reply], Any] = lambda reply: reply.body) -> Reply:
+    def fetch(
+        self, request: Request | None = None, open_body: Callable[[Reply], Any] = lambda reply: reply.body
+    ) -> Reply:
         return self.client.fetch(request or Request("the thing", "/things"), open_body, self.patience)  # type: ignore[arg-type]
 
 

@@ -92,7 +92,9 @@ def test_nothing_there_is_no_bookmark() -> None:
     assert make({}).value is None
     assert make({"bookmarks": {"other": {}}}).value is None
     assert make({"bookmarks": {"calls": {}}}, ONE).value is None
-    assert make({"bookmarks": {"calls": {"replication_key": "created_at", "replication_key_value": None}}}).value is None
+    assert (
+        make({"bookmarks": {"calls": {"replication_key": "created_at", "replication_key_value": None}}}).value is None
+    )
 
 
 def test_a_bookmark_in_the_future_is_capped_in_the_state_too() -> None:
@@ -181,7 +183,12 @@ def test_what_is_no_state_is_refused(given_state: Any, why: str) -> None:
 def test_half_bookmarks_of_the_sdk_are_removed() -> None:
     """What its own machinery leaves when it is interrupted is no bookmark."""
     rubbish = {"progress_markers": {}, "starting_replication_value": "x", "replication_key_signpost": "y"}
-    state = {"bookmarks": {"a": {**rubbish, "replication_key_value": "v"}, "b": {"partitions": [{**rubbish, "context": ONE}]}}}
+    state = {
+        "bookmarks": {
+            "a": {**rubbish, "replication_key_value": "v"},
+            "b": {"partitions": [{**rubbish, "context": ONE}]},
+        }
+    }
     bookmark.clean(state)
     assert state == {"bookmarks": {"a": {"replication_key_value": "v"}, "b": {"partitions": [{"context": ONE}]}}}
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from itertools import islice
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from trunkline import feeds, plan
@@ -33,6 +33,7 @@ def test_jobs_come_in_order_and_windows_without_an_end_do_no_harm() -> None:
         assert [seconds(job) for job in islice(jobs.upcoming(), 2, 4)] == [(0, 1), (1, 2)]
 
 
+@settings(max_examples=40, deadline=None)
 @given(st.integers(1, 60), st.integers(1, 9), st.data())
 def test_every_second_is_read_once_whatever_is_split_and_whatever_is_empty(
     span: int, length: int, data: st.DataObject
@@ -70,7 +71,9 @@ def test_from_a_bookmark_the_windows_begin_on_a_tick() -> None:
         start, EPOCH + 300 * SECOND, length=150.5 * SECOND, tick=timedelta(minutes=1), beginning=None, inclusive=True
     )
     assert [seconds(job) for job in jobs.upcoming()] == [(60, 180), (180, 240), (240, 300)]
-    jobs = feeds.windows(start, EPOCH + 300 * SECOND, length=SECOND, tick=timedelta(minutes=1), beginning=None, inclusive=True)
+    jobs = feeds.windows(
+        start, EPOCH + 300 * SECOND, length=SECOND, tick=timedelta(minutes=1), beginning=None, inclusive=True
+    )
     assert seconds(next(jobs.upcoming())) == (60, 120)
 
 
@@ -78,7 +81,12 @@ def test_without_a_start_everything_is_one_window() -> None:
     """It is halved as needed; what stands for "everything" is the vendor's."""
     for beginning in (None, EPOCH):
         jobs = feeds.windows(
-            plan.Start(None, "", None), EPOCH + 9 * SECOND, length=SECOND, tick=SECOND, beginning=beginning, inclusive=True
+            plan.Start(None, "", None),
+            EPOCH + 9 * SECOND,
+            length=SECOND,
+            tick=SECOND,
+            beginning=beginning,
+            inclusive=True,
         )
         assert [*jobs.upcoming()] == [Window(beginning, EPOCH + 9 * SECOND)]
 

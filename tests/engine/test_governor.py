@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 from email.utils import formatdate
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -54,7 +55,7 @@ class World:
     def send(self, latency: float = 0.0, status: int = 200, headers: dict[str, str] | None = None) -> float:
         """Send a request as soon as the governor lets it; its answer comes `latency` later. The moment it was sent."""
         place: AbstractContextManager[Governor] = self.governor.place(NEVER)
-        place.__enter__()  # noqa: PLC2801 - left again when the answer comes
+        place.__enter__()
         sent = self.now
 
         def answered() -> None:
@@ -118,7 +119,8 @@ def test_waiting_is_counted() -> None:
 def test_requests_per_minute(per_minute: float, requests: int, seconds: float) -> None:
     """A setting below one is one request in a longer time, a broken one keeps its rate."""
     limit = Limit.per_minute(per_minute)
-    assert (limit.requests, limit.seconds) == (requests, pytest.approx(seconds))
+    assert limit.requests == requests
+    assert limit.seconds == pytest.approx(seconds)
     assert str(Limit(30, 10.0)) == "30 requests in any 10 s"
 
 
@@ -210,7 +212,7 @@ def test_no_header_breaks_a_run(status: int, retry_after: str, remaining: str, d
 
 def gaps(world: World, number: int) -> list[float]:
     sent = [world.send() for _ in range(number + 1)]
-    return [round(b - a, 6) for a, b in zip(sent, sent[1:], strict=False)]
+    return [round(b - a, 6) for a, b in pairwise(sent)]
 
 
 def test_a_429_slows_down_and_calm_speeds_up_again() -> None:

@@ -50,7 +50,9 @@ def test_iso_forms(text: str, instant: datetime) -> None:
     assert instants.from_iso(text) == instant
 
 
-@pytest.mark.parametrize("text", ["", "yesterday", "2024-02-30", "2024-13-01T00:00:00Z", "2023-02-29T10:00:00Z", "12:00"])
+@pytest.mark.parametrize(
+    "text", ["", "yesterday", "2024-02-30", "2024-13-01T00:00:00Z", "2023-02-29T10:00:00Z", "12:00"]
+)
 def test_a_text_that_is_no_date_is_an_error(text: str) -> None:
     """Dates that do not exist are refused, never moved to one that does."""
     with pytest.raises(ValueError, match=r"."):
@@ -89,8 +91,8 @@ def test_ms_dates_count_from_the_epoch_whatever_the_offset(milliseconds: int, of
     st.booleans(),
     st.booleans(),
 )
-@example(datetime(2024, 2, 29, 0, 5), True, False)  # noqa: DTZ001 - same
-@example(datetime(2024, 2, 29, 12, 5), False, False)  # noqa: DTZ001 - same
+@example(moment=datetime(2024, 2, 29, 0, 5), lower=True, padded=False)  # noqa: DTZ001 - same
+@example(moment=datetime(2024, 2, 29, 12, 5), lower=False, padded=False)  # noqa: DTZ001 - same
 def test_us_dates(moment: datetime, lower: bool, padded: bool) -> None:  # noqa: FBT001 - drawn by Hypothesis
     """`M/d/yyyy h:mm:ss tt` is read with and without leading zeros, in any case, noon and midnight right."""
     hour, half = moment.hour % 12 or 12, "PM" if moment.hour >= 12 else "AM"

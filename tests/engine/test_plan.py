@@ -55,10 +55,8 @@ def test_windows_have_no_gap_no_overlap_and_whole_ticks(
 
 
 @given(moments, st.lists(st.booleans(), max_size=40), lengths)
-def test_windows_grow_only_after_four_empty_ones_in_a_row(
-    at: datetime, empties: list[bool], length: timedelta
-) -> None:
-    """A weekend or a holiday does not change the rhythm; from the fourth on, each is twice the last; a row resets it."""
+def test_windows_grow_only_after_four_empty_ones_in_a_row(at: datetime, empties: list[bool], length: timedelta) -> None:
+    """A weekend does not change the rhythm; from the fourth on, each is twice the last; a row resets it."""
     pace, row = Pace(at, at + timedelta(days=3000), length), 0
     for empty in empties:
         window = pace.window
@@ -146,6 +144,14 @@ def test_a_row_belongs_to_exactly_one_of_two_halves(a: datetime, b: datetime, ro
     halves = Window(since, until).halves(SECOND) if since < until else None
     if halves:
         assert [half.holds(row) for half in halves].count(True) == int(Window(since, until).holds(row))
+
+
+def test_the_lower_edge_is_inside_and_the_upper_one_is_not() -> None:
+    """A row on the seam of two windows is in the later one, and in that one only."""
+    window = Window(RUN - DAY, RUN)
+    assert window.holds(RUN - DAY)
+    assert not window.holds(RUN)
+    assert Window(None, RUN).holds(instants.EPOCH)
 
 
 def test_a_window_says_its_span() -> None:

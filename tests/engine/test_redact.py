@@ -6,18 +6,23 @@ import base64
 import io
 import json
 import sys
+from typing import TYPE_CHECKING
 from urllib.parse import quote, quote_plus, urlencode
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from trunkline import redact
 from trunkline.redact import MASK, RedactingStream, Redactor
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import pytest
+
 secrets = st.text(st.characters(codec="utf-8"), min_size=8, max_size=30).filter(lambda text: text.strip() == text)
 
-FORMS = {
+FORMS: dict[str, Callable[[str], str]] = {
     "as it is": lambda secret: secret,
     "quote": quote,
     "quote all": lambda secret: quote(secret, safe=""),

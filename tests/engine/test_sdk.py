@@ -13,9 +13,9 @@ import singer_sdk.helpers._util
 import singer_sdk.mapper
 from singer_sdk import Stream, Tap
 from singer_sdk.plugin_base import PluginBase
+
 from tap_evolux import TapEvolux
 from tap_switchtransact import TapSwitchTransact
-
 from trunkline import sdk
 from trunkline.errors import TrunklineError
 from trunkline.write import BlockWriter
@@ -56,14 +56,14 @@ DETAIL: dict[str, Any] = {
 )
 def test_a_name_that_we_override_or_call_is_there(owner: object, name: str) -> None:
     """A release of the SDK that moves it fails here, and not at a user's."""
-    assert hasattr(owner, name)
+    assert inspect.getattr_static(owner, name) is not None
 
 
 def test_the_command_is_made_the_way_we_make_it_anew() -> None:
     """`cli` is a descriptor whose function takes the class."""
     command = PluginBase.__dict__["cli"].method
     assert list(inspect.signature(command).parameters) == ["cls"]
-    assert TapEvolux.cli.name == "tap-evolux"  # type: ignore[attr-defined]
+    assert TapEvolux.cli.name == "tap-evolux"
 
 
 def test_what_invoke_gets_is_what_ours_takes() -> None:
@@ -82,7 +82,7 @@ def written(tap: VendorTap, name: str, row: dict[str, Any], *, ours: bool) -> li
     if ours:
         sdk.record_writer(stream, writer)(shape(raw)[0])
     else:
-        shape.__init__(  # type: ignore[misc] # noqa: PLC2801 - all fields, as the SDK gets them from `get_records`
+        shape.__init__(  # type: ignore[misc]
             stream.name, stream.schema, stream.primary_keys, read_time=stream.read_time, computed=stream.computed,
             compute=stream.compute if stream.mends else None, text_or_number=stream.text_or_number,
             looks_into=stream.looks_into,
@@ -124,7 +124,6 @@ def test_our_records_are_the_sdks(name: str, left_out: tuple[tuple[str, ...], ..
     config = {**CONFIG, **MAPS[name]}
     catalog = catalog_without(TapEvolux(config=CONFIG), *left_out)
     tap = TapEvolux(config=config, catalog=catalog)
-    tap.register_streams_from_catalog = None  # type: ignore[attr-defined] # only what the constructor did counts
     assert written(tap, "studio_cdr", DETAIL, ours=True) == written(tap, "studio_cdr", DETAIL, ours=False)
 
 
@@ -168,7 +167,7 @@ def test_one_schema_message_for_each_map() -> None:
     """The SCHEMA says what the records are, under the name they have."""
     tap = TapEvolux(config={**CONFIG, **MAPS["an alias"]})
     (message,) = sdk.schema_messages(tap.streams["studio_cdr"])  # type: ignore[arg-type]
-    assert (message.stream, message.key_properties) == ("details", ["call_id"])
+    assert (message.stream, list(message.key_properties or ())) == ("details", ["call_id"])
 
 
 def test_a_file_that_is_no_json_is_a_clear_error() -> None:

@@ -44,7 +44,7 @@ class Unbuffered(io.RawIOBase):
 class Closed(io.BytesIO):
     """A pipe whose other end is gone."""
 
-    def write(self, data: Any, /) -> int:
+    def write(self, _: Any, /) -> int:
         raise BrokenPipeError(32, "Broken pipe")
 
 
@@ -55,7 +55,7 @@ def lines(output: io.BytesIO) -> list[dict[str, Any]]:
 @pytest.fixture(autouse=True)
 def no_time(monkeypatch: pytest.MonkeyPatch) -> None:
     """Time stands still: nothing is written because of its age."""
-    monkeypatch.setattr(module.time, "monotonic", lambda: 100.0)
+    monkeypatch.setattr("trunkline.write.time.monotonic", lambda: 100.0)
 
 
 def test_records_come_out_whole_and_in_order() -> None:
@@ -185,6 +185,6 @@ def test_a_small_block_leaves_when_it_is_old(monkeypatch: pytest.MonkeyPatch) ->
     writer.record_line("s")({"id": 1})
     writer.tick()
     assert output.getvalue() == b""
-    monkeypatch.setattr(module.time, "monotonic", lambda: 100.0 + 2 * module.AGE)
+    monkeypatch.setattr("trunkline.write.time.monotonic", lambda: 100.0 + 2 * module.AGE)
     writer.tick()
     assert len(lines(output)) == 1

@@ -7,14 +7,17 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 import json
 import os
+import random
 import signal
 import socket
 import subprocess
 import sys
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -102,7 +105,9 @@ class StandIn:
         self.in_flight = 0
         self.most_in_flight = 0
         self.delay = 0.0
+        self.jitter = 0.0
         self.url = ""
+        self.broken: list[Exception] = []
 
     def answer(self, request: Seen) -> Answer:
         """What the vendor says to a request whose path has lost the prefix."""
@@ -139,7 +144,9 @@ class Hub:
 
         self.socket = socket.create_server(("127.0.0.1", 0))
         self.port: int = self.socket.getsockname()[1]
-        config = uvicorn.Config(self.app, log_level="critical", http=Remembering, lifespan="off", timeout_keep_alive=60)
+        config = uvicorn.Config(
+            self.app, log_level="critical", interface="asgi3", http=Remembering, lifespan="off", timeout_keep_alive=60
+        )
         self.server = uvicorn.Server(config)
         self.thread = threading.Thread(target=self.server.run, kwargs={"sockets": [self.socket]}, daemon=True)
         self.thread.start()
@@ -182,9 +189,13 @@ class Hub:
         vendor.in_flight += 1
         vendor.most_in_flight = max(vendor.most_in_flight, vendor.in_flight)
         try:
-            if vendor.delay:
-                await asyncio.sleep(vendor.delay)
-            answer = vendor.handle(request)
+            if vendor.delay or vendor.jitter:
+                await asyncio.sleep(vendor.delay + random.uniform(0, vendor.jitter))  # noqa: S311 - no secret
+            try:
+                answer = vendor.handle(request)
+            except Exception as error:
+                vendor.broken.append(error)
+                raise
             if isinstance(answer, Stall):
                 await asyncio.sleep(answer.seconds)
                 answer = answer.answer
@@ -214,7 +225,7 @@ class Run:
     messages: list[dict[str, Any]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        for line in self.stdout.splitlines():
+        for line in self.stdout.split("\n")[:-1]:
             with contextlib.suppress(json.JSONDecodeError):
                 self.messages.append(json.loads(line))
 
@@ -244,7 +255,7 @@ class Run:
 
     def canonical(self) -> list[str]:
         """SCHEMA and RECORD lines and the last STATE, less extraction times."""
-        lines = [line for line in self.stdout.splitlines() if '"type":"STATE"' not in line.replace(" ", "")]
+        lines = [line for line in self.stdout.split("\n")[:-1] if '"type":"STATE"' not in line.replace(" ", "")]
         kept = []
         for line in lines:
             message = json.loads(line)
@@ -262,17 +273,27 @@ def upserted(runs: Iterable[Run], stream: str) -> dict[tuple[Any, ...], dict[str
     return table
 
 
+@dataclass
+class Case:
+    """A command to run: see `Taps.__call__`."""
+
+    tap: str
+    config: Mapping[str, Any] | None
+    more: tuple[str, ...] = ()
+    state: Any = None
+    env: Mapping[str, str] | None = None
+
+
 class Taps:
     """Starts installed commands in a folder of its own and checks what every run owes: no secret and no traceback in its output."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.files = 0
+        self.files = itertools.count()
 
     def file(self, value: Any, name: str = "") -> str:
         """Write `value` as JSON and give its path."""
-        self.files += 1
-        path = self.folder / (name or f"{self.files}.json")
+        path = self.folder / (name or f"{next(self.files)}.json")
         path.write_text(json.dumps(value))
         return str(path)
 
@@ -302,7 +323,9 @@ class Taps:
             text=True,
         )
 
-    def finish(self, process: subprocess.Popen[str], config: Mapping[str, Any] | None, timeout: float, begun: float) -> Run:
+    def finish(
+        self, process: subprocess.Popen[str], config: Mapping[str, Any] | None, timeout: float, begun: float
+    ) -> Run:
         """Wait for a command, fail when it hangs, and check its output for secrets and tracebacks."""
         try:
             stdout, stderr = process.communicate(timeout=timeout)
@@ -336,7 +359,20 @@ class Taps:
             assert run.code == code, f"exit code {run.code}\n{run.stderr[-3000:]}"
         return run
 
-    def interrupted(self, tap: str, config: Mapping[str, Any], number: signal.Signals, after_lines: int, state: Any = None) -> Run:
+    def many(self, cases: Mapping[str, Case], *, timeout: float = 60) -> dict[str, Run]:
+        """Run several commands, two at a time, and give their runs by the case's name; the checks of a run come after all have ended."""
+        with ThreadPoolExecutor(2) as pool:
+            begun = {
+                name: pool.submit(
+                    self, case.tap, case.config, *case.more, timeout=timeout, code=None, state=case.state, env=case.env
+                )
+                for name, case in cases.items()
+            }
+        return {name: future.result() for name, future in begun.items()}
+
+    def interrupted(
+        self, tap: str, config: Mapping[str, Any], number: signal.Signals, after_lines: int, state: Any = None
+    ) -> Run:
         """Run a tap, send it a signal once it has written `after_lines` lines, and keep only whole lines (what a target could read)."""
         begun = time.monotonic()
         process = self.start(tap, config, state=state)

@@ -1,0 +1,99 @@
+"""Judging rows: what belongs to a window, and what shows that the filter was ignored."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta, timezone
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tap_bspk import TapBSPK
+from tap_evolux import TapEvolux
+from trunkline import plan
+from trunkline.errors import ConfigInvalid, Unproven
+from trunkline.stream import Rows
+
+if TYPE_CHECKING:
+    from trunkline.stream import WindowedStream
+
+UTC = timezone.utc
+RUN = datetime(2026, 1, 31, 8, 0, 0, 500_000, UTC)
+SINCE, UNTIL = datetime(2026, 1, 30, tzinfo=UTC), datetime(2026, 1, 31, tzinfo=UTC)
+SECOND = timedelta(seconds=1)
+
+
+def stream(**more: Any) -> WindowedStream:
+    config = {"api_url": "https://vendor.example/x/", "api_token": "t", "start_date": "2026-01-01", **more}
+    return TapEvolux(config=config, run_start=RUN).streams["studio_calls"]  # type: ignore[return-value]
+
+
+@pytest.mark.parametrize(
+    ("moment", "belongs"),
+    [
+        (SINCE, True),
+        (UNTIL - timedelta(microseconds=1), True),
+        (UNTIL, False),
+        (UNTIL + SECOND, False),
+        (SINCE - SECOND, False),
+        (SINCE - timedelta(microseconds=1), False),
+    ],
+)
+def test_a_row_on_the_edge_is_exactly_one_windows(moment: datetime, belongs: bool) -> None:  # noqa: FBT001 - a table
+    """The lower edge is inside, the upper one the next window's; a tick beyond is the vendor's rounding."""
+    assert stream().belongs(Rows(plan.Window(SINCE, UNTIL), (), "at"), {"at": moment}) is belongs
+
+
+@pytest.mark.parametrize("moment", [SINCE - 2 * SECOND, UNTIL + 2 * SECOND, datetime(1970, 1, 1, tzinfo=UTC)])
+def test_a_row_far_outside_shows_that_the_filter_was_ignored(moment: datetime) -> None:
+    """Everything or the current day instead of what was asked for must not pass as proven."""
+    with pytest.raises(Unproven, match="ignored the filter"):
+        stream().belongs(Rows(plan.Window(SINCE, UNTIL), (), "at"), {"at": moment})
+
+
+def test_a_row_without_a_time_belongs_where_it_came() -> None:
+    """It can't be judged, so it is not lost."""
+    assert stream().belongs(Rows(plan.Window(SINCE, UNTIL), (), "at"), {})
+
+
+def test_where_the_filter_may_mean_another_time_rows_outside_are_kept() -> None:
+    """But none from the configured end on."""
+    config = {"auth_token": "t", "end_date": "2026-01-31"}
+    calls: Any = TapBSPK(config=config, run_start=RUN).streams["calls"]
+    rows = Rows(plan.Window(SINCE, UNTIL), (), "at")
+    assert calls.belongs(rows, {"at": SINCE - timedelta(days=300)})
+    assert not calls.belongs(rows, {"at": UNTIL + SECOND})
+
+
+def test_a_run_ends_where_it_began() -> None:
+    """Fixed before the first request, on a whole tick; or at end_date as it stands."""
+    assert stream().until == RUN.replace(microsecond=0)
+    assert stream(end_date="2026-01-15T00:00:00.25Z").until == datetime(2026, 1, 15, 0, 0, 0, 250_000, UTC)
+
+
+def test_a_vendor_that_needs_a_start_gets_one_or_an_error() -> None:
+    """Without a bookmark; with one there is where to go on from."""
+    tap = TapEvolux(config={"api_url": "https://vendor.example", "api_token": "t"}, run_start=RUN)
+    calls: Any = tap.streams["studio_calls"]
+    with pytest.raises(ConfigInvalid, match="start_date is missing"):
+        calls.start(None)
+    assert calls.start(UNTIL).at == UNTIL - timedelta(days=1)
+
+
+def test_nothing_to_do_says_why() -> None:
+    """One line, for a success without a request."""
+    calls = stream(end_date="2026-01-10")
+    assert "is not after the bookmark" in calls.nothing_to_do(calls.start(UNTIL))
+    later = stream(start_date="2026-02-15")
+    assert "is not before the end" in later.nothing_to_do(later.start(None))
+    assert stream().nothing_to_do(stream().start(UNTIL)) == ""
+
+
+def test_the_address_has_no_slash_at_its_end() -> None:
+    """Paths begin with one."""
+    assert stream().url_base == "https://vendor.example/x"
+
+
+def test_every_stream_describes_itself() -> None:
+    """Keys are fields of the schema, and the schema is the stream's own."""
+    for name, one in stream().tap.streams.items():
+        assert set(one.primary_keys) | {one.replication_key} <= set(one.schema["properties"]), name

@@ -1,0 +1,160 @@
+"""A run: the same lines for any concurrency, one stream's failure alone, and a state that covers what was written."""
+
+from __future__ import annotations
+
+import json
+import logging
+import threading
+from datetime import datetime, timezone
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tap_conpeek import TapConpeek
+from tap_evolux import StudioCdr, TapEvolux
+from trunkline_sandbox import Sandbox
+from trunkline_sandbox.transport import SandboxAdapter
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from trunkline.tap import VendorTap
+
+RUN = datetime(2026, 3, 1, 8, tzinfo=timezone.utc)
+Result = tuple[int, list[dict[str, Any]], list[bytes]]
+
+
+@pytest.fixture
+def sandbox() -> Sandbox:
+    return Sandbox(size=60)
+
+
+@pytest.fixture
+def run(sandbox: Sandbox, capfdbinary: pytest.CaptureFixture[bytes]) -> Callable[..., Result]:
+    """`run(TapEvolux, concurrency=8)`: exit code, messages, and lines without their time of extraction."""
+
+    def go(kind: type[VendorTap], state: dict[str, Any] | None = None, **more: Any) -> Result:
+        config = {**sandbox.config(kind.vendor), "max_attempts": 1, **more}
+        adapter = SandboxAdapter(sandbox, sleep=lambda _: None)
+        capfdbinary.readouterr()
+        code = kind(config=config, state=state, run_start=RUN, transport=adapter).run()
+        lines = capfdbinary.readouterr().out.splitlines()
+        return code, [json.loads(line) for line in lines], [line.split(b',"time_extracted"')[0] for line in lines]
+
+    return go
+
+
+def records(messages: list[dict[str, Any]], stream: str) -> list[dict[str, Any]]:
+    return [message["record"] for message in messages if message["type"] == "RECORD" and message["stream"] == stream]
+
+
+def truth(sandbox: Sandbox) -> set[int]:
+    """The calls of the vendor since the start that the sandbox's config names."""
+    return {row["id"] for row in sandbox.truth("evolux", "studio_calls") if row["start_time"] >= "2026"}
+
+
+def last_state(messages: list[dict[str, Any]]) -> dict[str, Any]:
+    bookmarks: dict[str, Any] = messages[-1]["value"]["bookmarks"]
+    return bookmarks
+
+
+@pytest.mark.parametrize("kind", [TapEvolux, TapConpeek])
+def test_the_lines_are_the_same_for_any_concurrency(run: Callable[..., Result], kind: type[VendorTap]) -> None:
+    """SCHEMA, RECORD and the last STATE are byte-identical; STATE in between comes by time."""
+    runs = []
+    for concurrency in (1, 2, 8, 32):
+        code, messages, lines = run(kind, concurrency=concurrency)
+        assert code == 0
+        kept = [line for line, message in zip(lines, messages, strict=True) if message["type"] != "STATE"]
+        runs.append([*kept, lines[-1]])
+    assert len(runs[0]) > 60
+    assert runs[1:] == runs[:-1]
+
+
+def test_a_run_says_schema_first_and_state_last(run: Callable[..., Result], sandbox: Sandbox) -> None:
+    """Every record follows its schema, everything the vendor had is there, and the last line covers it."""
+    code, messages, _ = run(TapEvolux)
+    assert code == 0
+    seen: set[str] = set()
+    for message in messages:
+        if message["type"] == "SCHEMA":
+            seen.add(message["stream"])
+        elif message["type"] == "RECORD":
+            assert message["stream"] in seen
+    assert {record["id"] for record in records(messages, "studio_calls")} == truth(sandbox)
+    assert messages[-1]["type"] == "STATE"
+    assert set(last_state(messages)) == {"studio_calls", "studio_cdr"}
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith("worker-")]
+
+
+def test_a_second_run_re_reads_the_lookback_and_no_more(run: Callable[..., Result]) -> None:
+    """The bookmark stays where it is, as nothing is new."""
+    _, first, _ = run(TapEvolux)
+    code, second, _ = run(TapEvolux, state={"bookmarks": last_state(first)})
+    assert code == 0
+    assert last_state(second) == last_state(first)
+    assert 0 < len(records(second, "studio_calls")) < len(records(first, "studio_calls"))
+
+
+def test_one_failing_stream_does_not_stop_the_other(
+    run: Callable[..., Result], sandbox: Sandbox, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The exit code is not 0, the last lines say which and why, and the bookmark of the failed one stays."""
+    sandbox.fault("status", r"/cdr", status=400)
+    with caplog.at_level(logging.INFO):
+        code, messages, _ = run(TapEvolux)
+    assert code == 1
+    assert len(records(messages, "studio_calls")) == len(truth(sandbox))
+    assert set(last_state(messages)) == {"studio_calls"}
+    assert "studio_cdr: FAILED after 0 rows" in caplog.text
+    assert "HTTP 400" in caplog.text
+
+
+def test_a_fault_of_our_own_in_one_stream_does_not_stop_the_other(
+    run: Callable[..., Result], sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also an exception that nobody foresaw is that stream's failure."""
+
+    def records_of(_: StudioCdr, __: object) -> Any:
+        raise KeyError("unforeseen")
+        yield  # type: ignore[unreachable] # what makes it a generator
+
+    monkeypatch.setattr(StudioCdr, "records", records_of)
+    code, messages, _ = run(TapEvolux)
+    assert code == 1
+    assert len(records(messages, "studio_calls")) == len(truth(sandbox))
+    assert set(last_state(messages)) == {"studio_calls"}
+
+
+def test_a_campaign_whose_bookmark_can_not_be_read_does_not_stop_the_others(run: Callable[..., Result]) -> None:
+    """One partition's trouble is its own."""
+    _, first, _ = run(TapConpeek)
+    bookmarks = last_state(first)
+    parts = bookmarks["voice_campaign_requests"]["partitions"]
+    assert len(parts) > 1
+    parts[0]["replication_key_value"] = "yesterday"
+    code, messages, _ = run(TapConpeek, state={"bookmarks": bookmarks})
+    assert code == 1
+    other = parts[1]["context"]["voice_campaign_id"]
+    assert any(record["voice_campaign_id"] == other for record in records(messages, "voice_campaign_requests"))
+
+
+def test_wrong_credentials_knock_once(run: Callable[..., Result], sandbox: Sandbox) -> None:
+    """A 401 ends the tap: one request, whatever the concurrency."""
+    sandbox.requests.clear()
+    code, messages, _ = run(TapEvolux, api_token="wrong-token", concurrency=32)
+    assert code == 1
+    assert len(sandbox.requests.of("evolux")) == 1
+    assert not records(messages, "studio_calls")
+
+
+def test_nothing_to_do_is_a_success_without_a_request(run: Callable[..., Result], sandbox: Sandbox) -> None:
+    """An end before the bookmark leaves nothing to ask for."""
+    _, first, _ = run(TapEvolux)
+    sandbox.requests.clear()
+    code, messages, _ = run(
+        TapEvolux, state={"bookmarks": last_state(first)}, start_date="2025-01-01", end_date="2025-06-01"
+    )
+    assert code == 0
+    assert len(sandbox.requests.of("evolux")) == 0
+    assert not records(messages, "studio_calls")

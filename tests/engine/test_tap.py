@@ -1,0 +1,128 @@
+"""A tap's frame: config and state judged before the first request, errors told in lines."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Any
+
+import click
+import pytest
+from singer_sdk.exceptions import ConfigValidationError
+
+from tap_bspk import TapBSPK
+from tap_evolux import TapEvolux
+from trunkline.errors import ConfigInvalid, StateInvalid, Stopped, Unavailable
+from trunkline.redact import MASK, redactor
+from trunkline.tap import guarded
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+LOGGER = logging.getLogger("trunkline.tests")
+CONFIG = {"api_url": "https://vendor.example", "api_token": "sesame-evolux", "start_date": "2026-01-01"}
+
+
+def test_wrong_settings_are_told_together_and_before_anything_else() -> None:
+    """A line each, and never a value."""
+    with pytest.raises(ConfigInvalid) as caught:
+        TapEvolux(config={**CONFIG, "api_tokn": "sesame-other", "page_size": 51, "lookback": "sesame"})
+    lines = caught.value.errors
+    assert len(lines) == 3
+    assert "sesame" not in "".join(lines)
+
+
+def test_settings_that_contradict_each_other() -> None:
+    """Each right for itself, and wrong together."""
+    for more, line in (
+        ({"end_date": "2026-01-01"}, "end_date must be later than start_date"),
+        ({"start_date": "2026-01-01T01:00:00+02:00", "end_date": "2025-12-31T23:00:00Z"}, "end_date must be later"),
+        ({"pii": "hash"}, "pii_key must be set when pii is hash"),
+    ):
+        with pytest.raises(ConfigInvalid, match=line):
+            TapEvolux(config={**CONFIG, **more})
+
+
+def test_defaults_are_filled_in_and_not_shared() -> None:
+    """A tap sees every setting that has a default; null means "not set"."""
+    tap = TapEvolux(config={**CONFIG, "window": None})
+    assert (tap.config["window"], tap.config["page_size"], tap.config["concurrency"]) == ("P1D", 50, 8)
+    assert "end_date" not in tap.config
+
+
+def test_secrets_are_masked_from_the_first_line_on() -> None:
+    """Known to the redactor before anything can be logged, also when the rest of the config is wrong."""
+    with pytest.raises(ConfigInvalid):
+        TapEvolux(config={**CONFIG, "api_token": "sesame-of-a-wrong-config", "page_size": 0})
+    assert redactor("token sesame-of-a-wrong-config") == f"token {MASK}"
+
+
+def test_the_environment_is_read_in_the_types_of_the_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A list is a list, a number a number, when the user asked for the environment."""
+    for name, text in {"AUTH_TOKEN": "sesame-bspk", "CONCURRENCY": "4", "CLIENT_IDS": "a,b", "PAGE_SIZE": ""}.items():
+        monkeypatch.setenv(f"TAP_BSPK_{name}", text)
+    tap = TapBSPK(config={}, parse_env_config=True)
+    assert (tap.config["concurrency"], tap.config["client_ids"], tap.config["page_size"]) == (4, ["a", "b"], 100)
+
+
+def test_a_state_that_is_none_is_refused() -> None:
+    """Before the first request, with what to do."""
+    with pytest.raises(StateInvalid, match="no 'bookmarks'"):
+        TapEvolux(config=CONFIG, state={"studio_calls": {}})
+
+
+def test_a_state_in_another_wrapping_is_taken() -> None:
+    """What Meltano prints, or a whole STATE line."""
+    state = {"bookmarks": {"studio_calls": {"replication_key": "start_time", "replication_key_value": "2026-01-02"}}}
+    for given in (state, {"singer_state": state}, {"type": "STATE", "value": state}):
+        assert TapEvolux(config=CONFIG, state=given).state == state
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "words"),
+    [
+        (ConfigInvalid(["a must be x", "b must be y"]), 1, ["a must be x", "b must be y"]),
+        (ConfigValidationError("x", errors=["c is wrong"]), 1, ["c is wrong"]),
+        (StateInvalid("the state", "why", "Do this"), 1, ["the state: why. Do this"]),
+        (Unavailable("calls failed", "why", "Run again"), 1, ["calls failed: why. Run again"]),
+        (ZeroDivisionError("oh"), 1, ["unexpected ZeroDivisionError: oh"]),
+        (Stopped(15), 143, []),
+        (Stopped(2), 130, []),
+        (KeyboardInterrupt(), 130, []),
+    ],
+)
+def test_an_error_is_told_in_lines_and_not_in_a_traceback(
+    error: BaseException, code: int, words: list[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    """Each line is one sentence, and the exit code says how it ended."""
+    with pytest.raises(SystemExit) as caught, caplog.at_level(logging.INFO), guarded(LOGGER):
+        raise error
+    assert caught.value.code == code
+    lines = [record.getMessage() for record in caplog.records]
+    assert len(lines) == len(words)
+    assert all(line.startswith(start) for line, start in zip(lines, words, strict=True))
+    assert "Traceback" not in caplog.text
+
+
+def test_the_traceback_is_there_when_asked_for(caplog: pytest.LogCaptureFixture) -> None:
+    """At log level DEBUG."""
+    with pytest.raises(SystemExit), caplog.at_level(logging.DEBUG), guarded(LOGGER):
+        raise ZeroDivisionError
+    assert "Traceback" in caplog.text
+
+
+@pytest.mark.parametrize(
+    "error", [lambda: SystemExit(3), lambda: click.UsageError("x"), lambda: click.exceptions.Exit(0)]
+)
+def test_an_exit_on_purpose_passes(error: Callable[[], BaseException]) -> None:
+    """Click and sys.exit know what they do."""
+    raised: Any = error()
+    with pytest.raises(type(raised)), guarded(LOGGER):
+        raise raised
+
+
+def test_a_vendors_hint_wins_over_the_general_one() -> None:
+    """What to do about a status is the vendor's to say, where it has said it."""
+    tap = TapEvolux(config=CONFIG)
+    assert tap.hint(401) == "Check api_token"
+    assert "api_url" in tap.hint(404)
+    assert tap.hint(599) == ""

@@ -1,0 +1,543 @@
+"""Stand-ins of the five vendors, written from the vendors' pages alone; every doubtful matter of a page is an attribute to set."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from datetime import datetime, timedelta, timezone
+from typing import TYPE_CHECKING, Any
+from zoneinfo import ZoneInfo
+
+from starlette.responses import Response
+
+from tests.standin.wire import Answer, Seen, StandIn, reply
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+UTC = timezone.utc
+SECOND = timedelta(seconds=1)
+
+
+def instant(text: str) -> datetime:
+    """An aware instant from ISO 8601 on any supported Python; zone-less is UTC."""
+    found = datetime.fromisoformat(text.replace("Z", "+00:00"))
+    return found if found.tzinfo else found.replace(tzinfo=UTC)
+
+
+def ordered(rows: list[dict[str, Any]], order: str, when: Callable[[dict[str, Any]], datetime]) -> list[dict[str, Any]]:
+    """Rows `oldest` first, `newest` first, or `random` (by a digest of the row: no order a client could know, but a steady one)."""
+    if order == "random":
+        return sorted(rows, key=lambda row: hashlib.md5(json.dumps(row, default=str).encode()).hexdigest())  # noqa: S324 - not for safety
+    return sorted(rows, key=when, reverse=order == "newest")
+
+
+class Paged(StandIn):
+    """What the paging vendors share.
+
+    Attributes:
+        cap: most rows in a page whatever was asked for.
+        ignores_filter: the date filter does nothing.
+        whole_seconds: both bounds are compared with the row's time cut to the second.
+        exclusive: both bounds exclude the row on them.
+        total: makes the stated total from the true one; None leaves it out.
+        before_page: called with the ordinal of a list request, under the lock, to change the rows.
+    """
+
+    def __init__(self, rows: list[dict[str, Any]] | None = None) -> None:
+        super().__init__()
+        self.rows: list[dict[str, Any]] = rows or []
+        self.cap = 10_000
+        self.order = "newest"
+        self.ignores_filter = False
+        self.whole_seconds = False
+        self.exclusive = False
+        self.total: Callable[[int], Any] = lambda true: true
+        self.before_page: Callable[[int], None] = lambda _ordinal: None
+        self.pages = 0
+
+    def within(self, when: datetime, low: datetime | None, high: datetime | None) -> bool:
+        """Whether the vendor's filter lets a row of this time through."""
+        if self.ignores_filter:
+            return True
+        if self.whole_seconds:
+            when = when.replace(microsecond=0)
+        if self.exclusive:
+            return (low is None or when > low) and (high is None or when < high)
+        return (low is None or when >= low) and (high is None or when <= high)
+
+    def next_page(self) -> None:
+        """Let the rows change before a list is answered."""
+        self.before_page(self.pages)
+        self.pages += 1
+
+
+class Evolux(Paged):
+    """`GET /api/v1/studio/calls` and `/api/v1/studio/calls/<call_id>/cdr` (vendor-docs/004)."""
+
+    def __init__(self, rows: list[dict[str, Any]] | None = None) -> None:
+        super().__init__(rows)
+        self.token = "evolux-s3cret-token"
+        self.no_detail: set[Any] = set()
+        self.detail_by = "id"
+        self.detail_extra: dict[str, Any] = {}
+        self.link_host = "http://example.evolux.net.br"
+        self.latest_page: int | None = None
+
+    @staticmethod
+    def call(number: int, start: datetime, **more: Any) -> dict[str, Any]:
+        """A call as the list shows it."""
+        return {
+            "id": number,
+            "uuid": f"uuid-{number}",
+            "start_time": start.isoformat(),
+            "end_time": (start + timedelta(seconds=60)).isoformat(),
+            "duration": 60,
+            "caller": "11999482052",
+            "did_number": None,
+            "call_flow": {"id": 2, "name": "Test 1"},
+            "project": {"id": 1, "name": "Test"},
+            "exit_reason": "transfer",
+            "exit_transfer_destination": "5050",
+            "who_hangup": None,
+            "system_hangup_reason": None,
+        } | more
+
+    def config(self, start_date: str, **more: Any) -> dict[str, Any]:
+        """A configuration that reads this stand-in."""
+        return {
+            "api_url": self.url,
+            "api_token": self.token,
+            "start_date": start_date,
+            "max_attempts": 3,
+            "request_timeout": 5,
+        } | more
+
+    def answer(self, request: Seen) -> Answer:
+        if request.headers.get("token") != self.token:
+            return reply({"meta": {"status": 401, "message": "Unauthorized"}}, 401)
+        if request.path == "/api/v1/studio/calls":
+            return self.list(request)
+        if request.path.startswith("/api/v1/studio/calls/") and request.path.endswith("/cdr"):
+            return self.detail(request.path.split("/")[-2])
+        return reply({"meta": {"status": 404, "message": "Not found"}}, 404)
+
+    def list(self, request: Seen) -> Answer:
+        """One page of calls."""
+        self.next_page()
+        today = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+        low = instant(request.query.get("start_date", today.isoformat()))
+        high = instant(request.query.get("end_date", (today + timedelta(days=1, microseconds=-1)).isoformat()))
+        rows = [row for row in self.rows if self.within(instant(row["start_time"]), low, high)]
+        rows = ordered(rows, self.order, lambda row: instant(row["start_time"]))
+        limit = min(int(request.query.get("limit", 50)), 50, self.cap)
+        page = int(request.query.get("page", 1))
+        data = rows[(page - 1) * limit : page * limit]
+        link = f"{self.link_host}/api/v1/studio/calls?start_date=x&end_date=y&page="
+        last = max(1, math.ceil(len(rows) / limit))
+        pagination = {
+            "max_limit": 50,
+            "first_url": f"{link}1",
+            "items": len(data),
+            "current_url": f"{link}{page}",
+            "limit": limit,
+            "next_url": f"{link}{page + 1}" if page < last else None,
+            "last_url": f"{link}{last}",
+            "total": self.total(len(rows)),
+            "prev_url": f"{link}{page - 1}" if page > 1 else None,
+        }
+        if pagination["total"] is None:
+            del pagination["total"]
+        return reply({"pagination": pagination, "meta": {"status": 200, "message": "OK"}, "data": data})
+
+    def detail(self, call_id: str) -> Answer:
+        """One call's detail."""
+        for row in self.rows:
+            if str(row[self.detail_by]) == call_id and row["id"] not in self.no_detail:
+                return reply({"meta": {"status": 200, "message": "OK"}, "data": self.cdr(row)})
+        return reply({"meta": {"status": 404, "message": "Not found"}}, 404)
+
+    def cdr(self, row: dict[str, Any]) -> dict[str, Any]:
+        """A detail as the page prints it."""
+        epoch = int(instant(row["start_time"]).timestamp())
+        return {
+            "destination_number": "5050",
+            "enter_time_epoch": epoch,
+            "exit_time_epoch": epoch + 60,
+            "call_flow_version": None,
+            "exit_reason": "hangup",
+            "call_flow_name": "teste",
+            "executed_tasks": [
+                {
+                    "end_time_epoch": epoch + 1,
+                    "task_id": "1184e6e2-d480-4b08-84e1-c01d29b5919a",
+                    "task_raw_params": {
+                        "url": "https://api.example.org/",
+                        "verify": True,
+                        "auth": {"user": "u", "pass": "third-party-pass"},
+                        "headers": {"X-Key": "third-party-header"},
+                        "params": {
+                            "access_token": "third-party-token",
+                            "page": 1,
+                            "client_secret": {"deep": "third-party-deep"},
+                        },
+                        "data": {"login": {"password": "third-party-password", "name": "n"}},
+                        "timeout": 30,
+                    },
+                    "task_description": "HTTP",
+                    "task_name": "http",
+                    "start_time_epoch": epoch,
+                }
+            ],
+            "hostname": "example.evolux.net.br",
+            "who_hangup": "system",
+            "system_hangup_reason": "hangup_task",
+            "source": "studio",
+            "call_flow_id": "1",
+            "session_uuid": f"session-{row['id']}",
+            "caller_id_number": "601",
+            "project_id": "1",
+            "incoming_did": None,
+            "project_name": "teste",
+            "caller_id_name": "601 - OP",
+            "studio_version": "1.0.5",
+            "tenant_domain": None,
+            "call_uuid": row["uuid"],
+            "exit_transfer_destination": None,
+        } | self.detail_extra
+
+
+class Bspk(Paged):
+    """`GET /api/extraction/v1/calls` (vendor-docs/000).
+
+    Attributes:
+        links: `single` quotes (as the vendor's pages show), `curly`, `double` or `none` (no Link header at all).
+        address_limit: a longer request target is refused with 414.
+    """
+
+    path = "/api/extraction/v1/calls"
+
+    def __init__(self, rows: list[dict[str, Any]] | None = None) -> None:
+        super().__init__(rows)
+        self.token = "bspk-s3cret-token"
+        self.links = "single"
+        self.whole_seconds = False
+        self.address_limit = 8000
+        self.link_host = "https://elsewhere.example.org"
+
+    @staticmethod
+    def call(number: int, at: datetime, **more: Any) -> dict[str, Any]:
+        """A call as the array shows it."""
+        return {
+            "store_id": "Store-external_id-47",
+            "store_name": "Store-56",
+            "sales_associate_id": f"SA_{number % 3}",
+            "sales_associate_name": "FirstName-79 LastName-79",
+            "client_id": f"CLIENT_{number}",
+            "client_name": "Zoë ‘Curly’ Łuk",
+            "to": None,
+            "created_at": at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.") + f"{at.microsecond // 1000:03d}Z",
+        } | more
+
+    def config(self, **more: Any) -> dict[str, Any]:
+        """A configuration that reads this stand-in."""
+        # The limit is far above the vendor's, so that tests do not wait for it.
+        own = {"api_url": self.url, "auth_token": self.token, "max_attempts": 3, "request_timeout": 5}
+        return own | {"requests_per_minute": 60_000} | more
+
+    def answer(self, request: Seen) -> Answer:
+        if request.headers.get("authorization") != f"Bearer {self.token}":
+            return reply({"error": "unauthorized"}, 401)
+        if request.path != self.path:
+            return reply({"error": "not found"}, 404)
+        if len(request.raw_query) > self.address_limit:
+            return reply({"error": "URI too long"}, 414)
+        if "client_ids" in request.query and "sales_associate_ids" in request.query:
+            return reply({"error": "not both"}, 400)
+        self.next_page()
+        low = instant(request.query["from"]) if "from" in request.query else None
+        high = instant(request.query["to"]) if "to" in request.query else None
+        rows = [row for row in self.rows if self.within(instant(row.get("updated", row["created_at"])), low, high)]
+        for name, column in (("client_ids", "client_id"), ("sales_associate_ids", "sales_associate_id")):
+            if name in request.query:
+                wanted = set(request.query[name].split(","))
+                rows = [row for row in rows if row[column] in wanted]
+        rows = ordered(rows, self.order, lambda row: instant(row["created_at"]))
+        size = min(int(request.query.get("per_page", 30)), 100, self.cap)
+        page = int(request.query.get("page", 1))
+        data = [{k: v for k, v in row.items() if k != "updated"} for row in rows[(page - 1) * size : page * size]]
+        headers = {}
+        total = self.total(len(rows))
+        if total is not None:
+            headers["X_Total_Count"] = str(total)
+        last = max(1, math.ceil(len(rows) / size))
+        if self.links != "none":
+            left, right = {"single": "''", "curly": "‘’", "double": '""'}[self.links]
+            rels = [("next", page + 1)] if page < last else []
+            rels.append(("last", last))
+            headers["Link"] = ", ".join(
+                f"<{self.link_host}{self.path}?page={n}>; rel={left}{rel}{right}" for rel, n in rels
+            )
+        answer = reply(data)
+        for name, text in headers.items():
+            # Typographic quotes travel as UTF-8 bytes.
+            answer.raw_headers.append((name.replace("_", "-").lower().encode(), text.encode()))
+        return answer
+
+
+class HostedSuite(Paged):
+    """`POST /api/calls` (vendor-docs/002).
+
+    Attributes:
+        base: number of the first page; `rejects_zero` answers page 0 of a base 1 with an argument error, else page 0 is page 1.
+        written: how StartTime is written: `iso` (zone-less, local), `us`, `ms` (`/Date(…)/`) or `utc` (with Z).
+        zone: the zone of what has none, in filters and rows.
+    """
+
+    def __init__(self, rows: list[dict[str, Any]] | None = None) -> None:
+        super().__init__(rows)
+        self.secret = {"CustomerName": "cust-s3cret", "UserName": "user-s3cret", "Password": "pass-s3cret"}
+        self.base = 0
+        self.rejects_zero = False
+        self.written = "iso"
+        self.zone = "UTC"
+        self.filter_format = "iso"
+
+    @staticmethod
+    def call(number: int, at: datetime, **more: Any) -> dict[str, Any]:
+        """A call as the stand-in keeps it: `at` becomes StartTime when it is sent."""
+        return {
+            "Id": f"{number:024x}",
+            "at": at,
+            "ClientId": "client-1",
+            "CenterId": "center-1",
+            "CallerNumber": "+4822000",
+            "DurationInSeconds": 61.5,
+            "TalkTimeInSeconds": 60.0,
+            "HoldCount": 1,
+            "Flagged": False,
+            "Type": "Incoming",
+        } | more
+
+    def config(self, start_date: str, **more: Any) -> dict[str, Any]:
+        """A configuration that reads this stand-in."""
+        names = {"customer_name": "CustomerName", "user_name": "UserName", "password": "Password"}
+        own = {name: self.secret[key] for name, key in names.items()}
+        return {"api_url": self.url, "start_date": start_date, "max_attempts": 3, "request_timeout": 5} | own | more
+
+    def write(self, at: datetime) -> str:
+        """StartTime in the vendor's way."""
+        local = at.astimezone(ZoneInfo(self.zone))
+        if self.written == "ms":
+            return f"/Date({int(at.timestamp() * 1000)}{local.strftime('%z')})/"
+        if self.written == "us":
+            return f"{local.month}/{local.day}/{local.year} {local.strftime('%I:%M:%S %p').lstrip('0')}"
+        if self.written == "utc":
+            return at.astimezone(UTC).isoformat().replace("+00:00", "Z")
+        return local.replace(tzinfo=None).isoformat()
+
+    def bound(self, text: str | None) -> datetime | None:
+        """A bound as the vendor reads it; what it cannot read it ignores (seen in the field)."""
+        if not text:
+            return None
+        zone = ZoneInfo(self.zone)
+        if self.filter_format == "us":
+            for form in ("%m/%d/%Y %I:%M:%S %p", "%m/%d/%Y %I:%M %p", "%m/%d/%Y %H:%M"):
+                try:
+                    return datetime.strptime(text, form).replace(tzinfo=zone)
+                except ValueError:
+                    continue
+            return None
+        try:
+            found = datetime.fromisoformat(text.replace("Z", "+00:00"))
+        except ValueError:
+            return None
+        return found if found.tzinfo else found.replace(tzinfo=zone)
+
+    def answer(self, request: Seen) -> Answer:
+        if request.method != "POST" or request.path != "/api/calls":
+            return reply({"ResponseStatus": {"ErrorCode": "NotFound", "Message": "no route"}}, 404)
+        asked = request.json()
+        if any(asked.get(key) != value for key, value in self.secret.items()):
+            status = {"ErrorCode": "SecurityException", "Message": f"Login failed for {asked}", "Errors": []}
+            return reply({"ResponseStatus": status}, 500)
+        self.next_page()
+        page = int(asked.get("Page", 0))
+        if page < self.base:
+            if self.rejects_zero:
+                status = {"ErrorCode": "ArgumentException", "Message": "Page must be 1 or more"}
+                return reply({"ResponseStatus": status}, 400)
+            page = self.base
+        low, high = self.bound(asked.get("StartDate")), self.bound(asked.get("EndDate"))
+        rows = [row for row in self.rows if self.within(row["at"], low, high)]
+        for key, column in (
+            ("ClientId", "ClientId"),
+            ("CenterId", "CenterId"),
+            ("CallRecordId", "Id"),
+            ("CallType", "Type"),
+        ):
+            if asked.get(key) is not None:
+                rows = [row for row in rows if row[column] == asked[key]]
+        if asked.get("MinCallDuration") is not None:
+            rows = [row for row in rows if row["TalkTimeInSeconds"] >= asked["MinCallDuration"]]
+        if asked.get("MaxCallDuration") is not None:
+            rows = [row for row in rows if row["TalkTimeInSeconds"] <= asked["MaxCallDuration"]]
+        order = self.order
+        if asked.get("SortField") == "StartTime":
+            order = "oldest" if asked.get("SortDir") == "Asc" else "newest"
+        rows = ordered(rows, order, lambda row: row["at"])
+        size = min(int(asked.get("ItemsPerPage") or 50), self.cap)
+        first = (page - self.base) * size
+        # ServiceStack leaves null members out.
+        items = [
+            {k: v for k, v in row.items() if k != "at" and v is not None} | {"StartTime": self.write(row["at"])}
+            for row in rows[first : first + size]
+        ]
+        body = {
+            "Items": items,
+            "Page": page,
+            "TotalCount": self.total(len(rows)),
+            "TotalPages": math.ceil(len(rows) / size),
+        }
+        return reply({key: value for key, value in body.items() if value is not None})
+
+
+class Conpeek(Paged):
+    """`GET /voice_campaign/{voice_campaign_id}/request` (vendor-docs/003); times are zone-less UTC in whole seconds."""
+
+    def __init__(self, rows: list[dict[str, Any]] | None = None) -> None:
+        super().__init__(rows)
+        self.key = "conpeek-s3cret-key"
+        self.campaigns = {"c1"}
+        self.ignored: set[str] = set()
+
+    @staticmethod
+    def time(at: datetime) -> str:
+        """The vendor's way to write a time."""
+        return at.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S")
+
+    @classmethod
+    def request(cls, number: int, created: datetime, closed: datetime | None = None, **more: Any) -> dict[str, Any]:
+        """A request of a campaign."""
+        return {
+            "id": f"{number:024x}",
+            "voice_campaign_id": "c1",
+            "name": f"case {number}",
+            "contact_number": "48600100200",
+            "state": "OPEN" if closed is None else "CLOSED",
+            "application_state": "NEW" if closed is None else "CLOSED",
+            "priority": 1,
+            "contact_try": 0,
+            "created_date": cls.time(created),
+            "closed_date": None if closed is None else cls.time(closed),
+            "custom": '{"a": 1}',
+            "history": [{"h": 1}],
+            "call_history": [],
+            "dialogs": [{"dialog_uuid": f"d{number}"}],
+        } | more
+
+    def config(self, **more: Any) -> dict[str, Any]:
+        """A configuration that reads this stand-in."""
+        own = {"api_url": self.url, "api_key": self.key, "max_attempts": 3, "request_timeout": 5}
+        return own | {"voice_campaign_ids": sorted(self.campaigns)} | more
+
+    def keeps(self, row: dict[str, Any], one: dict[str, Any]) -> bool:
+        """Whether one filter object lets a row through."""
+        name, value, operator = one["property"], one["value"], one.get("operator", "eq")
+        if name in self.ignored or self.ignores_filter:
+            return True
+        have = row.get(name)
+        if name in {"created_date", "closed_date", "process_not_before"}:
+            if operator not in {"gte", "lte"} or have is None:
+                return False
+            low, high = (instant(value), None) if operator == "gte" else (None, instant(value))
+            return self.within(instant(have), low, high)
+        if isinstance(value, list):
+            return have in value
+        tests = {"eq": have == value, "ne": have != value}
+        if isinstance(have, int):
+            tests |= {"gt": have > value, "gte": have >= value, "lt": have < value, "lte": have <= value}
+        return tests[operator]
+
+    def answer(self, request: Seen) -> Answer:
+        if request.headers.get("authorization") != self.key:
+            return reply({"message": "Forbidden"}, 403)
+        parts = request.path.split("/")
+        if (
+            request.method != "GET"
+            or parts[1] != "voice_campaign"
+            or parts[3:] != ["request"]
+            or parts[2] not in self.campaigns
+        ):
+            return reply({"message": "Not found"}, 404)
+        if "+" in request.raw_query:  # encodeURI writes a space as %20; a plus would be read as it is
+            return reply({"message": "bad date"}, 400)
+        self.next_page()
+        filters = json.loads(request.query.get("filter", "[]"))
+        rows = [row for row in self.rows if row["voice_campaign_id"] == parts[2]]
+        rows = [row for row in rows if all(self.keeps(row, one) for one in filters)]
+        rows = ordered(rows, self.order, lambda row: instant(row["created_date"]))
+        limit, offset = int(request.query.get("limit", 1000)), int(request.query.get("offset", 0))
+        left_out = json.loads(request.query.get("exclude", "[]"))
+        data = rows[offset : offset + min(limit, self.cap)]
+        return reply({"data": [{k: v for k, v in row.items() if k not in left_out} for row in data]})
+
+
+class SwitchTransact(StandIn):
+    """`GET /calls/record` and `GET /calls/autocomplete` (vendor-docs/001).
+
+    Attributes:
+        shape: how autocomplete answers: `object` (as the page shows), `list` (contact is a list), `contacts` (a list under that name).
+    """
+
+    denied = "Not authorized to make this API call. Requesting Read on General."
+
+    def __init__(self, contacts: list[dict[str, Any]] | None = None) -> None:
+        super().__init__()
+        self.key = "switch-s3cret-key"
+        self.contacts = contacts or []
+        self.shape = "list"
+
+    @staticmethod
+    def contact(number: int, **more: Any) -> dict[str, Any]:
+        """A contact as the page prints it."""
+        return {
+            "id": f"contact-{number}",
+            "firstname": "James",
+            "lastname": f"May{number}",
+            "customer_number": f"0030{number}",
+            "company": "My Company name",
+            "businessphone": None,
+            "businessphone2": None,
+            "mobilephone": f"+2772123456{number}",
+            "email": f"james{number}@may.com",
+            "entity_type": "Account",
+        } | more
+
+    def config(self, **more: Any) -> dict[str, Any]:
+        """A configuration that reads this stand-in."""
+        return {"api_url": self.url, "api_key": self.key, "max_attempts": 3, "request_timeout": 5} | more
+
+    def answer(self, request: Seen) -> Answer:
+        if request.headers.get("authorization") != self.key:
+            return reply({"status": False, "error": self.denied}, 401)
+        if request.method != "GET":
+            return reply({"status": False, "error": "A tap only reads"}, 405)
+        if request.path == "/calls/record":
+            found = [
+                contact
+                for contact in self.contacts
+                if ("phone" in request.query and contact["mobilephone"] == request.query["phone"])
+                or ("email" in request.query and contact["email"] == request.query["email"])
+            ]
+            return reply({"status": True, "contact": found[0]} if found else {"status": False})
+        if request.path == "/calls/autocomplete":
+            term = request.query["term"].lower()
+            found = [c for c in self.contacts if any(term in str(value).lower() for value in c.values())]
+            if not found:
+                return reply({"status": False})
+            if self.shape == "object":
+                return reply({"status": True, "contact": found[0]})
+            return reply({"status": True, "contact" if self.shape == "list" else "contacts": found})
+        return Response("<html>nothing here</html>", 404, media_type="text/html")

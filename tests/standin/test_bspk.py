@@ -1,0 +1,286 @@
+"""BSPK as an outsider's stand-in serves it (vendor-docs/000)."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from starlette.responses import Response
+
+from tests.standin.servers import SECOND, UTC, Bspk, instant
+from tests.standin.wire import Answer, Case, Cut, Reset, Run, Seen, Stall, Taps, reply, upserted
+
+if TYPE_CHECKING:
+    from tests.standin.conftest import Serve
+
+MARCH = datetime(2024, 3, 1, tzinfo=UTC)
+DAY = timedelta(days=1)
+MILLI = timedelta(milliseconds=1)
+
+
+def key(row: dict[str, Any]) -> str:
+    """The contract's call_key of a row as the vendor sends it."""
+    text = json.dumps(
+        [row["sales_associate_id"], row["client_id"], row["created_at"]], separators=(",", ":"), ensure_ascii=False
+    )
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def history() -> list[dict[str, Any]]:
+    """Calls over two months: on seams, beside them by a millisecond, tied, and with null and non-ASCII ids."""
+    times = [MARCH + timedelta(hours=11 * n, milliseconds=n * 37) for n in range(1, 110)]
+    for seam in (MARCH, MARCH + 30 * DAY, MARCH + 55 * DAY):
+        times += [seam - SECOND, seam - MILLI, seam, seam + MILLI, seam + SECOND / 2, seam + SECOND]
+    times += [MARCH + timedelta(hours=5)] * 9
+    rows = [Bspk.call(number, at) for number, at in enumerate(times, 1)]
+    rows[3]["client_id"] = None
+    rows[4]["sales_associate_id"] = None
+    rows[6]["client_id"] = "Łódź/é,\u2028\"'"
+    return rows
+
+
+def truth(rows: list[dict[str, Any]], low: datetime, high: datetime) -> set[str]:
+    """The keys of the calls in [low, high)."""
+    return {key(row) for row in rows if low <= instant(row["created_at"]) < high}
+
+
+def keys(run: Run) -> set[str]:
+    """The keys that a run emitted."""
+    return {row["call_key"] for row in run.rows("calls")}
+
+
+def test_g1_every_shape_of_the_array_gives_every_call(serve: Serve, run: Taps) -> None:
+    """Whatever the links, the total, the cap, the order and the bounds, each call in the span is emitted with the contract's key."""
+    shapes: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
+        "everything": ({}, {"start_date": None}),
+        "no Link, cap 7": ({"links": "none", "cap": 7}, {}),
+        "no Link, no total": ({"links": "none", "total": lambda _true: None, "cap": 37}, {}),
+        "Link, no total": ({"total": lambda _true: None}, {"page_size": 13}),
+        "curly, random order": ({"links": "curly", "order": "random"}, {"page_size": 30}),
+        "double quotes, oldest": ({"links": "double", "order": "oldest", "cap": 37}, {"window": "P7D"}),
+        "whole seconds": ({"whole_seconds": True}, {"window": "P5D"}),
+        "exclusive": ({"exclusive": True}, {"window": "P5D"}),
+        "exclusive, whole seconds": ({"exclusive": True, "whole_seconds": True}, {"window": "P30D"}),
+        "more than 100 pages": ({"cap": 1}, {"start_date": None}),
+    }
+    cases, vendors = {}, {}
+    for name, (vendor, config) in shapes.items():
+        vendors[name] = serve(Bspk(history()))
+        vars(vendors[name]).update(vendor)
+        wanted = vendors[name].config(end_date="2024-04-25") | {"start_date": "2024-03-01"} | config
+        cases[name] = Case("bspk", {k: v for k, v in wanted.items() if v is not None})
+    runs = run.many(cases)
+    wrong = {}
+    for name, one in runs.items():
+        low = MARCH - 9 * DAY if "start_date" not in (cases[name].config or {}) else MARCH
+        expected = truth(history(), low, MARCH + 55 * DAY)
+        if one.code or keys(one) != expected:
+            lost = [row["created_at"] for row in history() if key(row) in expected - keys(one)]
+            foreign = [row["created_at"] for row in one.rows("calls") if row["call_key"] not in expected]
+            wrong[name] = (one.code, "lost", lost, "foreign", foreign, one.stderr[-600:])
+    assert not wrong, wrong
+    assert instant(runs["everything"].bookmark("calls")) == MARCH + 55 * DAY - MILLI
+    assert max(int(s.query["page"]) for s in vendors["more than 100 pages"].seen) <= 101
+    assert all(s.query["to"] <= "2024-04-25T00:00:01Z" for v in vendors.values() for s in v.seen)
+
+
+def test_g1_drift_while_reading_loses_nothing_over_this_run_and_the_next(serve: Serve, run: Taps) -> None:
+    """Rows inserted at the front and rows that leave the window because they were updated move pages; after the next run every call is there."""
+    now = datetime.now(UTC).replace(microsecond=0)
+    drifts = {}
+
+    def build() -> Bspk:
+        vendor = serve(Bspk([Bspk.call(n, now - timedelta(minutes=10 * n)) for n in range(1, 60)]))
+        vendor.cap = 7
+        return vendor
+
+    inserting, leaving, both = build(), build(), build()
+
+    def insert(vendor: Bspk, ordinal: int) -> None:
+        vendor.rows.append(Bspk.call(500 + ordinal, now - timedelta(minutes=1, seconds=ordinal)))
+
+    def leave(vendor: Bspk, ordinal: int) -> None:
+        vendor.rows[ordinal]["updated"] = (now + timedelta(seconds=40)).isoformat()
+
+    inserting.before_page = lambda ordinal: insert(inserting, ordinal) if ordinal in {1, 4} else None
+    leaving.before_page = lambda ordinal: leave(leaving, ordinal) if ordinal in {1, 4} else None
+
+    def swap(ordinal: int) -> None:
+        if ordinal == 2:
+            leave(both, 1)
+            both.rows.append(Bspk.call(900, now - timedelta(minutes=10 * 70)))
+
+    both.before_page = swap
+    drifts = {"insert": inserting, "leave": leaving, "both": both}
+    configs = {name: vendor.config(start_date=(now - 3 * DAY).isoformat()) for name, vendor in drifts.items()}
+    first = run.many({name: Case("bspk", config) for name, config in configs.items()})
+    for vendor in drifts.values():
+        vendor.before_page = lambda _ordinal: None
+        for row in vendor.rows:
+            row.pop("updated", None)
+    second = run.many({name: Case("bspk", config, state=first[name].state) for name, config in configs.items()})
+    for name, vendor in drifts.items():
+        assert second[name].code == 0, second[name].stderr
+        got = {k[0] for k in upserted([first[name], second[name]], "calls")}
+        assert got >= {key(row) for row in vendor.rows}, name
+
+
+def test_g3_second_run_reads_the_lookback_and_never_goes_back(serve: Serve, run: Taps) -> None:
+    """Late rows inside the lookback arrive, an old call that was updated is kept, the bookmark never goes back and a far bookmark is capped at the run's start."""
+    now = datetime.now(UTC).replace(microsecond=0)
+    vendor = serve(Bspk([Bspk.call(n, now - timedelta(hours=3 * n)) for n in range(1, 20)]))
+    config = vendor.config(lookback="PT6H")
+    first = run("bspk", config)
+    assert instant(first.bookmark("calls")) == now - timedelta(hours=3)
+    late = Bspk.call(100, now - timedelta(hours=8))
+    old = Bspk.call(101, now - timedelta(days=200), updated=(now - timedelta(hours=2)).isoformat())
+    vendor.rows = [late, old]
+    mark = len(vendor.seen)
+    second = run("bspk", config, state=first.state)
+    assert keys(second) == {key(late), key(old)}
+    assert second.bookmark("calls") == first.bookmark("calls")
+    asked = instant(vendor.seen[mark].query["from"])
+    assert now - timedelta(hours=9) - SECOND <= asked <= now - timedelta(hours=9)
+    # A bookmark written by a clock that ran ahead.
+    far = {
+        "bookmarks": {"calls": {"replication_key": "created_at", "replication_key_value": (now + 30 * DAY).isoformat()}}
+    }
+    fresh = Bspk.call(102, now - timedelta(hours=1))
+    vendor.rows = [fresh]
+    third = run("bspk", config, state=far)
+    assert keys(third) == {key(fresh)}
+    assert instant(third.bookmark("calls")) <= datetime.now(UTC)
+    # start_date is newer than the bookmark: it wins and the line says so; nothing before it is asked for.
+    mark = len(vendor.seen)
+    newer = (now - timedelta(minutes=90)).isoformat()
+    fourth = run("bspk", config | {"start_date": newer}, state=first.state)
+    assert keys(fourth) == {key(fresh)}
+    assert instant(vendor.seen[mark].query["from"]) >= now - timedelta(minutes=90) - SECOND
+    assert any("start_date" in line and "bookmark" in line for line in fourth.stderr.splitlines())
+    # end_date is not after the bookmark: nothing to do.
+    mark = len(vendor.seen)
+    fifth = run("bspk", config | {"end_date": first.bookmark("calls")}, state=first.state)
+    assert not fifth.rows("calls")
+    assert len(vendor.seen) == mark
+    assert any("end_date" in line for line in fifth.stderr.splitlines())
+    assert (fifth.state or first.state) == first.state
+
+
+def test_g2_two_equal_calls_in_one_millisecond_are_proven_by_a_second_reading(serve: Serve, run: Taps) -> None:
+    """Two calls with one key make the keys fewer than the total: a second reading with the same rows is proof, with a warning."""
+    rows = [Bspk.call(n, MARCH + timedelta(minutes=n)) for n in range(1, 20)]
+    vendor = serve(Bspk([*rows, dict(rows[4])]))
+    vendor.cap = 7
+    one = run("bspk", vendor.config(end_date="2024-03-02"))
+    assert keys(one) == {key(row) for row in rows}
+    assert "WARNING" in one.stderr
+    assert instant(one.bookmark("calls")) == MARCH + timedelta(minutes=19)
+
+
+def test_client_ids_of_any_length_are_all_asked_for(serve: Serve, run: Taps) -> None:
+    """250 ids are asked for in portions that fit an address; every id once, none else; both kinds of ids at once are a config error."""
+    rows = [
+        Bspk.call(n, MARCH + timedelta(minutes=n), client_id=f"client-with-a-rather-long-name-{n}") for n in range(300)
+    ]
+    vendor = serve(Bspk(rows))
+    vendor.address_limit = 4000
+    wanted = [row["client_id"] for row in rows[:250]]
+    few = serve(Bspk(rows))
+    runs = run.many(
+        {
+            "many": Case("bspk", vendor.config(client_ids=wanted, end_date="2024-04-01")),
+            "associates": Case("bspk", few.config(sales_associate_ids=["SA_1"], end_date="2024-04-01")),
+            "both": Case("bspk", few.config(sales_associate_ids=["SA_1"], client_ids=["x"])),
+        }
+    )
+    assert runs["many"].code == 0, runs["many"].stderr
+    assert {row["client_id"] for row in runs["many"].rows("calls")} == set(wanted)
+    assert {row["sales_associate_id"] for row in runs["associates"].rows("calls")} == {"SA_1"}
+    assert len(runs["associates"].rows("calls")) == 100
+    assert runs["both"].code == 1
+    assert "client_ids" in runs["both"].stderr
+    assert "sales_associate_ids" in runs["both"].stderr
+
+
+def test_g2_answers_that_are_no_array(serve: Serve, run: Taps) -> None:
+    """Only an array is a page: an object, text, null, an empty 200 or a wrong total fails with the bookmark where it was; a 204 is an empty answer."""
+    answers: dict[str, Any] = {
+        "object": lambda: reply({"error": "quota"}),
+        "empty object": lambda: reply({}),
+        "empty 200": lambda: Response("", 200),
+        "HTML": lambda: Response("<html>maintenance</html>", 200, media_type="text/html"),
+        "null": lambda: reply(None),
+        "cut": lambda: Cut(b"[]", 60),
+        "array of text": lambda: reply(["x"], X_Total_Count="1"),
+        "total says more": lambda: reply([], X_Total_Count="12"),
+        "204": lambda: Response(None, 204),
+        "total no number": lambda: reply([], X_Total_Count="many"),
+    }
+    cases = {}
+    for name, make in answers.items():
+        vendor = serve(Bspk(history()))
+        vendor.faults.append(lambda _n, _request, make=make: make())  # type: ignore[misc]
+        cases[name] = Case("bspk", vendor.config(end_date="2024-04-25", max_attempts=2))
+    for name, one in run.many(cases).items():
+        assert one.code == (0 if name == "204" else 1), (name, one.stderr[-800:])
+        assert one.bookmark("calls") is None, name
+        assert not one.rows("calls"), name
+
+
+def test_g6_faults_that_pass_are_waited_out(serve: Serve, run: Taps) -> None:
+    """429 with each header, 503 with Retry-After, 408, 425, a reset, a cut body and a stall beyond request_timeout are tried again and lose nothing; other 4xx are not."""
+
+    def in_seconds(seconds: int) -> str:
+        return str(int(time.time()) + seconds)
+
+    passing: dict[str, Any] = {
+        "Retry-After": lambda: reply({}, 429, Retry_After="2"),
+        "Retry-After date": lambda: reply(
+            {}, 503, Retry_After=time.strftime("%a, %d %b %Y %H:%M:%S GMT", time.gmtime(time.time() + 3))
+        ),
+        "X-RateLimit-Reset": lambda: reply({}, 429, X_RateLimit_Reset=in_seconds(3)),
+        "RateLimit-Reset": lambda: reply({}, 429, RateLimit_Reset=in_seconds(3)),
+        "reset": Reset,
+        "cut": lambda: Cut(b'[{"store_id": "', 900),
+        "stall": lambda: Stall(3, reply([])),
+        "408": lambda: reply({}, 408),
+        "502 HTML": lambda: Response("<html>bad gateway</html>", 502, media_type="text/html"),
+    }
+    final = {"400": 400, "404": 404, "409": 409, "422": 422}
+    cases, vendors = {}, {}
+    for name, make in (passing | final).items():
+        vendor = vendors[name] = serve(Bspk(history()[:30]))
+        # The second request, so that a first answer has been had.
+
+        def fault(ordinal: int, _request: Seen, make: Any = make) -> Answer | None:
+            wrong: Answer = make() if callable(make) else reply({"error": "no"}, make)
+            return wrong if ordinal == 1 else None
+
+        vendor.faults.append(fault)
+        cases[name] = Case("bspk", vendor.config(end_date="2024-04-25", page_size=10, request_timeout=1, concurrency=1))
+    runs = run.many(cases)
+    for name in passing:
+        assert runs[name].code == 0, (name, runs[name].stderr[-800:])
+        assert keys(runs[name]) == {key(row) for row in history()[:30]}, name
+        times = [s.at for s in vendors[name].seen]
+        if "R" in name:
+            assert times[2] - times[1] >= 0.9, (name, times[2] - times[1])
+    for name in final:
+        assert runs[name].code == 1, name
+        assert len(vendors[name].seen) == 2, name
+
+
+@pytest.mark.parametrize("status", [401, 403])
+def test_g6_a_wrong_credential_is_sent_once(serve: Serve, run: Taps, status: int) -> None:
+    """A refusal before any success ends the tap after one request, whatever the concurrency, and a 403 speaks of the list of allowed addresses."""
+    vendor = serve(Bspk(history()))
+    vendor.faults.append(lambda _n, _request: reply({"error": "no"}, status))
+    one = run("bspk", vendor.config(concurrency=32, client_ids=[f"c{n}" for n in range(200)]), code=1)
+    assert len(vendor.seen) == 1
+    assert "auth_token" in one.stderr
+    if status == 403:
+        assert "IP" in one.stderr or "allow" in one.stderr.lower()

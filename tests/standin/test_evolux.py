@@ -1,0 +1,326 @@
+"""Evolux as an outsider's stand-in serves it (vendor-docs/004)."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from starlette.responses import Response
+
+from tests.standin.servers import SECOND, UTC, Evolux, instant
+from tests.standin.wire import Case, Cut, Hub, Run, Seen, StandIn, Taps, reply, upserted
+
+if TYPE_CHECKING:
+    from tests.standin.conftest import Serve
+
+MARCH = datetime(2024, 3, 1, tzinfo=UTC)
+DAY = timedelta(days=1)
+MICRO = timedelta(microseconds=1)
+LIST = "/api/v1/studio/calls"
+
+
+def history() -> list[dict[str, Any]]:
+    """Two days of calls: on the seams, beside them by a microsecond, tied in one second, and in another zone."""
+    times = [MARCH + timedelta(minutes=17 * n, microseconds=n * 1001) for n in range(1, 120)]
+    for seam in (MARCH, MARCH + DAY, MARCH + 2 * DAY):
+        times += [seam - SECOND, seam - MICRO, seam, seam + MICRO, seam + SECOND / 2, seam + SECOND]
+    times += [MARCH + timedelta(hours=5)] * 3
+    rows = [Evolux.call(number, at) for number, at in enumerate(times, 1)]
+    rows[5]["start_time"] = times[5].astimezone(UTC).isoformat().replace("+00:00", "Z")
+    return rows
+
+
+def truth(rows: list[dict[str, Any]], low: datetime, high: datetime) -> set[int]:
+    """The ids of the calls in [low, high)."""
+    return {row["id"] for row in rows if low <= instant(row["start_time"]) < high}
+
+
+def ids(run: Run, stream: str = "studio_calls", key: str = "id") -> set[int]:
+    """The ids that a run emitted."""
+    return {row[key] for row in run.rows(stream)}
+
+
+def test_g1_every_shape_of_the_list_gives_every_call(serve: Serve, run: Taps) -> None:
+    """Whatever the vendor's cap, order, bounds and precision, and whatever the page size and window, each call in the span is emitted once per key."""
+    shapes: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
+        "plain": ({}, {}),
+        "cap 7": ({"cap": 7}, {}),
+        "cap 37, random order": ({"cap": 37, "order": "random"}, {}),
+        "page_size 11, oldest first": ({"order": "oldest"}, {"page_size": 11}),
+        "whole seconds": ({"whole_seconds": True}, {"window": "PT7H"}),
+        "exclusive bounds": ({"exclusive": True}, {"window": "PT12H"}),
+        "exclusive bounds, whole seconds": ({"exclusive": True, "whole_seconds": True}, {}),
+        "no total": ({"total": lambda _true: None}, {}),
+        "uuid": ({"detail_by": "uuid"}, {"cdr_call_id": "uuid", "window": "P3D"}),
+    }
+    cases, vendors = {}, {}
+    for name, (vendor, config) in shapes.items():
+        vendors[name] = serve(Evolux(history()))
+        vars(vendors[name]).update(vendor)
+        cases[name] = Case("evolux", vendors[name].config("2024-03-01", end_date="2024-03-03", **config))
+    runs = run.many(cases)
+    expected = truth(history(), MARCH, MARCH + 2 * DAY)
+    wrong = {}
+    for name, one in runs.items():
+        got, details = ids(one), ids(one, "studio_cdr", "call_id")
+        if one.code or got != expected or details != expected:
+            wrong[name] = (
+                one.code,
+                "lost",
+                expected - got,
+                "foreign",
+                got - expected,
+                "details lost",
+                expected - details,
+                one.stderr[-600:],
+            )
+    assert not wrong
+    for name, one in runs.items():
+        latest = max(instant(row["start_time"]) for row in history() if row["id"] in expected)
+        assert instant(one.bookmark("studio_calls")) == latest, name
+        assert instant(one.bookmark("studio_cdr")) == latest, name
+        assert all(s.path.startswith(LIST) and s.headers["token"] == vendors[name].token for s in vendors[name].seen)
+        assert "token" not in {key for s in vendors[name].seen for key in s.query}
+        sizes = {int(s.query["limit"]) for s in vendors[name].seen if s.path == LIST}
+        assert sizes == {shapes[name][1].get("page_size", 50)}, name
+
+
+def test_g2_a_total_that_lies_or_a_wrong_answer_fails_and_holds_the_bookmark(serve: Serve, run: Taps) -> None:
+    """A list that can't be shown complete is an exit code that is not 0 and a bookmark that does not pass the doubtful day."""
+    turn = iter(range(10_000))
+    page = {"pagination": {"total": 0}, "meta": {"status": 200, "message": "OK"}, "data": []}
+    answers: dict[str, Any] = {
+        "empty 200": lambda: Response("", 200, media_type="application/json"),
+        "HTML 200": lambda: Response("<html><body>Sign in</body></html>", 200, media_type="text/html"),
+        "malformed JSON": lambda: Response('{"data": [{"caller": "600",,}]}', 200, media_type="application/json"),
+        "bare list": lambda: reply([]),
+        "no data": lambda: reply({key: value for key, value in page.items() if key != "data"}),
+        "data null": lambda: reply(page | {"data": None}),
+        "data object": lambda: reply(page | {"data": {}}),
+        "meta 500 in a 200": lambda: reply(page | {"meta": {"status": 500, "message": "boom"}}),
+        "meta 404 in a 200": lambda: reply({"meta": {"status": 404, "message": "Not found"}}),
+        "404": lambda: reply({"meta": {"status": 404, "message": "Not found"}}, 404),
+        "null": lambda: reply(None),
+        "cut body": lambda: Cut(b'{"pagination": {"total": 0}, "meta"', 5000),
+        "total as text": lambda: reply(page | {"pagination": {"total": "many"}}),
+        "record is no object": lambda: reply(page | {"pagination": {"total": 1}, "data": ["x"]}),
+        "redirect": lambda: Response("", 302, {"location": "/elsewhere"}),
+    }
+    lies: dict[str, Any] = {
+        "too high": lambda true: true + 5,
+        "too low": lambda true: max(0, true - 3),
+        "zero": lambda _true: 0,
+        "changing": lambda true: true + next(turn) % 2 * 3,
+    }
+    cases = {}
+    for name, make in {**answers, **lies}.items():
+        vendor = serve(Evolux(history()))
+        if name in lies:
+            vendor.total = make
+        else:
+
+            def fault(_ordinal: int, request: Seen, make: Any = make) -> Any:
+                second_day = request.path == LIST and instant(request.query["end_date"]) > MARCH + DAY + SECOND
+                return make() if second_day else None
+
+            vendor.faults.append(fault)
+        cases[name] = Case("evolux", vendor.config("2024-03-01", end_date="2024-03-03", max_attempts=2))
+    runs = run.many(cases)
+    wrong = {}
+    for name, one in runs.items():
+        for stream in ("studio_calls", "studio_cdr"):
+            bookmark = one.bookmark(stream)
+            if one.code != 1 or (bookmark and instant(bookmark) > MARCH + DAY) or stream not in one.stderr:
+                wrong[name, stream] = (one.code, bookmark, one.stderr[-800:])
+    assert not wrong
+    for name in answers:  # the first day was proven: it is not lost again
+        assert runs[name].bookmark("studio_calls"), name
+    read = len(truth(history(), MARCH, MARCH + DAY + MICRO))
+    assert str(read + 5) in runs["too high"].stderr
+    assert any(str(n) in runs["too high"].stderr for n in (read, read + 1))
+
+
+def test_g2_a_filter_that_is_ignored_fails(serve: Serve, run: Taps) -> None:
+    """Calls outside the asked days are no answer: the run fails and says that the filter was ignored."""
+    vendor = serve(Evolux(history()))
+    vendor.ignores_filter = True
+    one = run("evolux", vendor.config("2024-03-02", end_date="2024-03-03"), code=1)
+    assert "filter" in one.stderr.lower() or "outside" in one.stderr.lower()
+    assert one.bookmark("studio_calls") is None
+
+
+def test_g1_g3_rows_that_come_between_and_during_runs_are_not_lost(serve: Serve, run: Taps) -> None:
+    """Inserts while pages are read, late rows within the lookback and new rows are all there after the next run, which re-reads no more than the lookback."""
+    now = datetime.now(UTC).replace(microsecond=0)
+    start = (now - 5 * DAY).replace(hour=0, minute=0, second=0)
+    vendor = serve(Evolux([Evolux.call(n, now - timedelta(minutes=37 * n)) for n in range(1, 190)]))
+    vendor.cap = 7
+
+    def grow(ordinal: int) -> None:
+        if ordinal in {9, 14, 15}:
+            vendor.rows.append(Evolux.call(1000 + ordinal, now - timedelta(hours=50, seconds=ordinal)))
+
+    vendor.before_page = grow
+    before = {row["id"] for row in vendor.rows}
+    config = vendor.config(start.isoformat())
+    first = run("evolux", config)
+    assert ids(first) >= before
+    first_bookmark = first.bookmark("studio_calls")
+    assert instant(first_bookmark) == now - timedelta(minutes=37)
+    vendor.before_page = lambda _ordinal: None
+    vendor.rows.append(Evolux.call(2001, instant(first_bookmark) - timedelta(hours=23)))
+    vendor.rows.append(Evolux.call(2002, now - timedelta(minutes=1)))
+    vendor.rows.append(Evolux.call(2003, now + 3 * DAY))
+    mark = len(vendor.seen)
+    second = run("evolux", config, state=first.state)
+    expected = {row["id"] for row in vendor.rows if instant(row["start_time"]) <= now}
+    got = {key[0] for key in upserted([first, second], "studio_calls")}
+    lost = {i for i in expected - got if not 1000 <= i < 1100}
+    assert not lost
+    assert {key[0] for key in upserted([first, second], "studio_cdr")} >= {i for i in expected if not 1000 <= i < 1100}
+    earliest = min(instant(s.query["start_date"]) for s in vendor.seen[mark:] if s.path == LIST)
+    assert earliest >= instant(first_bookmark) - DAY - SECOND
+    assert instant(second.bookmark("studio_calls")) == now - timedelta(minutes=1)
+    # Nothing new: the bookmark stands, and a run that finds nothing does not move it.
+    vendor.rows.clear()
+    third = run("evolux", config, state=second.state)
+    assert not third.rows("studio_calls")
+    assert third.bookmark("studio_calls") == second.bookmark("studio_calls")
+
+
+def test_g3_details_that_are_not_there_yet_are_asked_for_again(serve: Serve, run: Taps) -> None:
+    """A 404 of a detail lets the run succeed and is counted; the next run asks again within the lookback and gets it."""
+    now = datetime.now(UTC).replace(microsecond=0)
+    vendor = serve(Evolux([Evolux.call(n, now - timedelta(minutes=5 * n)) for n in range(1, 9)]))
+    vendor.no_detail = {3, 4}
+    config = vendor.config((now - 2 * DAY).date().isoformat())
+    first = run("evolux", config)
+    assert ids(first, "studio_cdr", "call_id") == {1, 2, 5, 6, 7, 8}
+    assert "2 " in first.stderr
+    assert "404" in first.stderr or "detail" in first.stderr
+    vendor.no_detail.clear()
+    second = run("evolux", config, state=first.state)
+    assert ids(second, "studio_cdr", "call_id") >= {3, 4}
+
+
+def test_g2_all_details_missing_suggests_the_other_number(serve: Serve, run: Taps) -> None:
+    """Five calls without any detail are an error that names cdr_call_id and leaves the list alone; four calls without are not."""
+    five = serve(Evolux([Evolux.call(n, MARCH + timedelta(hours=n)) for n in range(1, 6)]))
+    four = serve(Evolux(five.rows[:4]))
+    cases = {}
+    for name, vendor in (("five", five), ("four", four)):
+        vendor.detail_by = "uuid"
+        cases[name] = Case("evolux", vendor.config("2024-03-01", end_date="2024-03-02"))
+    runs = run.many(cases)
+    assert runs["five"].code == 1
+    assert "cdr_call_id" in runs["five"].stderr
+    assert ids(runs["five"]) == {1, 2, 3, 4, 5}
+    assert runs["five"].bookmark("studio_cdr") is None
+    assert runs["five"].bookmark("studio_calls")
+    assert runs["four"].code == 0, runs["four"].stderr
+
+
+@pytest.mark.parametrize("fault", ["500", "malformed", "meta"])
+def test_g8_a_detail_that_fails_holds_only_its_own_stream(serve: Serve, run: Taps, fault: str) -> None:
+    """A detail that can't be read fails studio_cdr with its bookmark before that day; studio_calls goes on to the end."""
+    vendor = serve(Evolux(history()))
+    sick = next(row["id"] for row in vendor.rows if instant(row["start_time"]) > MARCH + DAY + timedelta(hours=3))
+    answers = {
+        "500": lambda: reply({"meta": {"status": 500, "message": "x"}}, 500),
+        "malformed": lambda: Response("{'meta': {'status': 200}}", 200, media_type="application/json"),
+        "meta": lambda: reply({"meta": {"status": 422, "message": "no"}, "data": {}}),
+    }
+    vendor.faults.append(lambda _n, request: answers[fault]() if request.path == f"{LIST}/{sick}/cdr" else None)
+    one = run("evolux", vendor.config("2024-03-01", end_date="2024-03-03", max_attempts=2), code=1)
+    assert ids(one) == truth(vendor.rows, MARCH, MARCH + 2 * DAY)
+    assert instant(one.bookmark("studio_calls")) > MARCH + DAY
+    assert instant(one.bookmark("studio_cdr")) < MARCH + DAY + MICRO
+    assert "studio_cdr" in one.stderr.splitlines()[-2] + one.stderr.splitlines()[-1]
+
+
+def test_g7_no_link_is_followed(serve: Serve, run: Taps) -> None:
+    """The addresses in an answer lead elsewhere and are never called; redirects are not followed either."""
+    elsewhere = Hub()
+    trap = StandIn()
+    elsewhere.add(trap)
+    try:
+        vendor = serve(Evolux(history()))
+        vendor.link_host = trap.url
+        one = run("evolux", vendor.config("2024-03-01", end_date="2024-03-03"))
+        assert ids(one) == truth(vendor.rows, MARCH, MARCH + 2 * DAY)
+        away = serve(Evolux(history()))
+        away.faults.append(lambda _n, _request: Response("", 307, {"location": f"{trap.url}{LIST}"}))
+        two = run("evolux", away.config("2024-03-01", end_date="2024-03-03"), code=1)
+        assert "redirect" in two.stderr.lower()
+        assert len(away.seen) == 1
+        assert not trap.seen
+    finally:
+        elsewhere.close()
+
+
+def test_task_parameters_lose_what_is_secret_unless_told_otherwise(serve: Serve, run: Taps) -> None:
+    """With redact_task_params the parameters stay an object without credentials; without it, and everywhere else, the data is as sent."""
+    vendor = serve(Evolux([Evolux.call(7, MARCH + timedelta(hours=1))]))
+    runs = run.many(
+        {
+            name: Case("evolux", vendor.config("2024-03-01", end_date="2024-03-02", redact_task_params=redact))
+            for name, redact in (("yes", True), ("no", False))
+        }
+    )
+    sent = vendor.cdr(vendor.rows[0])
+    (clear,) = runs["no"].rows("studio_cdr")
+    assert clear == sent | {"call_id": 7, "call_start_time": clear["call_start_time"], "_extra": None}
+    assert instant(clear["call_start_time"]) == MARCH + timedelta(hours=1)
+    (redacted,) = runs["yes"].rows("studio_cdr")
+    assert "third-party" not in str(redacted)
+    parameters = redacted["executed_tasks"][0]["task_raw_params"]
+    assert parameters["auth"] is None
+    assert parameters["headers"] is None
+    assert parameters["params"] == {"access_token": None, "page": 1, "client_secret": None}
+    assert parameters["data"] == {"login": {"password": None, "name": "n"}}
+    assert parameters["url"] == "https://api.example.org/"
+    listed = runs["no"].rows("studio_calls")[0]
+    assert {k: v for k, v in listed.items() if k not in {"_extra", "start_time", "end_time"}} == {
+        k: v for k, v in vendor.rows[0].items() if k not in {"start_time", "end_time"}
+    }
+
+
+def test_g10_what_contradicts_the_schema_is_an_error_naming_stream_key_and_field(serve: Serve, run: Taps) -> None:
+    """A start_time that is no time, a missing id and a number that is text fail the stream by name; odd but true values keep their value."""
+    bad: dict[str, tuple[dict[str, Any], str]] = {
+        "time": ({"start_time": "yesterday"}, "start_time"),
+        "no id": ({"id": None}, "id"),
+        "text for a number": ({"duration": "long"}, "duration"),
+    }
+    cases, kept = (
+        {},
+        serve(
+            Evolux([Evolux.call(2**60 + 1, MARCH + timedelta(hours=1), new={"a": [1.10]}, caller="\u0000ż\U0001f600")])
+        ),
+    )
+    for name, (wrong, _field) in bad.items():
+        vendor = serve(Evolux([Evolux.call(41, MARCH + timedelta(hours=1))]))
+        body = {"pagination": {"total": 1}, "meta": {"status": 200, "message": "OK"}, "data": [vendor.rows[0] | wrong]}
+        vendor.faults.append(lambda _n, request, body=body: reply(body) if request.path == LIST else None)  # type: ignore[misc]
+        cases[name] = Case("evolux", vendor.config("2024-03-01", end_date="2024-03-02"))
+    cases["kept"] = Case("evolux", kept.config("2024-03-01", end_date="2024-03-02"))
+    cases["drop"] = Case("evolux", kept.config("2024-03-01", end_date="2024-03-02", unknown_fields="drop"))
+    cases["fail"] = Case("evolux", kept.config("2024-03-01", end_date="2024-03-02", unknown_fields="fail"))
+    runs = run.many(cases)
+    for name, (wrong, field) in bad.items():
+        assert runs[name].code == 1, name
+        assert "studio_calls" in runs[name].stderr, name
+        assert field in runs[name].stderr, name
+        assert "id" in wrong or "41" in runs[name].stderr, name
+        assert runs[name].bookmark("studio_calls") is None, name
+    (row,) = runs["kept"].rows("studio_calls")
+    assert row["id"] == 2**60 + 1
+    assert row["caller"] == "\u0000ż\U0001f600"
+    assert row["_extra"] == {"new": {"a": [1.10]}}
+    assert any("new" in line and "studio_calls" in line for line in runs["kept"].stderr.splitlines())
+    (row,) = runs["drop"].rows("studio_calls")
+    assert row["_extra"] is None
+    assert "_extra" in runs["drop"].schema("studio_calls")
+    assert runs["fail"].code == 1
+    assert "new" in runs["fail"].stderr

@@ -1,0 +1,389 @@
+"""The documentation says what is: generated parts are fresh, nothing is left out, and what it shows can be typed."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+from importlib import metadata
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+import pytest
+import yaml
+
+from trunkline import docs, settings
+from trunkline.errors import TrunklineError
+from trunkline_duckdb import TargetDuckDB
+from trunkline_sandbox import Sandbox, running
+from trunkline_sandbox.transport import SandboxAdapter
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from types import ModuleType
+
+    from trunkline.tap import VendorTap
+
+ROOT = Path(__file__).resolve().parent.parent
+VENDORS = docs.vendor_taps("trunkline")
+PAGES = sorted([ROOT / "README.md", ROOT / "CHANGELOG.md", *(ROOT / "docs").rglob("*.md")])
+READ = [page for page in PAGES if page.parent.name != "notes"]  # notes are read woven into their vendor's page
+OTHER_TOOLS = {".", "cat", "cp", "echo", "export", "tail", "pipx", "uv"}
+SHELL = re.compile(r"^```sh( run)?\n(.*?)^```$", re.DOTALL | re.MULTILINE)
+JSON = re.compile(r"^```json\n(.*?)^```$", re.DOTALL | re.MULTILINE)
+
+
+@pytest.fixture(scope="module")
+def tool() -> ModuleType:
+    return load(ROOT / "tools" / "docs.py")
+
+
+@pytest.fixture(params=VENDORS)
+def vendor(request: pytest.FixtureRequest) -> tuple[type[VendorTap], str]:
+    """A vendor's tap and the text of its page."""
+    return VENDORS[request.param], (ROOT / "docs" / "vendors" / f"{request.param}.md").read_text(encoding="utf-8")
+
+
+def load(path: Path) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(f"tools_{path.stem}", path)
+    assert spec
+    assert spec.loader
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def section(page: str, heading: str) -> str:
+    return page.split(f"\n## {heading}\n", 1)[1].split("\n## ", 1)[0]
+
+
+def named(page: Path) -> str:
+    return page.relative_to(ROOT).as_posix()
+
+
+# -- fresh and complete ----------------------------------------------------------------------------
+
+
+def test_generated_parts_are_fresh(tool: ModuleType) -> None:
+    """Every generated page and block is what the code, the schemas and the tests say now."""
+    stale = [named(page) for page, text in tool.pages().items() if page.read_text(encoding="utf-8") != text]
+    assert not stale, "run `python3 run.py docs` and commit what it writes"
+
+
+def test_a_stale_page_is_found_and_written(
+    tool: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """`--check` names a stale page and changes nothing; without it the page is written anew, once."""
+    shutil.copytree(ROOT / "docs", tmp_path / "docs")
+    (tmp_path / "tests").mkdir()
+    shutil.copy(ROOT / "README.md", tmp_path)
+    monkeypatch.setattr(tool, "ROOT", tmp_path)
+    monkeypatch.setattr(tool.pages, "__defaults__", (tmp_path,))
+    tool.main([])
+    page = tmp_path / "docs" / "vendors" / "evolux.md"
+    fresh = page.read_text(encoding="utf-8")
+    page.write_text(fresh.replace("| `api_token` |", "| `token` |"), encoding="utf-8")
+    capsys.readouterr()
+    assert tool.main(["--check"]) == 1
+    assert "stale docs/vendors/evolux.md" in capsys.readouterr().out
+    assert page.read_text(encoding="utf-8") != fresh
+    assert tool.main([]) == 0
+    assert page.read_text(encoding="utf-8") == fresh
+    assert tool.main(["--check"]) == 0
+
+
+def test_every_setting_is_documented(vendor: tuple[type[VendorTap], str]) -> None:
+    """Every setting of a tap has a row on its page with its description and its environment variable."""
+    tap, page = vendor
+    table = section(page, "Settings")
+    for name, spec in tap.config_jsonschema["properties"].items():
+        row = next((line for line in table.splitlines() if line.startswith(f"| `{name}` |")), "")
+        assert row, f"{tap.name}: {name} has no row"
+        assert f"`{tap.name.upper().replace('-', '_')}_{name.upper()}`" in row
+        assert spec["description"].endswith(".")
+        assert ("| yes |" in row) == bool(spec.get("secret"))
+        if "default" in spec:
+            assert f"`{str(spec['default']).lower() if isinstance(spec['default'], bool) else spec['default']}`" in row
+
+
+def test_every_stream_and_field_is_documented(vendor: tuple[type[VendorTap], str]) -> None:
+    """Every stream of a tap has a part on its page, and every field of its schema file a row in it, at any depth."""
+    tap, page = vendor
+    streams = section(page, "Streams")
+    for stream in docs.stream_facts(tap):
+        part = streams.split(f"\n### {stream.name}\n", 1)[1].split("\n### ", 1)[0]
+        schema = json.loads((ROOT / "schemas" / tap.vendor / f"{stream.name}.json").read_text(encoding="utf-8"))
+        rows = set(re.findall(r"^\| `([^`]+)` \|", part, re.MULTILINE))
+        assert rows == set(paths(schema)), stream.name
+        assert all(f"`{key}`" in part for key in stream.keys)
+
+
+def paths(schema: dict[str, Any], above: str = "") -> Iterator[str]:
+    """The fields of a schema, found here in another way than the generator does."""
+    for name, spec in schema.get("properties", {}).items():
+        yield above + name
+        yield from paths(spec, f"{above}{name}.")
+        if "items" in spec:
+            yield from paths(spec["items"], f"{above}{name}[].")
+
+
+def test_every_stream_is_among_the_endpoints(vendor: tuple[type[VendorTap], str]) -> None:
+    """The table of endpoints names each stream beside its route, and gives a reason for every endpoint not read."""
+    tap, page = vendor
+    rows = [line.split("|") for line in section(page, "Endpoints").splitlines() if line.startswith("| `")]
+    for stream in docs.stream_facts(tap):
+        assert any(stream.request in row[1] and f"`{stream.name}`" in row[2] for row in rows), stream.name
+    known = {f"`{stream.name}`" for stream in docs.stream_facts(tap)}
+    for row in rows:
+        assert set(re.findall(r"`\w+`", row[2])) & known or re.match(
+            r" (not read|not used|never called): \S", row[2]
+        ), row
+
+
+def test_every_schema_file_has_a_stream() -> None:
+    """No schema file is left that no page shows."""
+    shown = {f"{tap.vendor}/{stream.name}" for tap in VENDORS.values() for stream in docs.stream_facts(tap)}
+    assert {f"{path.parent.name}/{path.stem}" for path in (ROOT / "schemas").glob("*/*.json")} == shown
+
+
+def test_notes_must_fit_the_tap() -> None:
+    """Notes that lack a section, leave one empty, or have one too many are an error that names it and the vendor."""
+    notes = (ROOT / "docs" / "notes" / "evolux.md").read_text(encoding="utf-8")
+    for wrong, said in [
+        (notes.replace("## Endpoints", "## End points"), ["'Endpoints'", "'End points'"]),
+        (notes.replace("## Stream `studio_cdr`", "## Stream `cdr`"), ["'Stream `studio_cdr`'", "'Stream `cdr`'"]),
+        (notes + "\n## First run\n", ["'First run'"]),
+    ]:
+        with pytest.raises(TrunklineError) as caught:
+            docs.vendor_page(VENDORS["evolux"], wrong)
+        assert all(words in str(caught.value) for words in [*said, "evolux"])
+
+
+def test_a_page_can_be_printed_for_any_vendor(capsys: pytest.CaptureFixture[str]) -> None:
+    """`python -m trunkline.docs` prints the page of a vendor, and a line on how to use it when there is none."""
+    notes = ROOT / "docs" / "notes" / "bspk.md"
+    assert docs.main(["bspk", str(notes)]) == 0
+    assert capsys.readouterr().out.startswith("# BSPK\n")
+    assert docs.main(["acme", str(notes)]) == 2
+    assert "usage:" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("pii", ["hash", "drop"])
+def test_fields_marked_personal_on_a_page_follow_pii(pii: str) -> None:
+    """What a page marks as personal goes out changed when `pii` is not `clear`, and the computed key stays."""
+    page = (ROOT / "docs" / "vendors" / "bspk.md").read_text(encoding="utf-8")
+    marked = set(re.findall(r"^\| `(\w+)` \| [^|]+ \| yes \|", section(page, "Streams"), re.MULTILINE))
+    clear, changed = (bspk_rows({"pii": mode, "pii_key": "key"}) for mode in ("clear", pii))
+    key, row = next((key, row) for key, row in clear.items() if list(row.values()).count(None) == 1)
+    assert row["_extra"] is None
+    assert {name for name, value in row.items() if value != changed[key][name]} == marked - {"_extra"}
+
+
+def bspk_rows(more: dict[str, str]) -> dict[str, dict[str, Any]]:
+    """Calls as the tap gives them, by their key."""
+    sandbox = Sandbox(size=20)
+    config = {**sandbox.config("bspk", "http://127.0.0.1"), **more}
+    tap = VENDORS["bspk"](config=config, transport=SandboxAdapter(sandbox))
+    try:
+        rows = [msgspec.to_builtins(row) for row in tap.streams["calls"].get_records(None)]
+    finally:
+        tap.workers.close()
+    return {row["call_key"]: row for row in rows}
+
+
+# -- guarantees ------------------------------------------------------------------------------------
+
+
+def test_every_guarantee_lists_its_tests() -> None:
+    """The page of guarantees has the ten rules in order, and each has its list of tests."""
+    page = (ROOT / "docs" / "guarantees.md").read_text(encoding="utf-8")
+    wanted = [f"G{number}" for number in range(1, 11)]
+    assert re.findall(r"^### (G\d+) \w+", page, re.MULTILINE) == wanted
+    assert re.findall(r"<!-- generated: tests (G\d+) -->", page) == wanted
+
+
+def test_a_test_belongs_to_the_guarantees_in_its_name(tool: ModuleType, tmp_path: Path) -> None:
+    """An ID counts in either case and as a word of its own: G1 is not part of G10, nor of a name like bug1."""
+    file = tmp_path / "tests" / "deep" / "test_it.py"
+    file.parent.mkdir(parents=True)
+    file.write_text(
+        "class TestIt:\n"
+        '    def test_G1_whole(self):\n        """Must hold.\n\n        More."""\n'
+        "def test_keeps_g10_and_g2():\n    pass\n"
+        "def test_bug1():\n    pass\n"
+        "def helper_g1():\n    pass\n",
+        encoding="utf-8",
+    )
+    found = {name: [test for _, test, _ in tool.tests_of(name, tmp_path)] for name in ("G1", "G2", "G10", "G3")}
+    assert found == {
+        "G1": ["test_G1_whole"],
+        "G2": ["test_keeps_g10_and_g2"],
+        "G10": ["test_keeps_g10_and_g2"],
+        "G3": [],
+    }
+    assert [sentence for *_, sentence in tool.tests_of("G1", tmp_path)] == ["Must hold."]
+
+
+# -- links -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("page", READ, ids=named)
+def test_relative_links_lead_somewhere(page: Path) -> None:
+    """Every relative link names a file of the checkout, and every anchor a heading in it."""
+    text = re.sub(r"^```.*?^```$", "", page.read_text(encoding="utf-8"), flags=re.DOTALL | re.MULTILINE)
+    broken = []
+    for link in re.findall(r"\]\(([^)\s]+)\)", text):
+        if re.match(r"https?://", link):
+            continue
+        path, _, anchor = link.partition("#")
+        target = (page.parent / path).resolve() if path else page
+        if not target.is_file() or (anchor and anchor not in anchors(target)):
+            broken.append(link)
+    assert not broken
+
+
+def anchors(page: Path) -> set[str]:
+    headings = re.findall(r"^#+ +(.+)$", page.read_text(encoding="utf-8"), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).strip().replace(" ", "-") for heading in headings}
+
+
+def test_every_page_can_be_reached() -> None:
+    """From the README, links lead to every page."""
+    seen, todo = set(), [ROOT / "README.md"]
+    while todo:
+        page = todo.pop()
+        if page not in seen:
+            seen.add(page)
+            links = re.findall(r"\]\(([^)#\s]+\.md)(?:#[^)]*)?\)", page.read_text(encoding="utf-8"))
+            todo += [(page.parent / link).resolve() for link in links if "://" not in link]
+    assert set(READ) - seen == {ROOT / "docs" / "index.md"} - seen
+
+
+# -- commands and configs --------------------------------------------------------------------------
+
+
+def blocks(pattern: re.Pattern[str]) -> list[Any]:
+    return [
+        pytest.param(match, id=f"{named(page)}-{number}")
+        for page in READ
+        for number, match in enumerate(pattern.finditer(page.read_text(encoding="utf-8")), start=1)
+    ]
+
+
+def commands(block: str) -> Iterator[list[str]]:
+    """The simple commands of a shell block, without redirections."""
+    block = re.sub(r"<<'(\w+)'\n.*?\n\1$", "", block, flags=re.DOTALL | re.MULTILINE)
+    for line in block.splitlines():
+        lexer = shlex.shlex(line, posix=True, punctuation_chars="|&;<>")
+        lexer.whitespace_split = True
+        words: list[str] = []
+        for word in lexer:
+            if word in {"|", "&&", ";"}:
+                yield words
+                words = []
+            else:
+                words.append(word)
+        yield [word for place, word in enumerate(words) if word[0] not in "<>" and words[place - 1] not in {">", ">>"}]
+
+
+@pytest.mark.parametrize("block", blocks(SHELL))
+def test_shown_commands_exist(block: re.Match[str]) -> None:
+    """Every command in a shell block exists, with its options, tasks, plugins, jobs and environments."""
+    for words in commands(block[2]):
+        assert words
+        problem = wrong(words)
+        assert not problem, f"{' '.join(words)}: {problem}"
+
+
+def wrong(words: list[str]) -> str:
+    """What does not exist of a command; nothing when all of it does."""
+    ours = {point.name: point for point in metadata.distribution("trunkline").entry_points if "." in point.value}
+    name, rest = words[0], words[1:]
+    if name == "uvx":
+        version = metadata.version("trunkline")
+        places = {".", f"dist/trunkline-{version}-py3-none-any.whl"}
+        return wrong(rest[2:]) if rest[0] == "--from" and rest[1] in places else "not from this checkout or its wheel"
+    if name == "python3":
+        tasks = load(ROOT / "run.py").TASKS
+        return "" if rest[0] == "run.py" and rest[1] in tasks else "no task of run.py"
+    if name == "python":
+        return "" if rest[0] == "-c" or importlib.util.find_spec(rest[1]) else "no module"
+    if name == "meltano":
+        return wrong_in_meltano(rest)
+    if name in ours:
+        options = {option for param in ours[name].load().params for option in param.opts}
+        unknown = [word for word in rest if word.startswith("--") and word.partition("=")[0] not in options]
+        return f"no option {unknown}" if unknown else ""
+    return "" if name in OTHER_TOOLS else "no such command"
+
+
+def wrong_in_meltano(words: list[str]) -> str:
+    file = yaml.safe_load((ROOT / "meltano.yml").read_text(encoding="utf-8"))
+    environments = {entry["name"] for entry in file["environments"]}
+    runnable = {entry["name"] for kind in file["plugins"].values() for entry in kind}
+    runnable |= {job["name"] for job in file["jobs"]}
+    wanted = [word.partition("=")[2] for word in words if word.startswith("--environment=")]
+    plain = [word for word in words if not word.startswith("--")]
+    if not set(wanted) <= environments:
+        return "no such environment"
+    if plain[0] == "run":
+        return "" if set(plain[1:]) <= runnable else "no such plugin or job"
+    if plain[:2] == ["config", "test"]:
+        return "" if set(plain[2:]) <= runnable else "no such plugin"
+    return "" if plain == ["state", "list"] else "no such command"
+
+
+@pytest.mark.parametrize("block", blocks(JSON))
+def test_shown_configs_are_valid(block: re.Match[str]) -> None:
+    """A JSON block is a config: of the vendor whose page it stands on, or of a tap or target that has its settings."""
+    config = json.loads(block[1])
+    schemas = [*(tap.config_jsonschema for tap in VENDORS.values()), TargetDuckDB.config_jsonschema]
+    assert any(config.keys() <= schema["properties"].keys() for schema in schemas)
+
+
+def test_first_config_of_a_vendor_is_complete(vendor: tuple[type[VendorTap], str]) -> None:
+    """The config under "First run" is accepted by the tap as it stands, and enough to start without a bookmark."""
+    tap, page = vendor
+    config = json.loads(JSON.findall(section(page, "First run"))[0])
+    assert settings.errors(config, tap.config_jsonschema) == []
+    assert set(tap.required_to_start) <= config.keys()
+    tap(config=config)
+
+
+RUN = {page: [text for run, text in SHELL.findall(page.read_text(encoding="utf-8")) if run] for page in READ}
+
+
+@pytest.mark.parametrize("page", [page for page, texts in RUN.items() if texts], ids=named)
+def test_marked_commands_run(page: Path, tmp_path: Path) -> None:
+    """The shell blocks of a page that are marked `run` succeed one after the other, in an empty folder."""
+    with running(size=30) as served:
+        port = served.url.rpartition(":")[2]
+        script = "\n".join(RUN[page]).replace("8765", port)
+        path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])
+        done = subprocess.run(
+            ["bash", "-e", "-o", "pipefail", "-c", script],
+            cwd=tmp_path,
+            env={**os.environ, "PATH": path},
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+    assert done.returncode == 0, done.stderr
+
+
+def test_the_demo_in_the_readme_shows_every_stream() -> None:
+    """The table that the README shows of the demo has a line for each stream of each vendor."""
+    shown = re.findall(r"^(\w+)  +(\w+)  +\d+  ", (ROOT / "README.md").read_text(encoding="utf-8"), re.MULTILINE)
+    assert shown == [(name, stream.name) for name, tap in VENDORS.items() for stream in docs.stream_facts(tap)]
+
+
+def test_changelog_names_the_version() -> None:
+    """The version of the distribution is in the changelog."""
+    assert metadata.version("trunkline") in (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")

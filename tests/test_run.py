@@ -1,0 +1,204 @@
+"""run.py in a checkout of its own: the demo, what an installation says when it can't, and the lock it installs from."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from packaging.requirements import Requirement
+from packaging.version import Version
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+if TYPE_CHECKING:
+    from types import ModuleType
+
+ROOT = Path(__file__).parents[1]
+LOCK = (ROOT / "requirements.lock").read_text(encoding="utf-8")
+LEFT_OUT = shutil.ignore_patterns(
+    ".git", ".venv*", ".meltano", ".env", "output", "__pycache__", ".*_cache", ".hypothesis", "build", "dist"
+)
+
+
+@pytest.fixture
+def checkout(tmp_path: Path) -> Path:
+    """What a clone would hold, under a path with blanks, committed."""
+    folder = tmp_path / "a fresh clone"
+    shutil.copytree(ROOT, folder, ignore=LEFT_OUT)
+    git(folder, "init", "--quiet")
+    git(folder, "add", "--all")
+    git(folder, "-c", "user.name=test", "-c", "user.email=test@example.com", "commit", "--quiet", "--message", "test")
+    return folder
+
+
+def git(folder: Path, *arguments: str) -> str:
+    environment = {**os.environ, "GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_SYSTEM": os.devnull}
+    done = subprocess.run(
+        ["git", "-C", str(folder), *arguments], env=environment, capture_output=True, text=True, check=True
+    )
+    return done.stdout
+
+
+def run(folder: Path, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    """run.py by the interpreter that a user would take, from another folder."""
+    base = str(Path(sys.base_prefix) / "bin" / f"python{sys.version_info[0]}.{sys.version_info[1]}")
+    return subprocess.run(
+        [base if Path(base).exists() else sys.executable, str(folder / "run.py"), *arguments],
+        cwd=folder.parent,
+        env={**os.environ, **variables},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+@pytest.fixture(scope="module")
+def tasks() -> ModuleType:
+    """run.py as a module."""
+    spec = importlib.util.spec_from_file_location("run", ROOT / "run.py")
+    assert spec
+    assert spec.loader
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+# -- the demo ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.slow
+def test_demo_loads_everything_and_can_be_run_again(checkout: Path) -> None:
+    """In a fresh clone the demo ends with all streams in a table; again, it shows the same; git sees no change."""
+    first = run(checkout, "demo")
+    assert first.returncode == 0, first.stdout + first.stderr
+    second = run(checkout, "demo")
+    assert second.returncode == 0, second.stdout + second.stderr
+    assert "Installing" in first.stdout
+    assert "Installing" not in second.stdout
+
+    table = first.stdout[first.stdout.index("vendor  ") : first.stdout.index("All of it")]
+    assert table in second.stdout
+    rows = {tuple(line.split()[:2]): line.split()[2:] for line in table.splitlines()[2:] if line}
+    assert {key: cells[0] for key, cells in rows.items()} == {
+        ("bspk", "calls"): "240",
+        ("conpeek", "voice_campaign_requests"): "240",
+        ("evolux", "studio_calls"): "240",
+        ("evolux", "studio_cdr"): "240",
+        ("hostedsuite", "calls"): "240",
+        ("switchtransact", "contacts"): "7",
+        ("switchtransact", "contact_lookups"): "19",
+    }
+    assert rows["evolux", "studio_calls"][1] == "2026-01-01"
+    assert str(checkout / "output" / "trunkline.duckdb") in first.stdout
+    assert "from the start" in first.stdout
+    assert "from the last bookmarks on" in second.stdout
+    assert git(checkout, "status", "--porcelain") == ""
+
+
+# -- when it can't -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.slow
+def test_failed_installation_says_what_why_and_what_to_do(checkout: Path) -> None:
+    """Without an index an installation ends soon, names the step, shows the installer's words, and gives advice."""
+    done = run(checkout, "lint", PIP_NO_INDEX="1", PIP_FIND_LINKS="", UV_NO_CACHE="1", UV_FIND_LINKS="")
+    assert done.returncode == 1
+    assert "The installation failed." in done.stderr
+    assert "No matching distribution found" in done.stderr
+    assert "What to do: check the network" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not (checkout / ".venv" / "trunkline.stamp").exists()
+
+
+def test_unknown_task_lists_the_tasks(tasks: ModuleType) -> None:
+    """A task that does not exist costs no installation: it is named, the tasks are listed, and the exit code is 2."""
+    done = run(ROOT, "dmeo")
+    assert done.returncode == 2
+    assert "there is no task 'dmeo'" in done.stderr
+    for name in tasks.TASKS:
+        assert f"  {name} " in done.stderr
+
+
+def test_pip_settings_are_said_to_uv(tasks: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An index, a proxy and a certificate that pip is set to reach uv; variables win over files, uv's own over both."""
+    lines = (
+        "global.index-url='https://files.example/simple'",
+        "global.extra-index-url='\\nhttps://one.example/simple\\nhttps://two.example/simple'",
+        "install.find-links='/wheels /more'",
+        "global.proxy='http://proxy.example:3128'",
+        "global.cert='/etc/own.pem'",
+        ":env:.index-url='https://variable.example/simple'",
+    )
+    settings = _settings(tasks, monkeypatch, "\n".join(lines))
+    assert settings["UV_DEFAULT_INDEX"] == "https://variable.example/simple"
+    assert settings["UV_INDEX"] == "https://one.example/simple https://two.example/simple"
+    assert settings["UV_FIND_LINKS"] == "/wheels,/more"
+    assert settings["ALL_PROXY"] == "http://proxy.example:3128"
+    assert settings["SSL_CERT_FILE"] == "/etc/own.pem"
+
+    own = _settings(tasks, monkeypatch, "\n".join(lines), UV_INDEX_URL="https://uv.example/simple", SSL_CERT_FILE="/a.pem")
+    assert not own.keys() & {"UV_DEFAULT_INDEX", "SSL_CERT_FILE", "UV_SYSTEM_CERTS"}
+
+
+def test_uv_trusts_what_the_system_trusts(tasks: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where no certificate is named, uv takes the system's, as a company's own authority is there and nowhere else."""
+    assert _settings(tasks, monkeypatch, "")["UV_SYSTEM_CERTS"] == "1"
+
+
+def _settings(tasks: Any, monkeypatch: pytest.MonkeyPatch, pip_config: str, **variables: str) -> dict[str, str]:
+    for name in [name for name in os.environ if name.startswith(("UV_", "SSL_", "PIP_", "ALL_PROXY"))]:
+        monkeypatch.delenv(name)
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(tasks, "_output", lambda command: pip_config if command[-1] == "list" else "pip 26")
+    made: dict[str, str] = tasks._uv_settings()  # noqa: SLF001 - run.py is one file that nobody imports
+    return made
+
+
+# -- the lock ----------------------------------------------------------------------------------------------------------
+
+
+def test_lock_satisfies_pyproject() -> None:
+    """Every requirement of the project, its extras and its developers is locked, for each Python, at a release it allows."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    extras = project["project"]["optional-dependencies"]
+    wanted = [*project["project"]["dependencies"], *project["dependency-groups"]["dev"], *extras["sandbox"], *extras["meltano"]]
+    locked: dict[str, list[Requirement]] = {}
+    for line in re.findall(r"^([a-z0-9].*?) \\$", LOCK, re.MULTILINE):
+        locked.setdefault(Requirement(line).name, []).append(Requirement(line))
+    for python in ("3.10", "3.11", "3.12", "3.13"):
+        environment = {"python_version": python, "python_full_version": f"{python}.5"}
+        for requirement in map(Requirement, wanted):
+            if requirement.marker and not requirement.marker.evaluate(environment):
+                continue
+            name = re.sub("[-_.]+", "-", requirement.name).lower()
+            found = [one for one in locked.get(name, ()) if not one.marker or one.marker.evaluate(environment)]
+            assert len(found) == 1, f"{requirement} on Python {python}: {_HOW}"
+            (release,) = found[0].specifier
+            assert requirement.specifier.contains(Version(release.version), prereleases=True), f"{requirement}: {_HOW}"
+
+
+_HOW = (
+    "write the lock anew: uv pip compile pyproject.toml --extra sandbox --extra meltano --group dev --universal "
+    "--python-version 3.10 --generate-hashes --no-header --no-annotate --no-emit-index-url -o requirements.lock"
+)
+
+
+def test_lock_names_hashes_and_no_host() -> None:
+    """Each locked release has hashes, and nothing in the file says where it was got: a user's own index works."""
+    blocks = re.split(r"^(?=\S)", LOCK, flags=re.MULTILINE)[1:]
+    assert len(blocks) > 50
+    for block in blocks:
+        assert re.match(r"[a-z0-9-]+==\S+", block), block
+        assert "--hash=sha256:" in block
+    assert "://" not in LOCK

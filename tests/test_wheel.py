@@ -1,0 +1,117 @@
+"""The distribution as others install it: built, put into an environment of its own, and used from another folder."""
+
+from __future__ import annotations
+
+import configparser
+import json
+import re
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+import pytest
+
+from trunkline_sandbox import Sandbox
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+ROOT = Path(__file__).parents[1]
+VENDORS = ("bspk", "conpeek", "evolux", "hostedsuite", "switchtransact")
+UV = [sys.executable, "-m", "uv"]
+
+pytestmark = pytest.mark.slow
+
+
+class Installed(NamedTuple):
+    """The wheel, and a folder elsewhere whose environment has it."""
+
+    wheel: Path
+    folder: Path
+
+    def run(self, command: str, *arguments: str) -> str:
+        """Output of an installed command."""
+        done = subprocess.run(
+            [str(self.folder / "venv" / "bin" / command), *arguments],
+            cwd=self.folder,
+            env={"PATH": "/usr/bin:/bin", "HOME": str(self.folder)},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    def scripts(self) -> list[str]:
+        """Names of the commands that the wheel brings."""
+        parser = configparser.ConfigParser(delimiters=("=",))
+        with zipfile.ZipFile(self.wheel) as archive:
+            (name,) = (name for name in archive.namelist() if name.endswith(".dist-info/entry_points.txt"))
+            parser.read_string(archive.read(name).decode())
+        return list(parser["console_scripts"])
+
+
+@pytest.fixture(scope="module")
+def installed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installed]:
+    """The wheel that is made from the source distribution, so that both are whole."""
+    folder = tmp_path_factory.mktemp("elsewhere")
+    _do([sys.executable, "-m", "build", "--no-isolation", "--outdir", str(folder / "dist"), str(ROOT)])
+    (wheel,) = (folder / "dist").glob("*.whl")
+    _do([*UV, "venv", "--quiet", "--python", sys.executable, str(folder / "venv")])
+    # The locked releases, so that the test does not change with what was published last night.
+    lock = (ROOT / "requirements.lock").read_text(encoding="utf-8")
+    constraints = folder / "constraints.txt"
+    constraints.write_text("\n".join(re.findall(r"^([a-z0-9].*?) \\$", lock, re.MULTILINE)), encoding="utf-8")
+    python = str(folder / "venv" / "bin" / "python")
+    _do([*UV, "pip", "install", "--quiet", "--python", python, "--constraint", str(constraints), str(wheel)])
+    yield Installed(wheel, folder)
+
+
+def _do(command: list[str]) -> None:
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_every_command_tells_its_version(installed: Installed) -> None:
+    """A plain install brings every command, and each knows the version of the distribution."""
+    version = installed.wheel.name.split("-")[1]
+    scripts = installed.scripts()
+    assert {*(f"tap-{vendor}" for vendor in VENDORS), "target-duckdb"} <= set(scripts)
+    for script in scripts:
+        assert version in installed.run(script, "--version"), script
+
+
+@pytest.mark.parametrize("vendor", VENDORS)
+def test_catalog_comes_from_the_installed_schemas(installed: Installed, vendor: str) -> None:
+    """`--discover` in another folder gives each stream of the vendor, its key and its fields as schemas/ has them."""
+    config = installed.folder / f"{vendor}.json"
+    config.write_text(json.dumps(Sandbox(size=1).config(vendor)), encoding="utf-8")
+    catalog = json.loads(installed.run(f"tap-{vendor}", "--config", str(config), "--discover"))
+    schemas = {path.stem: json.loads(path.read_text(encoding="utf-8")) for path in (ROOT / "schemas" / vendor).iterdir()}
+    assert {stream["tap_stream_id"] for stream in catalog["streams"]} == schemas.keys()
+    for stream in catalog["streams"]:
+        schema = schemas[stream["tap_stream_id"]]
+        assert set(stream["key_properties"]) <= schema["properties"].keys()
+        assert stream["schema"]["properties"].keys() == schema["properties"].keys()
+
+
+def test_python_finds_the_packages_in_the_environment(installed: Installed) -> None:
+    """What is imported is the installed copy, not the checkout, and its types are marked as such."""
+    code = "import trunkline, tap_evolux, trunkline_duckdb, trunkline_sandbox as s; print(trunkline.__file__, s.__file__)"
+    for path in installed.run("python", "-c", code).split():
+        assert Path(path).is_relative_to(installed.folder / "venv")
+        assert Path(path).with_name("py.typed").exists()
+
+
+def test_wheel_holds_the_code_and_nothing_else(installed: Installed) -> None:
+    """No test, no tool and no document of the checkout is in the wheel; every schema and the licence are."""
+    with zipfile.ZipFile(installed.wheel) as archive:
+        names = archive.namelist()
+    tops = {name.split("/")[0] for name in names}
+    code = {path.name for root in ("taps", "targets", "sandbox") for path in (ROOT / root).iterdir()}
+    assert {top for top in tops if not top.endswith(".dist-info")} <= code
+    for path in (ROOT / "schemas").rglob("*.json"):
+        assert f"trunkline/schemas/{path.relative_to(ROOT / 'schemas').as_posix()}" in names
+    assert any(name.endswith("/licenses/LICENSE") for name in names)

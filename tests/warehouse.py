@@ -1,0 +1,211 @@
+"""What a warehouse must hold: each vendor's rows turned into records once more, by the contract and the vendors' pages.
+
+Nothing of the taps is used here. Both sides are brought to one form: an instant is an aware datetime, nested values are
+objects and lists, and a null is left out, so that `expected(...) == duckdb_rows(...)` compares field by field.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from datetime import datetime, timezone
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+import duckdb
+import psycopg
+
+from trunkline_sandbox import Request
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+    from pathlib import Path
+
+    from trunkline_sandbox import Sandbox
+
+Row = dict[str, Any]
+Rows = dict[Any, Row]
+
+KEYS = {
+    ("bspk", "calls"): ("call_key",),
+    ("conpeek", "voice_campaign_requests"): ("id",),
+    ("evolux", "studio_calls"): ("id",),
+    ("evolux", "studio_cdr"): ("call_id",),
+    ("hostedsuite", "calls"): ("Id",),
+    ("switchtransact", "contacts"): ("id",),
+    ("switchtransact", "contact_lookups"): ("kind", "value"),
+}
+"""Every stream with its primary key, as the contract has it."""
+
+_TIME = re.compile(r"(\d{4}-\d\d-\d\d)[T ](\d\d:\d\d:\d\d)(\.\d+)?(Z|[+-]\d\d:\d\d)?")
+_SECRET = re.compile("token|password|secret", re.IGNORECASE)
+
+
+def expected(sandbox: Sandbox, vendor: str, stream: str) -> Rows:
+    """The records of all rows that the vendor holds, by key."""
+    return by_key(vendor, stream, _EXPECT[stream if stream in _EXPECT else vendor](sandbox, vendor, stream))
+
+
+def duckdb_rows(path: Path, vendor: str, stream: str) -> Rows:
+    """What a DuckDB file holds of a stream, by key. An instant must be a TIMESTAMPTZ."""
+    with duckdb.connect(str(path), read_only=True) as connection:
+        columns = connection.execute(
+            "SELECT column_name, data_type FROM duckdb_columns() WHERE schema_name = ? AND table_name = ?",
+            [f"tap_{vendor}", stream],
+        ).fetchall()
+        # The Python client would need pytz for the zone: as epoch microseconds a time needs nothing.
+        picked = [f'epoch_us("{name}")' if kind == _INSTANT else f'"{name}"' for name, kind in columns]
+        rows = connection.execute(f'SELECT {", ".join(picked)} FROM "tap_{vendor}"."{stream}"').fetchall()  # noqa: S608
+    made = [{name: _from_duckdb(kind, value) for (name, kind), value in zip(columns, row, strict=True)} for row in rows]
+    return by_key(vendor, stream, made)
+
+
+_INSTANT = "TIMESTAMP WITH TIME ZONE"
+
+
+def postgres_rows(url: str, vendor: str, stream: str) -> Rows:
+    """What a PostgreSQL database holds of a stream, by key, without the loader's own columns."""
+    with psycopg.connect(url) as connection, connection.cursor() as cursor:
+        cursor.execute(f'SELECT * FROM "tap_{vendor}"."{stream}"')  # type: ignore[arg-type] # noqa: S608
+        names = [column.name for column in cursor.description or ()]
+        made = [
+            {name: value for name, value in zip(names, row, strict=True) if not name.startswith("_sdc_")}
+            for row in cursor
+        ]
+    return by_key(vendor, stream, made)
+
+
+def instant(text: str) -> datetime:
+    """An ISO 8601 time; one without a zone is UTC, as the vendors' pages say."""
+    found = _TIME.fullmatch(text)
+    if not found:
+        raise ValueError(f"no time: {text}")
+    day, clock, fraction, zone = found.groups()
+    # 3.10's fromisoformat knows neither Z nor fractions of any length.
+    whole = datetime.fromisoformat(f"{day}T{clock}{'+00:00' if zone in (None, 'Z') else zone}")
+    return whole.replace(microsecond=int((fraction or ".0")[1:].ljust(6, "0"))).astimezone(timezone.utc)
+
+
+# -- one form ----------------------------------------------------------------------------------------------------------
+
+
+def by_key(vendor: str, stream: str, rows: Iterable[Row]) -> Rows:
+    """Rows in the one form, by key; two with the same key are an error."""
+    key = KEYS[vendor, stream]
+    made: Rows = {}
+    for row in rows:
+        plain = {name: canonical(value) for name, value in row.items() if value is not None}
+        if isinstance(plain.get("custom"), str):  # Conpeek's: a text that holds JSON, however it is spaced
+            plain["custom"] = ("text", json.loads(plain["custom"]))
+        at = tuple(plain[name] for name in key)
+        assert at not in made, f"{vendor} {stream}: two rows with the key {at}"
+        made[at] = plain
+    return made
+
+
+def canonical(value: Any) -> Any:
+    """A value in the form that both sides have."""
+    if isinstance(value, str) and _TIME.fullmatch(value):
+        return instant(value)
+    if isinstance(value, datetime):
+        return value.replace(tzinfo=timezone.utc) if value.tzinfo is None else value.astimezone(timezone.utc)
+    if isinstance(value, dict):
+        return {name: canonical(inner) for name, inner in value.items()}
+    if isinstance(value, list):
+        return [canonical(inner) for inner in value]
+    return float(value) if isinstance(value, Decimal) else value
+
+
+def _from_duckdb(kind: str, value: Any) -> Any:
+    if value is None:
+        return None
+    if kind == _INSTANT:
+        return datetime.fromtimestamp(value // 1_000_000, timezone.utc).replace(microsecond=value % 1_000_000)
+    return json.loads(value) if kind == "JSON" else value
+
+
+# -- the vendors -------------------------------------------------------------------------------------------------------
+
+
+def _as_sent(sandbox: Sandbox, vendor: str, stream: str) -> list[Row]:
+    return sandbox.truth(vendor, stream)
+
+
+def _bspk(sandbox: Sandbox, vendor: str, stream: str) -> list[Row]:
+    rows = sandbox.truth(vendor, stream)
+    for row in rows:
+        parts = [row["sales_associate_id"], row["client_id"], row["created_at"]]
+        text = json.dumps(parts, separators=(",", ":"), ensure_ascii=False)
+        row["call_key"] = hashlib.sha256(text.encode()).hexdigest()
+    return rows
+
+
+def _conpeek(sandbox: Sandbox, vendor: str, stream: str) -> list[Row]:
+    rows = sandbox.truth(vendor, stream)
+    for row in rows:
+        row["changed_at"] = max(row[name] for name in ("created_date", "closed_date") if row[name])
+        if row["custom"] is not None and not isinstance(row["custom"], str):
+            row["custom"] = json.dumps(row["custom"])
+    return rows
+
+
+def _cdr(sandbox: Sandbox, vendor: str, stream: str) -> list[Row]:
+    starts = {call["id"]: call["start_time"] for call in sandbox.truth(vendor, "studio_calls")}
+    rows = sandbox.truth(vendor, stream)
+    for row in rows:
+        row["call_start_time"] = starts[row["call_id"]]
+        for task in row["executed_tasks"]:
+            task["task_raw_params"] = _redacted(task["task_raw_params"])
+    return rows
+
+
+def _redacted(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {
+            name: None if name in {"auth", "headers"} or _SECRET.search(name) else _redacted(inner)
+            for name, inner in value.items()
+        }
+    return [_redacted(inner) for inner in value] if isinstance(value, list) else value
+
+
+def _answers(sandbox: Sandbox) -> dict[tuple[str, str], list[Row]]:
+    """What SwitchTransact itself answers to each of the configured lookups."""
+    config = sandbox.config("switchtransact")
+    answers: dict[tuple[str, str], list[Row]] = {}
+    for kind, route in (("phone", "record"), ("email", "record"), ("term", "autocomplete")):
+        for value in config[f"{kind}s"]:
+            wanted = value.lower() if kind == "email" else value
+            path = f"/switchtransact/api/1.0/calls/{route}"
+            request = Request("GET", path, ((kind, wanted),), {"authorization": config["api_key"]})
+            found = json.loads(sandbox.handle(request).body).get("contact") or []
+            answers[kind, wanted] = found if isinstance(found, list) else [found]
+    return answers
+
+
+def _contacts(sandbox: Sandbox, _vendor: str, _stream: str) -> list[Row]:
+    return list({row["id"]: row for found in _answers(sandbox).values() for row in found}.values())
+
+
+def _lookups(sandbox: Sandbox, _vendor: str, _stream: str) -> list[Row]:
+    return [
+        {
+            "kind": kind,
+            "value": value,
+            "matched": bool(found),
+            "contact_ids": [row["id"] for row in found],
+            "contact_id": found[0]["id"] if len(found) == 1 else None,
+        }
+        for (kind, value), found in _answers(sandbox).items()
+    ]
+
+
+_EXPECT: dict[str, Callable[[Sandbox, str, str], list[Row]]] = {
+    "bspk": _bspk,
+    "conpeek": _conpeek,
+    "evolux": _as_sent,
+    "studio_cdr": _cdr,
+    "hostedsuite": _as_sent,
+    "contacts": _contacts,
+    "contact_lookups": _lookups,
+}

@@ -1,0 +1,186 @@
+"""The demo: a sandbox on a free port, Meltano's job `everything`, and what is in the DuckDB file after it.
+
+The second run goes on from the first one's bookmarks, as it would against a real account.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+import time
+from collections import deque
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+import duckdb
+from meltano_yml import vendors
+from trunkline_sandbox import Running, running
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+ROOT = Path(__file__).resolve().parents[1]
+DATABASE = "output/trunkline.duckdb"
+LOG = "output/demo.log"
+MELTANO = str(Path(sys.executable).with_name("meltano"))
+
+_COLOUR = re.compile(r"\x1b\[[0-9;]*m")
+_MARKS = (
+    (re.compile(r"Running job with name '\w+:tap-(\w+)-to-"), "{0}: started"),
+    (re.compile(r"\btap-(\w+) +(\w+: complete, .*)"), "{0}: {1}"),
+    (
+        re.compile(r"Stream '\w+': (\d+) rows received, (\d+) rows in table 'tap_(\w+)\.(\w+)'"),
+        "{2}: {3} loaded, {1} rows in the table",
+    ),
+    (re.compile(r"\b(?:tap|target)-(\w+) +.*\b(?:ERROR|CRITICAL)\b(.*)"), "{0}: {1}"),
+    (re.compile(r"\[error +\] (.*)"), "{0}"),
+)
+"""Lines of Meltano's log that are progress, and how they are told."""
+
+
+class Row(NamedTuple):
+    """A line of the table."""
+
+    vendor: str
+    stream: str
+    rows: str
+    earliest: str
+    latest: str
+
+
+def main() -> int:
+    """Run the demo; 0 when every vendor was loaded."""
+    started = time.monotonic()
+    (ROOT / "output").mkdir(exist_ok=True)
+    say(started, "starting a sandbox of five vendors on this machine")
+    with running() as sandbox:
+        again = (ROOT / DATABASE).exists()
+        say(
+            started,
+            f"meltano run everything, {'from the last bookmarks on' if again else 'from the start'} (log: {LOG})",
+        )
+        failed = load(sandbox, started, full_refresh=not again)
+    if failed:
+        print(f"\nMeltano ended with exit code {failed}. The last lines of {ROOT / LOG}:\n", file=sys.stderr)
+        print("\n".join(f"    {line}" for line in tail(ROOT / LOG)), file=sys.stderr)
+        print("\nWhat to do: read the line of the vendor that failed; then start the demo again.", file=sys.stderr)
+        return 1
+    rows, missing = table()
+    say(started, "done\n")
+    print("\n".join(rows))
+    if missing:
+        print(f"\nNothing was loaded of {', '.join(missing)}: see {ROOT / LOG}", file=sys.stderr)
+        return 1
+    print(_NEXT.format(root=ROOT, database=DATABASE))
+    return 0
+
+
+_NEXT = """
+All of it is in {root}/{database}
+
+Look inside (from {root}):
+  .venv/bin/python -c "import duckdb; duckdb.connect('{database}').sql('FROM tap_evolux.studio_calls LIMIT 5').show()"
+
+The same from a real account, Evolux for example:
+  cp .env.example .env                                       then fill in the lines of Evolux
+  .venv/bin/meltano --environment=prod config test tap-evolux
+  .venv/bin/meltano --environment=prod run evolux"""
+
+
+def say(started: float, what: str) -> None:
+    """One line of progress, with the seconds since the start."""
+    print(f"{time.monotonic() - started:5.1f} s  {what}", flush=True)
+
+
+def load(sandbox: Running, started: float, *, full_refresh: bool) -> int:
+    """Run the job.
+
+    Args:
+        sandbox: Where the vendors are.
+        started: When the demo began (monotonic seconds).
+        full_refresh: Forget the bookmarks: without the file they would leave all but the newest rows out.
+
+    Returns:
+        Meltano's exit code.
+    """
+    options = ["--full-refresh"] if full_refresh else []
+    process = subprocess.Popen(
+        [MELTANO, "--environment=sandbox", "run", *options, "everything"],
+        cwd=ROOT,
+        env=environment(sandbox),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
+    )
+    assert process.stdout is not None
+    with (ROOT / LOG).open("w", encoding="utf-8") as log:
+        for line in process.stdout:
+            plain = _COLOUR.sub("", line)
+            log.write(plain)
+            log.flush()
+            for told in progress(plain):
+                say(started, told)
+    return process.wait()
+
+
+def environment(sandbox: Running) -> dict[str, str]:
+    """The caller's variables, with this sandbox in place of whatever account they or .env name."""
+    ours = ("TAP_", "TARGET_DUCKDB_", "MELTANO_")
+    made = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
+    for tap in vendors():
+        for name, value in sandbox.config(tap.vendor).items():
+            variable = f"{tap.name}_{name}".replace("-", "_").upper()
+            made[variable] = value if isinstance(value, str) else json.dumps(value)
+    return {**made, "TARGET_DUCKDB_PATH": DATABASE, "NO_COLOR": "1"}
+
+
+def progress(line: str) -> Iterator[str]:
+    """What a line of the log says about the progress, in a user's words."""
+    for pattern, told in _MARKS:
+        found = pattern.search(line)
+        if found:
+            yield told.format(*found.groups())
+            return
+
+
+def tail(path: Path) -> list[str]:
+    """The last lines of a file."""
+    with path.open(encoding="utf-8") as lines:
+        return [line.rstrip() for line in deque(lines, maxlen=15)]
+
+
+def table() -> tuple[list[str], list[str]]:
+    """What is in the file: the lines of a table, and the streams that are not there."""
+    rows, missing = [Row("vendor", "stream", "rows", "earliest", "latest")], []
+    with duckdb.connect(str(ROOT / DATABASE), read_only=True) as connection:
+        there = set(connection.execute("SELECT schema_name, table_name FROM duckdb_tables()").fetchall())
+        for tap in vendors():
+            schema = tap.name.replace("-", "_")
+            for stream in tap.stream_types:
+                if (schema, stream.name) not in there:
+                    missing.append(f"{tap.vendor} {stream.name}")
+                    continue
+                key = stream.replication_key
+                span = f'epoch_us(min("{key}")), epoch_us(max("{key}"))' if key else "NULL, NULL"
+                query = f'SELECT count(*), {span} FROM "{schema}"."{stream.name}"'
+                count, earliest, latest = connection.execute(query).fetchall()[0]
+                rows.append(Row(tap.vendor, str(stream.name), f"{count:,}", instant(earliest), instant(latest)))
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+    return [lines[0], "  ".join("-" * width for width in widths), *lines[1:]], missing
+
+
+def instant(micros: int | None) -> str:
+    """Microseconds since 1970 as UTC, to the second."""
+    if micros is None:
+        return "-"
+    return datetime.fromtimestamp(micros // 1_000_000, timezone.utc).strftime("%Y-%m-%d %H:%M:%S UTC")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,208 @@
+"""Write the generated parts of the documentation: `python3 run.py docs`, or with `--check` only say what is stale.
+
+docs/vendors/<vendor>.md is made as a whole (see `trunkline.docs`). In README.md and the other pages, what stands
+between `<!-- generated: NAME -->` and `<!-- end -->` is; everything else there is written by hand.
+"""
+
+# ruff: noqa: INP001, T201 - a command that prints, not a package
+
+from __future__ import annotations
+
+import ast
+import os
+import re
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from trunkline import docs, schemas, settings
+from trunkline_duckdb import TargetDuckDB
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from trunkline.tap import VendorTap
+
+ROOT = Path(__file__).resolve().parent.parent
+
+_BLOCK = re.compile(r"(<!-- generated: (?P<name>[\w-]+)(?: (?P<argument>\S+))? -->\n).*?(<!-- end -->)", re.DOTALL)
+_GUARANTEE = re.compile(r"(?<![A-Za-z0-9])g(10|[1-9])(?![0-9])", re.IGNORECASE)
+_SKIPPED = {"notes", "vendors"}  # folders under docs/: raw material, and pages made as a whole
+
+
+def pages(root: Path = ROOT) -> dict[Path, str]:
+    """Every page that is generated or has generated parts, as it should be.
+
+    Args:
+        root: The checkout.
+
+    Raises:
+        TrunklineError: A vendor's notes lack a section.
+        KeyError: A page asks for a block that nobody makes.
+    """
+    found = {}
+    for vendor, tap in ours().items():
+        notes = (root / "docs" / "notes" / f"{vendor}.md").read_text(encoding="utf-8")
+        found[root / "docs" / "vendors" / f"{vendor}.md"] = docs.vendor_page(tap, notes, "../settings.md")
+    for page in written(root):
+        text = page.read_text(encoding="utf-8")
+        if _BLOCK.search(text):
+            found[page] = _BLOCK.sub(lambda match, page=page: _filled(match, page, root), text)  # type: ignore[misc]
+    return found
+
+
+def ours() -> dict[str, type[VendorTap]]:
+    """The vendors of this checkout: another package's, installed beside it, has its page elsewhere."""
+    return docs.vendor_taps("trunkline")
+
+
+def written(root: Path = ROOT) -> Iterator[Path]:
+    """The pages written by hand."""
+    yield root / "README.md"
+    for page in sorted((root / "docs").rglob("*.md")):
+        if page.relative_to(root / "docs").parts[0] not in _SKIPPED:
+            yield page
+
+
+def _filled(match: re.Match[str], page: Path, root: Path) -> str:
+    made = BLOCKS[match["name"]](page, root, match["argument"] or "")
+    return f"{match[1]}\n{made.strip()}\n\n{match[4]}"
+
+
+# -- blocks ----------------------------------------------------------------------------------------
+
+
+def _streams(page: Path, root: Path, _: str) -> str:
+    rows = ["| tap | stream | one row is | primary key | bookmark |", "|---|---|---|---|---|"]
+    for vendor, tap in ours().items():
+        link = _link(page, root / "docs" / "vendors" / f"{vendor}.md")
+        for stream in docs.stream_facts(tap):
+            row = docs.one_row_is(schemas.load(vendor, stream.name))
+            cells = (f"[`{tap.name}`]({link})", f"`{stream.name}`", row, stream.key, stream.bookmark)
+            rows.append(f"| {' | '.join(cells)} |")
+    return "\n".join(rows)
+
+
+def _vendors(page: Path, root: Path, _: str) -> str:
+    return "\n".join(
+        f"- [{tap.name}]({_link(page, root / 'docs' / 'vendors' / f'{vendor}.md')}): {docs.summary(tap)}"
+        for vendor, tap in ours().items()
+    )
+
+
+def _common_settings(*_: object) -> str:
+    common = settings.common(lookback="*", window="*", page_size=1, start_required=True)
+    taps = ours().values()
+    rows = []
+    for name, spec in common.items():
+        defaults = {str(tap.common[name].get("default", "")) for tap in taps if name in tap.common}
+        shown = "differs, see below" if len(defaults) > 1 else "".join(f"`{value}`" for value in defaults if value)
+        rows.append((name, docs.setting_type(spec), shown, spec, f"`TAP_…_{name.upper()}`"))
+    return docs.table_of_settings(rows)
+
+
+def _differing_settings(*_: object) -> str:
+    names = ("lookback", "window", "page_size")
+    rows = [
+        "| tap | `lookback` | `window` | `page_size` (most) | without `start_date` | documented limit |",
+        "|---|" + "---|" * 5,
+    ]
+    for tap in ours().values():
+        cells = [f"`{tap.common[name]['default']}`" if name in tap.common else "none" for name in names]
+        if "page_size" in tap.common:
+            cells[2] += f" ({tap.common['page_size'].get('maximum', 'unknown')})"
+        dated = "start_date" in tap.common
+        needed = "start_date" in tap.required_to_start
+        cells += ["" if not dated else "an error" if needed else "everything the vendor has", str(tap.limit or "none")]
+        rows.append(f"| `{tap.name}` | {' | '.join(cells)} |")
+    return "\n".join(rows)
+
+
+def _built_in_settings(*_: object) -> str:
+    tap = next(iter(ours().values()))
+    schema: dict[str, Any] = {"properties": {}}
+    tap.append_builtin_config(schema)
+    return "\n".join(
+        [
+            "| setting | type | meaning |",
+            "|---|---|---|",
+            *(
+                f"| `{name}` | {docs.setting_type(spec)} | {docs.prose(spec['description'])} |"
+                for name, spec in schema["properties"].items()
+            ),
+        ]
+    )
+
+
+def _duckdb_settings(*_: object) -> str:
+    schema = TargetDuckDB.config_jsonschema
+    rows = []
+    for name, spec in schema["properties"].items():
+        need = (
+            "*required*" if name in schema.get("required", ()) else f"`{spec['default']}`" if "default" in spec else ""
+        )
+        rows.append((name, docs.setting_type(spec), need, spec, f"`TARGET_DUCKDB_{name.upper()}`"))
+    return docs.table_of_settings(rows)
+
+
+def _tests(page: Path, root: Path, guarantee: str) -> str:
+    found = list(tests_of(guarantee, root))
+    if not found:
+        return "No test carries this ID yet."
+    lines = [f"- {sentence} [`{name}`]({_link(page, path)})" for path, name, sentence in found]
+    count = f"{len(found)} tests" if len(found) > 1 else "One test"
+    return f"<details><summary>{count} with this ID</summary>\n\n" + "\n".join(lines) + "\n\n</details>"
+
+
+def tests_of(guarantee: str, root: Path) -> Iterator[tuple[Path, str, str]]:
+    """The tests that carry a guarantee's ID in their name, each with its file and the sentence of its docstring.
+
+    Args:
+        guarantee: For example `G1`.
+        root: The checkout.
+    """
+    for path in sorted((root / "tests").rglob("test_*.py")):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) or not node.name.startswith("test"):
+                continue
+            if guarantee[1:] in _GUARANTEE.findall(node.name):
+                sentence = (ast.get_docstring(node) or "").split("\n\n")[0]
+                yield path, node.name, docs.prose(sentence)
+
+
+BLOCKS: dict[str, Callable[[Path, Path, str], str]] = {
+    "streams": _streams,
+    "vendors": _vendors,
+    "common-settings": _common_settings,
+    "differing-settings": _differing_settings,
+    "built-in-settings": _built_in_settings,
+    "duckdb-settings": _duckdb_settings,
+    "tests": _tests,
+}
+"""What a page can ask for, by name."""
+
+
+def _link(page: Path, to: Path) -> str:
+    return Path(os.path.relpath(to, page.parent)).as_posix()
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Write what is stale, or say it.
+
+    Returns:
+        The exit code: 0, or 1 when `--check` found something stale.
+    """
+    check = "--check" in arguments
+    stale = [(page, text) for page, text in pages().items() if not page.exists() or page.read_text("utf-8") != text]
+    for page, text in stale:
+        print(f"{'stale' if check else 'wrote'} {page.relative_to(ROOT)}")
+        if not check:
+            page.parent.mkdir(parents=True, exist_ok=True)
+            page.write_text(text, encoding="utf-8")
+    if stale and check:
+        print("Run `python3 run.py docs` and commit what it writes")
+    return 1 if stale and check else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
