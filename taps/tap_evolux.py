@@ -193,7 +193,6 @@ class StudioCdr(StudioCalls):
             except Refused as exc:
                 if exc.status != HTTPStatus.NOT_FOUND:
                     raise
-            ticket.done = True
             return [(call, ticket)]
         return []
 

@@ -36,8 +36,11 @@ class _Status(msgspec.Struct, rename="pascal"):
     message: str | None = None
 
 
-class _CamelStatus(_Status, rename="camel"):
+class _CamelStatus(msgspec.Struct, rename="camel"):
     """The same, as the vendor's newer services write it."""
+
+    error_code: str | None = None
+    message: str | None = None
 
 
 class _Error(msgspec.Struct):
@@ -226,7 +229,7 @@ class TapHostedSuite(VendorTap):
         return _status(body).error_code or ""
 
 
-def _status(body: bytes) -> _Status:
+def _status(body: bytes) -> _Status | _CamelStatus:
     try:
         error = msgspec.json.decode(body, type=_Error)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):

@@ -177,7 +177,7 @@ class TapSwitchTransact(VendorTap):
     stream_types = (Contacts, ContactLookups)
     hints = {  # noqa: RUF012 - same
         HTTPStatus.UNAUTHORIZED: "Check api_key",
-        HTTPStatus.FORBIDDEN: "Check api_key: the key needs the permission Read on General: see API Keys in SwitchTransact",
+        HTTPStatus.FORBIDDEN: "Check api_key: it needs the permission Read on General (API Keys in SwitchTransact)",
     }
 
     def sign(self, request: Request) -> tuple[Mapping[str, str], Any]:  # noqa: ARG002 - only headers are needed here

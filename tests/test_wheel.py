@@ -9,14 +9,11 @@ import subprocess
 import sys
 import zipfile
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import pytest
 
 from trunkline_sandbox import Sandbox
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 ROOT = Path(__file__).parents[1]
 VENDORS = ("bspk", "conpeek", "evolux", "hostedsuite", "switchtransact")
@@ -54,7 +51,7 @@ class Installed(NamedTuple):
 
 
 @pytest.fixture(scope="module")
-def installed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installed]:
+def installed(tmp_path_factory: pytest.TempPathFactory) -> Installed:
     """The wheel that is made from the source distribution, so that both are whole."""
     folder = tmp_path_factory.mktemp("elsewhere")
     _do([sys.executable, "-m", "build", "--no-isolation", "--outdir", str(folder / "dist"), str(ROOT)])
@@ -66,7 +63,7 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installed]:
     constraints.write_text("\n".join(re.findall(r"^([a-z0-9].*?) \\$", lock, re.MULTILINE)), encoding="utf-8")
     python = str(folder / "venv" / "bin" / "python")
     _do([*UV, "pip", "install", "--quiet", "--python", python, "--constraint", str(constraints), str(wheel)])
-    yield Installed(wheel, folder)
+    return Installed(wheel, folder)
 
 
 def _do(command: list[str]) -> None:
@@ -89,7 +86,9 @@ def test_catalog_comes_from_the_installed_schemas(installed: Installed, vendor: 
     config = installed.folder / f"{vendor}.json"
     config.write_text(json.dumps(Sandbox(size=1).config(vendor)), encoding="utf-8")
     catalog = json.loads(installed.run(f"tap-{vendor}", "--config", str(config), "--discover"))
-    schemas = {path.stem: json.loads(path.read_text(encoding="utf-8")) for path in (ROOT / "schemas" / vendor).iterdir()}
+    schemas = {
+        path.stem: json.loads(path.read_text(encoding="utf-8")) for path in (ROOT / "schemas" / vendor).iterdir()
+    }
     assert {stream["tap_stream_id"] for stream in catalog["streams"]} == schemas.keys()
     for stream in catalog["streams"]:
         schema = schemas[stream["tap_stream_id"]]
@@ -99,7 +98,9 @@ def test_catalog_comes_from_the_installed_schemas(installed: Installed, vendor: 
 
 def test_python_finds_the_packages_in_the_environment(installed: Installed) -> None:
     """What is imported is the installed copy, not the checkout, and its types are marked as such."""
-    code = "import trunkline, tap_evolux, trunkline_duckdb, trunkline_sandbox as s; print(trunkline.__file__, s.__file__)"
+    code = (
+        "import trunkline, tap_evolux, trunkline_duckdb, trunkline_sandbox as s; print(trunkline.__file__, s.__file__)"
+    )
     for path in installed.run("python", "-c", code).split():
         assert Path(path).is_relative_to(installed.folder / "venv")
         assert Path(path).with_name("py.typed").exists()

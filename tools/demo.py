@@ -14,14 +14,15 @@ import time
 from collections import deque
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import duckdb
 from meltano_yml import vendors
+
 from trunkline_sandbox import Running, running
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
 ROOT = Path(__file__).resolve().parents[1]
 DATABASE = "output/trunkline.duckdb"
@@ -117,15 +118,14 @@ def load(sandbox: Running, started: float, *, full_refresh: bool) -> int:
         text=True,
         errors="replace",
     )
-    assert process.stdout is not None
-    with (ROOT / LOG).open("w", encoding="utf-8") as log:
-        for line in process.stdout:
+    with process, (ROOT / LOG).open("w", encoding="utf-8") as log:
+        for line in process.stdout or ():
             plain = _COLOUR.sub("", line)
             log.write(plain)
             log.flush()
             for told in progress(plain):
                 say(started, told)
-    return process.wait()
+    return process.returncode
 
 
 def environment(sandbox: Running) -> dict[str, str]:
@@ -161,15 +161,16 @@ def table() -> tuple[list[str], list[str]]:
         there = set(connection.execute("SELECT schema_name, table_name FROM duckdb_tables()").fetchall())
         for tap in vendors():
             schema = tap.name.replace("-", "_")
-            for stream in tap.stream_types:
+            streams: Sequence[Any] = tap.stream_types
+            for stream in streams:
                 if (schema, stream.name) not in there:
                     missing.append(f"{tap.vendor} {stream.name}")
                     continue
                 key = stream.replication_key
                 span = f'epoch_us(min("{key}")), epoch_us(max("{key}"))' if key else "NULL, NULL"
-                query = f'SELECT count(*), {span} FROM "{schema}"."{stream.name}"'
+                query = f'SELECT count(*), {span} FROM "{schema}"."{stream.name}"'  # noqa: S608 - names of our own
                 count, earliest, latest = connection.execute(query).fetchall()[0]
-                rows.append(Row(tap.vendor, str(stream.name), f"{count:,}", instant(earliest), instant(latest)))
+                rows.append(Row(tap.vendor, stream.name, f"{count:,}", instant(earliest), instant(latest)))
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
     return [lines[0], "  ".join("-" * width for width in widths), *lines[1:]], missing

@@ -3,7 +3,7 @@
     python tools/meltano_yml.py            writes the file
     python tools/meltano_yml.py --check    only says whether it is up to date
 
-Meltano takes a plugin with a `namespace` for the project's own: it asks no Hub about it and needs no lock file. A plugin
+Meltano takes a plugin with a `namespace` for the project's own: it asks no Hub about it and needs no lock file. One
 without `pip_url` is not installed by Meltano either: ours stand in `.venv`, where run.py put them.
 """
 

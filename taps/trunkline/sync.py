@@ -36,6 +36,7 @@ STATE_SHARE = 50
 """A moved bookmark is written sooner once this many times its own bytes were written since the last one."""
 
 
+_UNREAD = AccessDenied("it was not read to its end", "the credentials were refused meanwhile", "")
 _KEPT = {"keep": "kept in _extra", "drop": "dropped"}
 
 
@@ -186,11 +187,12 @@ class Run:
             with self._signals():
                 for group in self._groups():
                     runs.extend(stream.run for stream in group)
-                    go_on = self._group(group)
+                    if not self.denied:
+                        self._group(group)
                     for stream in group:
+                        if self.denied and not stream.run.failures:
+                            stream.run.fail({}, _UNREAD)
                         self._told(stream.run)
-                    if not go_on:
-                        break
                 self._write_state(last=True)
                 self._stopped()
         except Stopped as stopped:
@@ -214,8 +216,8 @@ class Run:
             left = [s for s in left if s not in same]
             yield [first, *same]
 
-    def _group(self, streams: list[VendorStream]) -> bool:
-        """Read one group; False when nothing more can be read in this run."""
+    def _group(self, streams: list[VendorStream]) -> None:
+        """Read one group of streams."""
         for stream in streams:
             for message in sdk.schema_messages(stream):
                 self.writer.write_message(message)
@@ -227,7 +229,6 @@ class Run:
         except Exception as exc:  # noqa: BLE001 - the group's, before it had any feed
             for stream in streams:
                 stream.run.fail({}, exc)
-        return not self.denied
 
     def _read(self, ahead: Ahead) -> None:
         for feed, item in ahead.items():
@@ -398,12 +399,14 @@ def _drive(tap: VendorTap, stream: VendorStream) -> list[Any]:
     try:
         ticket = next(steps)
         while True:
+            ticket.done = True
             try:
-                reply = tap.client.fetch(ticket.request, ticket.open_body, never)
-            except (TrunklineError, Cancelled) as exc:  # noqa: PERF203 - as many as there are streams
+                ticket.reply = tap.client.fetch(ticket.request, ticket.open_body, never)
+            except (TrunklineError, Cancelled) as exc:
+                ticket.error = exc
                 ticket = steps.throw(exc)
             else:
-                ticket = steps.send(reply)
+                ticket = steps.send(ticket.reply)
     except StopIteration as end:
         things: list[Any] = end.value
         return things

@@ -12,7 +12,7 @@ from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from trunkline import ahead as module
@@ -148,6 +148,14 @@ def small_windows(monkeypatch: pytest.MonkeyPatch) -> None:
     st.sets(st.integers(0, 40), max_size=3),
     st.integers(0, 10),
 )
+@example([[10, 38, 42, 45, 63], []], 3, set(), 0)  # windows that grow, and a supposition that is refuted
+@example([[10, 38, 42, 45, 63], []], 3, set(), 1)
+@example([[10, 38, 42, 45, 63], []], 3, set(), 2)
+@example([[10, 38, 42, 45, 63], []], 3, set(), 3)
+@example([[10, 38, 42, 45, 63], []], 3, set(), 4)
+@example([[10, 38, 42, 45, 63], []], 3, set(), 5)
+@example([[10, 38, 42, 45, 63], []], 3, set(), 6)
+@example([[10, 38, 42, 45, 63], []], 3, set(), 7)
 def test_the_output_is_the_same_for_any_concurrency(
     sources: list[list[int]], length: int, broken: set[int], seed: int
 ) -> None:

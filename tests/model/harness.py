@@ -9,6 +9,7 @@ import json
 import logging
 import signal
 import threading
+import time
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
@@ -170,6 +171,13 @@ def sheltered() -> Iterator[None]:
         signal.signal(signal.SIGTERM, before)
 
 
+def _settle(box: Sandbox) -> None:
+    """Let the answers end that nobody waits for any more: what they set off belongs to this run, not to the next."""
+    end = time.monotonic() + 30.0
+    while box.requests.in_flight and time.monotonic() < end:
+        time.sleep(0.001)
+
+
 def run(
     box: Sandbox,
     vendor: str,
@@ -213,6 +221,8 @@ def run(
             code = 1
         except Killed:
             code = None
+        finally:
+            _settle(box)
     return Result(code, parse(bytes(output.taken)), log.lines)
 
 

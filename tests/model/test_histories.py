@@ -1,4 +1,8 @@
-"""G1, G2, G3: what upserts make of many random histories of each vendor is what the vendor has."""
+"""G1, G2, G3: what upserts make of many random histories of each vendor is what the vendor has.
+
+A history that fails names itself. `TRUNKLINE_MODEL_SEED=bspk/17 python -m pytest tests/model` plays it alone, and
+`TRUNKLINE_MODEL_REPEAT=50` so many times: with several requests in flight their order is not the seed's to decide.
+"""
 
 # ruff: noqa: N802 - a test's name carries the guarantee it holds
 
@@ -9,7 +13,9 @@ import os
 import pytest
 from tests.model.histories import play
 
-HISTORIES = {"bspk": 300, "hostedsuite": 300, "conpeek": 200, "evolux": 150, "switchtransact": 75}
+HISTORIES = {"bspk": 325, "hostedsuite": 325, "conpeek": 125, "evolux": 150, "switchtransact": 100}
+"""More than a thousand, shared out by what a run costs; TRUNKLINE_MODEL_FACTOR makes it so many times more."""
+
 BATCH = 25
 ONE = os.environ.get("TRUNKLINE_MODEL_SEED")
 TIMES = int(os.environ.get("TRUNKLINE_MODEL_REPEAT", "1"))
@@ -18,7 +24,7 @@ MORE = int(os.environ.get("TRUNKLINE_MODEL_FACTOR", "1"))
 
 def _batches() -> list[list[str]]:
     if ONE:
-        return [[ONE] * TIMES]
+        return [] if "/command-" in ONE else [[ONE] * TIMES]
     names = {vendor: [f"{vendor}/{n}" for n in range(count * MORE)] for vendor, count in HISTORIES.items()}
     return [all_[place : place + BATCH] for all_ in names.values() for place in range(0, len(all_), BATCH)]
 

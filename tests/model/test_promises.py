@@ -259,6 +259,18 @@ def test_G3_a_second_run_reads_the_lookback_and_no_more(vendor: str) -> None:
 
 
 @pytest.mark.parametrize("vendor", WINDOWED)
+def test_G3_the_lookback_reaches_its_own_edge(vendor: str) -> None:
+    """A row that comes late and lies exactly one lookback before the bookmark is read, on the first instant asked."""
+    box = world(vendor, BEGIN + 5 * DAY)
+    config = {**CONFIG, "lookback": "P2D"}
+    first = run(box, vendor, config, at=BEGIN + 6 * DAY)
+    put(box, vendor, BEGIN + 3 * DAY, **({"state": "CLOSED"} if vendor == "conpeek" else {}))
+    second = run(box, vendor, config, at=BEGIN + 6 * DAY, state=first.state)
+    assert first.code == second.code == 0
+    assert set(map(str, keys(second, vendor))) == {"100", "101"}
+
+
+@pytest.mark.parametrize("vendor", WINDOWED)
 def test_G3_a_bookmark_in_the_future_counts_as_now(vendor: str) -> None:
     """A wrong clock in the state does not blind the tap for years: reading starts a lookback before the run."""
     box = world(vendor, BEGIN + 5 * DAY - timedelta(hours=1))
@@ -398,10 +410,11 @@ def test_G2_four_missing_details_are_no_error() -> None:
     assert mark(result, "evolux", "studio_cdr") is None
 
 
-def test_G2_a_detail_that_fails_holds_its_window() -> None:
-    """A 500 that stays fails studio_cdr and holds its bookmark before that window; studio_calls goes on."""
+@pytest.mark.parametrize("status", [400, 403, 500])
+def test_G2_a_detail_that_fails_holds_its_window(status: int) -> None:
+    """An error that is no 404 fails studio_cdr and holds its bookmark before that window; studio_calls goes on."""
     box = world("evolux", *(BEGIN + n * timedelta(hours=12) for n in range(8)))
-    box.fault("status", "calls/105/cdr", status=500)
+    box.fault("status", "calls/105/cdr", status=status)
     result = run(box, "evolux", {**CONFIG, "concurrency": 1}, at=BEGIN + 10 * DAY)
     assert result.code == 1
     assert (mark(result, "evolux", "studio_cdr") or BEGIN) < BEGIN + timedelta(hours=60)

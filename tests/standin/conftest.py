@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Protocol, TypeVar
 
 import pytest
 
-# The harness is shared by the modules of this folder; tests are no package that an installer would have put on the path.
+# The harness is shared by the modules of this folder; no installer has put the tests on the path.
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from tests.standin.wire import Hub, StandIn, Taps

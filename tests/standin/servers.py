@@ -1,4 +1,4 @@
-"""Stand-ins of the five vendors, written from the vendors' pages alone; every doubtful matter of a page is an attribute to set."""
+"""Stand-ins of the five vendors, from the vendors' pages alone; what a page leaves in doubt is an attribute."""
 
 from __future__ import annotations
 
@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
 from starlette.responses import Response
-
 from tests.standin.wire import Answer, Seen, StandIn, reply
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 UTC = timezone.utc
+# Around the value of `rel`: the vendor's pages show single quotes, one rendering of them typographic ones.
+QUOTES = {"single": ("'", "'"), "curly": ("\u2018", "\u2019"), "double": ('"', '"')}
 SECOND = timedelta(seconds=1)
 
 
@@ -27,7 +28,7 @@ def instant(text: str) -> datetime:
 
 
 def ordered(rows: list[dict[str, Any]], order: str, when: Callable[[dict[str, Any]], datetime]) -> list[dict[str, Any]]:
-    """Rows `oldest` first, `newest` first, or `random` (by a digest of the row: no order a client could know, but a steady one)."""
+    """Rows `oldest` first, `newest` first, or `random`: by a digest, a steady order that no client could know."""
     if order == "random":
         return sorted(rows, key=lambda row: hashlib.md5(json.dumps(row, default=str).encode()).hexdigest())  # noqa: S324 - not for safety
     return sorted(rows, key=when, reverse=order == "newest")
@@ -235,7 +236,7 @@ class Bspk(Paged):
             "sales_associate_id": f"SA_{number % 3}",
             "sales_associate_name": "FirstName-79 LastName-79",
             "client_id": f"CLIENT_{number}",
-            "client_name": "Zoë ‘Curly’ Łuk",
+            "client_name": "Zoë \u2018Curly\u2019 Łuk",
             "to": None,
             "created_at": at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.") + f"{at.microsecond // 1000:03d}Z",
         } | more
@@ -273,7 +274,7 @@ class Bspk(Paged):
             headers["X_Total_Count"] = str(total)
         last = max(1, math.ceil(len(rows) / size))
         if self.links != "none":
-            left, right = {"single": "''", "curly": "‘’", "double": '""'}[self.links]
+            left, right = QUOTES[self.links]
             rels = [("next", page + 1)] if page < last else []
             rels.append(("last", last))
             headers["Link"] = ", ".join(
@@ -290,7 +291,7 @@ class HostedSuite(Paged):
     """`POST /api/calls` (vendor-docs/002).
 
     Attributes:
-        base: number of the first page; `rejects_zero` answers page 0 of a base 1 with an argument error, else page 0 is page 1.
+        base: number of the first page; with base 1, page 0 is page 1 or, with `rejects_zero`, an argument error.
         written: how StartTime is written: `iso` (zone-less, local), `us`, `ms` (`/Date(…)/`) or `utc` (with Z).
         zone: the zone of what has none, in filters and rows.
     """
@@ -346,7 +347,7 @@ class HostedSuite(Paged):
             for form in ("%m/%d/%Y %I:%M:%S %p", "%m/%d/%Y %I:%M %p", "%m/%d/%Y %H:%M"):
                 try:
                     return datetime.strptime(text, form).replace(tzinfo=zone)
-                except ValueError:
+                except ValueError:  # noqa: PERF203 - three short forms
                     continue
             return None
         try:
@@ -458,7 +459,7 @@ class Conpeek(Paged):
         tests = {"eq": have == value, "ne": have != value}
         if isinstance(have, int):
             tests |= {"gt": have > value, "gte": have >= value, "lt": have < value, "lte": have <= value}
-        return tests[operator]
+        return bool(tests[operator])
 
     def answer(self, request: Seen) -> Answer:
         if request.headers.get("authorization") != self.key:
@@ -488,7 +489,7 @@ class SwitchTransact(StandIn):
     """`GET /calls/record` and `GET /calls/autocomplete` (vendor-docs/001).
 
     Attributes:
-        shape: how autocomplete answers: `object` (as the page shows), `list` (contact is a list), `contacts` (a list under that name).
+        shape: how autocomplete answers: `object` (as the page shows), `list`, or `contacts` (a list by that name).
     """
 
     denied = "Not authorized to make this API call. Requesting Read on General."
@@ -519,7 +520,7 @@ class SwitchTransact(StandIn):
         """A configuration that reads this stand-in."""
         return {"api_url": self.url, "api_key": self.key, "max_attempts": 3, "request_timeout": 5} | more
 
-    def answer(self, request: Seen) -> Answer:
+    def answer(self, request: Seen) -> Answer:  # noqa: PLR0911 - one answer a case of the page
         if request.headers.get("authorization") != self.key:
             return reply({"status": False, "error": self.denied}, 401)
         if request.method != "GET":

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from starlette.responses import Response
-
 from tests.standin.servers import SwitchTransact
 from tests.standin.wire import Answer, Case, Run, Seen, Taps, reply
 
@@ -26,7 +25,7 @@ def people(count: int = 6) -> list[dict[str, Any]]:
 
 
 def test_g1_every_lookup_is_answered_for_once(serve: Serve, run: Taps) -> None:
-    """Phones keep their plus sign, e-mails are lower-cased, values trimmed and asked for once, and each contact is emitted once, whatever found it."""
+    """Each lookup is trimmed, asked for once with its plus sign, and each contact is emitted once."""
     folder = run.folder
     (folder / "lookups.csv").write_text(
         'kind,value\nphone,+27721234563\nemail," JAMES4@may.com "\nterm,"Łoś & Söhne + Co"\nphone,+27721234561\n',
@@ -96,7 +95,7 @@ def test_g1_every_lookup_is_answered_for_once(serve: Serve, run: Taps) -> None:
 
 
 def test_g2_only_a_plain_no_is_not_found(serve: Serve, run: Taps) -> None:
-    """A permission error, a success without a contact, another envelope, HTML or a 404 of the path is a failure, never 'not found'; personal values stay out of the messages."""
+    """Only a plain `status: false` is 'not found', all else fails, and personal values stay out of the messages."""
     denied = {"status": False, "error": SwitchTransact.denied}
     answers: dict[str, tuple[Any, int | None]] = {
         "denied 200": (lambda: reply(denied), 1),
@@ -135,7 +134,7 @@ def test_g2_only_a_plain_no_is_not_found(serve: Serve, run: Taps) -> None:
 
 
 def test_g9_lookups_are_checked_before_anything_is_asked(serve: Serve, run: Taps) -> None:
-    """No lookup, a missing file, a wrong column or kind, and the settings of dated taps are config errors naming the setting."""
+    """Missing or broken lookups and settings of dated taps are config errors naming the setting."""
     vendor = serve(SwitchTransact(people()))
     (run.folder / "columns.csv").write_text("type,val\nphone,1\n")
     (run.folder / "kind.csv").write_text("kind,value\nfax,1\n")

@@ -1,6 +1,6 @@
 """The harness: one loopback server for every stand-in, and a runner for the installed commands.
 
-Nothing here knows the project's code: the taps are started as a user starts them, and the servers answer what the vendors' pages say.
+Nothing here knows the project's code: the taps are started as a user starts them.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ import itertools
 import json
 import os
 import random
-import signal
 import socket
 import subprocess
 import sys
@@ -28,6 +27,7 @@ from starlette.responses import Response
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 if TYPE_CHECKING:
+    import signal
     from collections.abc import Callable, Iterable, Mapping
 
     from starlette.types import Receive, Scope, Send
@@ -93,7 +93,7 @@ class StandIn:
     """A vendor: it keeps what it was asked and may be told to misbehave.
 
     Attributes:
-        faults: called with the ordinal of the request (from 0) and the request before the vendor answers; what they return is sent.
+        faults: called with a request's ordinal (from 0) and the request; what they return is sent instead.
     """
 
     prefix = "/proxy/v9"
@@ -285,7 +285,7 @@ class Case:
 
 
 class Taps:
-    """Starts installed commands in a folder of its own and checks what every run owes: no secret and no traceback in its output."""
+    """Starts installed commands in a folder of its own; every run owes an output without secret and traceback."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -297,7 +297,7 @@ class Taps:
         path.write_text(json.dumps(value))
         return str(path)
 
-    def start(  # noqa: D417 - the arguments are the command's own options
+    def start(
         self,
         tap: str,
         config: Mapping[str, Any] | None,
@@ -360,8 +360,8 @@ class Taps:
         return run
 
     def many(self, cases: Mapping[str, Case], *, timeout: float = 60) -> dict[str, Run]:
-        """Run several commands, two at a time, and give their runs by the case's name; the checks of a run come after all have ended."""
-        with ThreadPoolExecutor(2) as pool:
+        """Run several commands, three at a time, and give their runs by the case's name."""
+        with ThreadPoolExecutor(3) as pool:
             begun = {
                 name: pool.submit(
                     self, case.tap, case.config, *case.more, timeout=timeout, code=None, state=case.state, env=case.env
@@ -373,7 +373,7 @@ class Taps:
     def interrupted(
         self, tap: str, config: Mapping[str, Any], number: signal.Signals, after_lines: int, state: Any = None
     ) -> Run:
-        """Run a tap, send it a signal once it has written `after_lines` lines, and keep only whole lines (what a target could read)."""
+        """Run a tap, signal it after `after_lines` lines, and keep the whole lines: what a target reads."""
         begun = time.monotonic()
         process = self.start(tap, config, state=state)
         assert process.stdout is not None

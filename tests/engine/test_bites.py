@@ -1,0 +1,215 @@
+"""Promises that a break on purpose showed to be unwatched: each of these tests kills a mutant of tests/mutants.toml."""
+
+# ruff: noqa: N802 - a test's name carries the guarantee it holds
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import signal
+from datetime import datetime, timedelta, timezone
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from tests.model.harness import Output, bookmark, run
+
+from tap_evolux import TapEvolux
+from tap_hostedsuite import TapHostedSuite
+from trunkline import personal
+from trunkline.bookmark import Bookmark
+from trunkline.instants import SECOND
+from trunkline.plan import Window
+from trunkline_sandbox import Sandbox
+from trunkline_sandbox.vendors.conpeek import CAMPAIGNS
+
+if TYPE_CHECKING:
+    from tap_evolux import StudioCdr
+    from tap_hostedsuite import Calls
+
+UTC = timezone.utc
+BEGIN = datetime(2021, 3, 1, tzinfo=UTC)
+DAY = timedelta(days=1)
+
+
+@pytest.fixture(autouse=True)
+def _no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A wait between two tries takes no time."""
+    monkeypatch.setattr("trunkline.client.backoff.full_jitter", lambda _: 0.0)
+
+
+def bspk_call(client: str, created: datetime, updated: datetime | None = None) -> dict[str, Any]:
+    forms = {"created_at": created, "updated_at": updated or created}
+    times = {name: moment.strftime("%Y-%m-%dT%H:%M:%S.000Z") for name, moment in forms.items()}
+    return {"sales_associate_id": "SA", "client_id": client, **times}
+
+
+# -- plan ------------------------------------------------------------------------------------------
+
+
+def test_G1_a_seam_is_asked_for_from_a_tick_earlier() -> None:
+    """A filter may leave its lower end out, and knows whole ticks only: neither loses a row between two windows."""
+    until = BEGIN + DAY + timedelta(milliseconds=1)
+    assert Window(BEGIN, until, seam=True).asked(SECOND) == (BEGIN - SECOND, BEGIN + DAY + SECOND)
+    assert Window(BEGIN, until).asked(SECOND)[0] == BEGIN
+    assert Window(None, until, seam=True).asked(SECOND)[0] is None
+
+
+# -- bookmark --------------------------------------------------------------------------------------
+
+
+def test_G3_bookmarks_are_compared_as_instants() -> None:
+    """An instant that is later, though its text sorts earlier, moves the bookmark; the other way round it does not."""
+    west = timezone(timedelta(hours=-8))
+    mark = Bookmark({}, "calls", "at", run_start=BEGIN + 9 * DAY)
+    assert mark.advance(BEGIN + timedelta(hours=10))
+    assert mark.advance((BEGIN + timedelta(hours=11)).astimezone(west))
+    assert not mark.advance(BEGIN + timedelta(hours=10, minutes=30))
+    assert mark.value == BEGIN + timedelta(hours=11)
+
+
+def test_G3_a_row_beyond_its_window_does_not_take_the_bookmark_along(monkeypatch: pytest.MonkeyPatch) -> None:
+    """BSPK may filter by the update: a row created behind its window (a wrong clock) must not hide what is between."""
+    monkeypatch.setattr("trunkline.sync.STATE_EVERY", 0.0)
+    monkeypatch.setattr("trunkline.write.BLOCK", 1)
+    box = Sandbox(size=0, vendors=["bspk"])
+    box.knobs("bspk", filter_on="updated")
+    box.upsert("bspk", "calls", [bspk_call("C1", BEGIN + 20 * DAY, BEGIN + DAY), bspk_call("C2", BEGIN + 8 * DAY)])
+    result = run(box, "bspk", {"start_date": BEGIN.isoformat(), "window": "P5D"}, at=BEGIN + 30 * DAY)
+    assert len(result.records("calls")) == 2
+    first = bookmark(result.of("STATE")[0]["value"], "calls")
+    assert first is not None
+    assert first <= BEGIN + 5 * DAY
+
+
+# -- the run ---------------------------------------------------------------------------------------
+
+
+def test_G1_a_signal_stops_the_run_and_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    """SIGTERM ends a run with 128 + 15, after the record at hand; its last line is the STATE of what was proven."""
+    monkeypatch.setattr("trunkline.write.BLOCK", 1)
+    box = Sandbox(size=0, vendors=["bspk"])
+    box.upsert("bspk", "calls", [bspk_call(f"C{n}", BEGIN + n * DAY / 4) for n in range(40)])
+    output = Output(6000, lambda: signal.raise_signal(signal.SIGTERM))
+    result = run(box, "bspk", {"start_date": BEGIN.isoformat(), "window": "P1D"}, at=BEGIN + 30 * DAY, output=output)
+    assert result.code == 128 + signal.SIGTERM
+    assert 0 < len(result.records("calls")) < 40
+    assert result.messages[-1]["type"] == "STATE"
+
+
+# -- vendors ---------------------------------------------------------------------------------------
+
+
+def conpeek_ids(row: dict[str, Any]) -> list[str]:
+    """The requests that a run on the 25th day reads, going on from the 15th, if this one came on the second."""
+    box = Sandbox(size=0, vendors=["conpeek"])
+    created = (BEGIN + DAY).strftime("%Y-%m-%d %H:%M:%S")
+    box.upsert(
+        "conpeek",
+        "voice_campaign_requests",
+        [{"id": "5b7c", "voice_campaign_id": CAMPAIGNS[0], "created_date": created, **row}],
+    )
+    part = {
+        "context": {"voice_campaign_id": CAMPAIGNS[0]},
+        "replication_key": "changed_at",
+        "replication_key_value": (BEGIN + 15 * DAY).isoformat(),
+    }
+    state = {"bookmarks": {"voice_campaign_requests": {"partitions": [part]}}}
+    config = {"start_date": BEGIN.isoformat(), "voice_campaign_ids": [CAMPAIGNS[0]]}
+    result = run(box, "conpeek", config, at=BEGIN + 25 * DAY, state=state)
+    assert result.code == 0
+    return [record["id"] for record in result.records("voice_campaign_requests")]
+
+
+def test_G1_conpeek_finds_what_was_closed_since() -> None:
+    """A request created long before the bookmark and closed after it comes again, with its outcome."""
+    assert conpeek_ids({"state": "CLOSED", "closed_date": "2021-03-20 12:00:00"}) == ["5b7c"]
+    assert conpeek_ids({"state": "CLOSED", "closed_date": "2021-03-03 12:00:00"}) == []
+
+
+def test_G1_conpeek_reads_again_what_is_still_open() -> None:
+    """The state of an open request changes without any date: however old, it comes with every run."""
+    assert conpeek_ids({"state": "OPEN"}) == ["5b7c"]
+    assert conpeek_ids({"state": "PROCESSING"}) == ["5b7c"]
+
+
+def test_G7_evolux_task_parameters_lose_what_opens_other_systems() -> None:
+    """Authentication, headers and values named like a secret become null, at any depth; the rest stays."""
+    config = {"api_url": "https://vendor.example", "api_token": "t", "start_date": "2021-03-01"}
+    cdr: StudioCdr = TapEvolux(config=config).streams["studio_cdr"]  # type: ignore[assignment]
+    given = {
+        "url": "https://crm.example",
+        "auth": ["u", "p"],
+        "headers": {"X": "y"},
+        "data": [{"apiToken": "z", "n": 1}],
+    }
+    row = {"executed_tasks": [{"task_name": "http", "task_raw_params": given}]}
+    cdr.compute(row)
+    kept = {"url": "https://crm.example", "auth": None, "headers": None, "data": [{"apiToken": None, "n": 1}]}
+    assert row["executed_tasks"] == [{"task_name": "http", "task_raw_params": kept}]
+
+
+def test_G1_hostedsuite_asks_an_hour_wider_where_the_clocks_change() -> None:
+    """Zone-less filters can't tell the two passes of an hour apart: both are asked for; elsewhere just the span."""
+    config = {
+        "api_url": "https://vendor.example",
+        "customer_name": "c",
+        "user_name": "u",
+        "password": "p",
+        "start_date": "2021-03-01",
+        "timezone": "Europe/Warsaw",
+    }
+    calls: Calls = TapHostedSuite(config=config).streams["calls"]  # type: ignore[assignment]
+    turn = datetime(2021, 10, 31, 1, tzinfo=UTC)  # three o'clock there, which then is two again
+    hour = timedelta(hours=1)
+    on_the_wall = [moment.isoformat() for moment in calls.asked(Window(turn - hour, turn + hour))]
+    assert on_the_wall == ["2021-10-31T01:00:00", "2021-10-31T04:00:00"]
+    on_the_wall = [moment.isoformat() for moment in calls.asked(Window(turn - 9 * DAY, turn - 8 * DAY))]
+    assert on_the_wall == ["2021-10-22T03:00:00", "2021-10-23T03:00:00"]
+
+
+def test_G6_hostedsuite_knocks_once_with_wrong_credentials() -> None:
+    """They may come back as a 500, and a user who knocks eight times is locked out."""
+    box = Sandbox(size=0, vendors=["hostedsuite"])
+    result = run(box, "hostedsuite", {"password": "wrong", "start_date": BEGIN.isoformat()}, at=BEGIN + DAY)
+    assert (result.code, len(box.requests.of("hostedsuite"))) == (1, 1)
+
+
+def test_G1_bspk_asks_for_every_part_of_a_long_list_of_ids() -> None:
+    """A list too long for one URL is asked for in parts, and every client's calls come."""
+    box = Sandbox(size=0, vendors=["bspk"])
+    clients = [f"CLIENT-{n:04}" for n in range(500)]
+    box.upsert("bspk", "calls", [bspk_call(client, BEGIN + DAY) for client in (clients[0], clients[250], clients[499])])
+    result = run(box, "bspk", {"start_date": BEGIN.isoformat(), "client_ids": clients}, at=BEGIN + 2 * DAY)
+    assert result.code == 0
+    assert {record["client_id"] for record in result.records("calls")} == {clients[0], clients[250], clients[499]}
+
+
+def test_G2_switchtransact_tells_an_error_from_a_miss() -> None:
+    """`status: false` without an error is "not found"; with one it is a failure, and nothing is said to be missing."""
+    box = Sandbox(size=0, vendors=["switchtransact"])
+    config = {"phones": ["+27720000000"], "emails": None, "terms": None}
+    missed = run(box, "switchtransact", config)
+    assert missed.code == 0
+    assert [row["matched"] for row in missed.records("contact_lookups")] == [False]
+    box.knobs("switchtransact", permitted=False)
+    denied = run(box, "switchtransact", config)
+    assert denied.code == 1
+    assert not denied.records("contact_lookups")
+
+
+# -- personal data ---------------------------------------------------------------------------------
+
+
+def test_G7_personal_data_leaves_as_a_keyed_hash() -> None:
+    """HMAC-SHA-256 with the configured key, over the E.164 form of a number and over any other text as it is."""
+    digest = personal.hasher("key", "ZA")
+    for text, hashed in (("072 123 4567", "+27721234567"), ("Zoë", "Zoë")):
+        assert digest(text) == hmac.new(b"key", hashed.encode(), hashlib.sha256).hexdigest()
+    assert personal.hasher("other", "ZA")("Zoë") != digest("Zoë")
+
+
+def test_G10_a_personal_key_is_hashed_where_the_rest_is_dropped() -> None:
+    """Without its key a row would fall on all the others."""
+    schema = {"properties": {name: {"type": "string", "x-personal": True} for name in ("value", "name")}}
+    finish = personal.protect(schema, ["value"], personal.drop, lambda text: f"hash of {text}")
+    assert finish({"value": "a@b.example", "name": "Anna"}) == {"value": "hash of a@b.example", "name": None}
