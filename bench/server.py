@@ -1,0 +1,64 @@
+"""The sandbox in a process of its own, and the questions the benchmark has for it."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import urllib.request
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from bench.measure import environment
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+class Server:
+    """A sandbox that answers at `url`."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+
+    def forget_requests(self) -> None:
+        """Empty the log."""
+        self._ask("DELETE", "requests")
+
+    def requests(self, vendor: str) -> tuple[int, int]:
+        """How many requests the vendor answered, and how many were under way at once at most."""
+        answer = self._ask("GET", f"requests?vendor={vendor}")
+        return len(answer["requests"]), answer["max_in_flight"]
+
+    def _ask(self, method: str, path: str) -> Any:
+        request = urllib.request.Request(f"{self.url}/_sandbox/{path}", method=method)  # noqa: S310 - loopback
+        with _DIRECT.open(request, timeout=300) as answer:
+            return json.load(answer)
+
+
+_DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+
+
+@contextmanager
+def serving(size: int, latency: float, days: int = 14) -> Iterator[Server]:
+    """Serve a sandbox until the block ends.
+
+    Args:
+        size: Rows of each vendor.
+        latency: Seconds before each answer.
+        days: Days over which the rows are spread.
+
+    Raises:
+        RuntimeError: It did not start.
+    """
+    numbers = {"--port": 0, "--size": size, "--latency": latency, "--days": days}
+    command = [sys.executable, "-m", "trunkline_sandbox", *(str(part) for pair in numbers.items() for part in pair)]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment())  # noqa: S603 - our own
+    try:
+        line = process.stdout.readline() if process.stdout else ""
+        if not line:
+            raise RuntimeError("the sandbox did not start: see the error above; it needs the extra `sandbox`")
+        yield Server(json.loads(line)["url"])
+    finally:
+        process.terminate()
+        process.wait(timeout=30)

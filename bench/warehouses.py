@@ -1,0 +1,112 @@
+"""Pipes from BSPK's tap into databases, and how many rows are in them afterwards."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from bench import environments
+from bench.jobs import PEERS, READERS, installed
+from bench.measure import environment
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    Pipe = tuple[list[list[str]], Callable[[], int]]
+
+_COUNT_DUCKDB = """
+import duckdb, sys
+connection = duckdb.connect(sys.argv[1], read_only=True)
+query = "SELECT table_schema FROM information_schema.tables WHERE table_name = 'calls'"
+schema = connection.execute(query).fetchall()[0][0]
+print(connection.execute(f'SELECT count(*) FROM "{schema}".calls').fetchall()[0][0])
+"""
+_COUNT_POSTGRES = """
+import psycopg, sys
+with psycopg.connect(sys.argv[1]) as connection:
+    print(connection.execute(f'SELECT count(*) FROM "{sys.argv[2]}".calls').fetchone()[0])
+"""
+
+
+@contextmanager
+def postgres() -> Iterator[str]:
+    """A PostgreSQL of its own; gives its URL."""
+    command = [environments.program("postgres"), str(PEERS / "postgres_server.py")]
+    process = subprocess.Popen(  # noqa: S603 - our own
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment()
+    )
+    try:
+        assert process.stdin is not None  # noqa: S101 - asked for above
+        assert process.stdout is not None  # noqa: S101 - same
+        url = process.stdout.readline().strip()
+        if not url:
+            raise RuntimeError("PostgreSQL did not start: see the error above")
+        yield url
+        process.stdin.close()
+    finally:
+        process.wait(timeout=60)
+
+
+def _number(python: str, script: str, *arguments: str) -> int:
+    done = subprocess.run(  # noqa: S603 - our own
+        [python, "-c", script, *arguments], capture_output=True, text=True, check=True, env=environment()
+    )
+    return int(done.stdout)
+
+
+def _config(at: Path, name: str, values: dict[str, str]) -> list[str]:
+    (at / f"{name}.json").write_text(json.dumps(values), encoding="utf-8")
+    return ["--config", f"{name}.json"]
+
+
+def _own_duckdb(reader: str) -> Callable[[Path, str, int], Pipe]:
+    def pipe(at: Path, _: str, turn: int) -> Pipe:
+        path = at / f"{reader}-own-{turn}.duckdb"
+        config = _config(at, "own", {"path": str(path), "default_target_schema": "bench"})
+        commands = [READERS[reader]("bspk"), [installed("target-duckdb"), *config]]
+        return commands, lambda: _number(sys.executable, _COUNT_DUCKDB, str(path))
+
+    return pipe
+
+
+def _published_duckdb(reader: str) -> Callable[[Path, str, int], Pipe]:
+    def pipe(at: Path, _: str, turn: int) -> Pipe:
+        path = at / f"{reader}-published-{turn}.duckdb"
+        config = _config(at, "published", {"path": str(path), "default_target_schema": "bench"})
+        commands = [READERS[reader]("bspk"), [environments.program("published", "target-duckdb"), *config]]
+        return commands, lambda: _number(environments.program("published"), _COUNT_DUCKDB, str(path))
+
+    return pipe
+
+
+def _postgres(reader: str) -> Callable[[Path, str, int], Pipe]:
+    def pipe(at: Path, url: str, turn: int) -> Pipe:
+        schema = f"{reader}_{turn}"
+        sqlalchemy = url.replace("postgresql://", "postgresql+psycopg://")
+        config = _config(at, "postgres", {"sqlalchemy_url": sqlalchemy, "default_target_schema": schema})
+        commands = [READERS[reader]("bspk"), [environments.program("postgres", "target-postgres"), *config]]
+        return commands, lambda: _number(environments.program("postgres"), _COUNT_POSTGRES, url, schema)
+
+    return pipe
+
+
+def _dlt_duckdb(at: Path, _: str, turn: int) -> Pipe:
+    path = at / f"dlt_{turn}.duckdb"
+    return [[*READERS["dlt"]("bspk"), str(path)]], lambda: _number(
+        environments.program("dlt"), _COUNT_DUCKDB, str(path)
+    )
+
+
+PIPES: dict[str, Callable[[Path, str, int], Pipe]] = {
+    "trunkline > target-duckdb": _own_duckdb("trunkline"),
+    "vanilla > published target-duckdb": _published_duckdb("vanilla"),
+    "vanilla > target-duckdb": _own_duckdb("vanilla"),
+    "dlt > duckdb": _dlt_duckdb,
+    "trunkline > target-postgres": _postgres("trunkline"),
+    "vanilla > target-postgres": _postgres("vanilla"),
+}
+"""Name of a pipe to its commands (for a folder, a PostgreSQL and a round) and what counts its rows."""

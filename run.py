@@ -1,0 +1,296 @@
+#!/usr/bin/env python3
+"""Trunkline's tasks, with nothing but Python 3.10 and pip: `python3 run.py demo` is the place to start.
+
+The first task makes an environment in `.venv`: exactly the releases of requirements.lock, checked by their hashes, and
+this checkout itself. uv installs them, because it takes seconds where pip takes a minute; pip gets uv, and does all of
+it where uv can't. The settings of pip (its files and PIP_*) and of uv (UV_*) hold for both. A second task starts at
+once, as long as lock, pyproject.toml, interpreter and place are the same.
+"""
+
+from __future__ import annotations
+
+import ast
+import contextlib
+import hashlib
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+ROOT = Path(__file__).resolve().parent
+VENV = ROOT / ".venv"
+BIN = VENV / ("Scripts" if os.name == "nt" else "bin")
+PYTHON = BIN / ("python.exe" if os.name == "nt" else "python")
+LOCK = ROOT / "requirements.lock"
+STAMP = VENV / "trunkline.stamp"
+LOG = VENV / "install.log"
+
+
+class Task(NamedTuple):
+    """What `python3 run.py <name>` does.
+
+    Attributes:
+        help: One line for the list of tasks.
+        steps: Commands of the environment, one after the other; the last one gets the arguments of the command line.
+    """
+
+    help: str
+    steps: Sequence[Sequence[str]]
+
+
+TESTS = ("pytest", "-n", "2", "--dist", "loadfile")
+"""Two at once: most tests wait for programs they started; a file's tests share what it has set up."""
+LINT = (("ruff", "check", "."), ("ruff", "format", "--check", "."), ("mypy",))
+
+TASKS = {
+    "demo": Task("load five vendors, as a sandbox plays them, into one DuckDB file", [("python", "tools/demo.py")]),
+    "test": Task("lint, type check, and every test", [*LINT, TESTS]),
+    "lint": Task("ruff and mypy", LINT),
+    "docs": Task("write the generated pages of docs/ anew", [("python", "tools/docs.py")]),
+    "sandbox": Task("serve the five vendors on this machine", [("python", "-m", "trunkline_sandbox")]),
+    "meltano-yml": Task("write meltano.yml anew from the taps' settings", [("python", "tools/meltano_yml.py")]),
+}
+
+
+def main(arguments: list[str]) -> int:
+    """Do a task.
+
+    Returns:
+        0 when every step ended well, else the exit code of the last one that did not; 2 for an unknown task.
+    """
+    task = TASKS.get(arguments[0]) if arguments else None
+    if task is None:
+        print(_usage(arguments), file=sys.stderr)
+        return 2
+    try:
+        environment = install()
+    except InstallError as problem:
+        print(problem, file=sys.stderr)
+        return 1
+    (ROOT / "output").mkdir(exist_ok=True)
+    code = 0
+    for step in task.steps:
+        last = step is task.steps[-1]
+        command = [str(BIN / step[0]), *step[1:], *(arguments[1:] if last else ())]
+        if len(task.steps) > 1:
+            print(f"$ {' '.join([step[0], *command[1:]])}", flush=True)
+        try:
+            failed = subprocess.run(command, cwd=ROOT, env=environment, check=False).returncode
+        except KeyboardInterrupt:
+            return 130
+        if failed and not last:
+            print(f"{step[0]} failed: see above. The other steps go on.", flush=True)
+        code = failed or code
+    return code if code >= 0 else 128 - code
+
+
+def _usage(arguments: list[str]) -> str:
+    wrong = [f"there is no task {arguments[0]!r}", ""] if arguments and arguments[0] not in {"-h", "--help"} else []
+    tasks = [f"  {name:<12} {task.help}" for name, task in TASKS.items()]
+    return "\n".join([*wrong, "python3 run.py <task> [arguments of the task]", "", *tasks])
+
+
+# -- the environment ---------------------------------------------------------------------------------------------------
+
+
+class InstallError(Exception):
+    """What failed, why (the tool's last lines), and what to do."""
+
+    def __init__(self, what: str, why: str, todo: str) -> None:
+        super().__init__(f"\n{what} failed.\n{_indented(why)}\nWhat to do: {todo}")
+        self.why = why
+
+
+def install() -> dict[str, str]:
+    """Make the environment ready, if it is not.
+
+    Returns:
+        The variables for whatever runs in it.
+
+    Raises:
+        InstallError: Neither uv nor pip could install.
+    """
+    with _alone():
+        if STAMP.exists() and STAMP.read_text(encoding="utf-8") == _stamp():
+            return _variables()
+        started = time.monotonic()
+        print(f"Installing into {VENV.relative_to(ROOT)} (once; {LOG.relative_to(ROOT)} has the details)", flush=True)
+        _make_venv()
+        environment = {**_variables(), **_uv_settings()}
+        try:
+            _with_uv(environment)
+        except InstallError as no_uv:
+            print("  uv could not: trying pip, which takes longer", flush=True)
+            try:
+                _with_pip(environment)
+            except InstallError as no_pip:
+                raise InstallError("The installation", f"{no_uv.why}\n{no_pip.why}", _ADVICE) from None
+        STAMP.write_text(_stamp(), encoding="utf-8")
+        print(f"Installed in {time.monotonic() - started:.0f} s", flush=True)
+        return _variables()
+
+
+_ADVICE = (
+    "check the network; behind a mirror or proxy set PIP_INDEX_URL, HTTPS_PROXY or pip.conf as for any other project, "
+    "with a certificate of your own SSL_CERT_FILE; then start the same command again."
+)
+
+
+def _stamp() -> str:
+    parts = [LOCK.read_bytes(), (ROOT / "pyproject.toml").read_bytes(), sys.version.encode(), str(ROOT).encode()]
+    return hashlib.sha256(b"\0".join(parts)).hexdigest()
+
+
+@contextlib.contextmanager
+def _alone() -> Iterator[None]:
+    """Let one process install at a time; the second one then finds everything there."""
+    with contextlib.ExitStack() as stack:
+        try:
+            import fcntl
+        except ImportError:  # Windows has no flock: there two first tasks at once are the user's own affair
+            pass
+        else:
+            fcntl.flock(stack.enter_context(Path(__file__).open("rb")), fcntl.LOCK_EX)
+        yield
+
+
+def _variables() -> dict[str, str]:
+    """The caller's variables, without those that would lead Python or Meltano out of the environment."""
+    dropped = {"PYTHONHOME", "PYTHONPATH", "UV_SYSTEM_PYTHON", "UV_PYTHON"}
+    kept = {name: value for name, value in os.environ.items() if name not in dropped}
+    return {**kept, "VIRTUAL_ENV": str(VENV), "PATH": os.pathsep.join([str(BIN), kept.get("PATH", os.defpath)])}
+
+
+def _make_venv() -> None:
+    # Without pip: Debian's python3 has no ensurepip. uv needs none, and pip can install from outside.
+    shutil.rmtree(VENV, ignore_errors=True)
+    VENV.mkdir()
+    _do("Making .venv", [sys.executable, "-m", "venv", "--without-pip", str(VENV)], dict(os.environ))
+
+
+def _with_uv(environment: dict[str, str]) -> None:
+    uv = _uv(environment)
+    target = ["--python", str(PYTHON)]
+    _do(
+        "Installing the locked packages",
+        [uv, "pip", "install", *target, "--require-hashes", "-r", str(LOCK)],
+        environment,
+    )
+    editable = ["--no-deps", "--no-build-isolation", "-e", str(ROOT)]
+    _do("Installing Trunkline itself", [uv, "pip", "install", *target, *editable], environment)
+
+
+def _with_pip(environment: dict[str, str]) -> None:
+    pip = [*_pip(), "--python", str(PYTHON), "install"]
+    _do("Installing the locked packages with pip", [*pip, "--require-hashes", "-r", str(LOCK)], environment)
+    _do("Installing Trunkline itself", [*pip, "--no-deps", "--no-build-isolation", "-e", str(ROOT)], environment)
+
+
+def _uv(environment: dict[str, str]) -> str:
+    """The uv of the lock, in a folder of its own; without a pip to get it, the one on the PATH."""
+    found = shutil.which("uv")
+    if not _pip() and found:
+        return found
+    (VENV / "uv.txt").write_text(_locked("uv"), encoding="utf-8")
+    options = ["--require-hashes", "--no-deps", "--only-binary", ":all:", "--target", str(VENV / "uv")]
+    _do("Getting uv", [*_pip(), "install", *options, "-r", str(VENV / "uv.txt")], environment)
+    return str(VENV / "uv" / "bin" / "uv")
+
+
+def _locked(name: str) -> str:
+    """The lines of a package in the lock: release and hashes."""
+    block = re.search(rf"^{name}==.*?(?=^\S|\Z)", LOCK.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
+    return block.group() if block else name
+
+
+def _pip() -> list[str]:
+    """The command pip: this Python's own, or one on the PATH; empty when there is none."""
+    commands = [[sys.executable, "-m", "pip"], ["pip3"], ["pip"]]
+    return next((command for command in commands if _output([*command, "--version"])), [])
+
+
+def _uv_settings() -> dict[str, str]:
+    """What pip is set to, said to uv, which reads neither pip.conf nor PIP_*; and what pip must not be set to.
+
+    What the user set for uv itself is left as it is.
+    """
+    pip: dict[str, str] = {}
+    lines = _output([*_pip(), "config", "list"]).splitlines() if _pip() else []
+    for prefix in ("global.", "install.", ":env:."):  # the later ones win
+        for line in lines:
+            name, equals, value = line.partition("=")
+            if equals and name.startswith(prefix):
+                pip[name.removeprefix(prefix)] = " ".join(str(ast.literal_eval(value)).split())
+    wanted = {
+        "UV_DEFAULT_INDEX": pip.get("index-url"),
+        "UV_INDEX": pip.get("extra-index-url"),
+        "UV_FIND_LINKS": ",".join(pip.get("find-links", "").split()),
+        "UV_NO_INDEX": pip.get("no-index"),
+        "UV_INSECURE_HOST": pip.get("trusted-host"),
+        "SSL_CERT_FILE": pip.get("cert"),
+        "ALL_PROXY": pip.get("proxy"),
+        # As pip does: the best release of all indexes, not the first index that knows the name. Hashes guard both.
+        "UV_INDEX_STRATEGY": "unsafe-best-match",
+    }
+    if not any(name in os.environ for name in ("SSL_CERT_FILE", "UV_NATIVE_TLS")) and not pip.get("cert"):
+        wanted["UV_SYSTEM_CERTS"] = "1"
+    old_names = {"UV_DEFAULT_INDEX": "UV_INDEX_URL", "UV_INDEX": "UV_EXTRA_INDEX_URL"}
+    settings = {
+        name: value
+        for name, value in wanted.items()
+        if value and name not in os.environ and old_names.get(name, name) not in os.environ
+    }
+    return {**settings, "PIP_USER": "0", "PIP_REQUIRE_VIRTUALENV": "0"}
+
+
+def _output(command: list[str]) -> str:
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+    except OSError:
+        return ""
+    return done.stdout if done.returncode == 0 else ""
+
+
+def _do(what: str, command: list[str], environment: dict[str, str]) -> None:
+    """Run a step of the installation, with a line at least every five seconds.
+
+    Raises:
+        InstallError: It ended badly.
+    """
+    print(f"  {what} ...", flush=True)
+    started = time.monotonic()
+    with LOG.open("a", encoding="utf-8") as log:
+        log.write(f"\n$ {' '.join(command)}\n")
+        log.flush()
+        start = log.tell()
+        try:
+            process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, env=environment, cwd=ROOT)
+        except OSError as problem:
+            raise InstallError(what, str(problem), _ADVICE) from None
+        while process.poll() is None:
+            try:
+                process.wait(timeout=5)
+            except subprocess.TimeoutExpired:
+                print(f"  ... {time.monotonic() - started:.0f} s", flush=True)
+    if process.returncode:
+        with LOG.open("rb") as log_read:
+            log_read.seek(start)
+            said = log_read.read().decode(errors="replace").strip().splitlines()
+        raise InstallError(what, "\n".join([f"{what}:", *(said[-8:] or [f"exit code {process.returncode}"])]), _ADVICE)
+
+
+def _indented(text: str) -> str:
+    return "\n".join(f"    {line}" for line in text.splitlines())
+
+
+if __name__ == "__main__":
+    if sys.version_info < (3, 10):  # noqa: UP036 - this file is run by whatever python3 is
+        sys.exit(f"Trunkline needs Python 3.10 or newer, and this is {sys.version.split()[0]}: python3.12 run.py ...")
+    sys.exit(main(sys.argv[1:]))
