@@ -55,6 +55,10 @@ TASKS = {
     "lint": Task("ruff and mypy", LINT),
     "docs": Task("write the generated pages of docs/ anew", [("python", "tools/docs.py")]),
     "sandbox": Task("serve the five vendors on this machine", [("python", "-m", "trunkline_sandbox")]),
+    "mutants": Task("break each step on purpose and see a test fail", [("python", "tools/mutants.py")]),
+    "soak": Task("load all five again and again with faults and kills, then compare", [("python", "tools/soak.py")]),
+    "bench": Task("measure against the peers; writes docs/performance.md", [("python", "-m", "bench")]),
+    "audit": Task("compare the lock with the known weaknesses", [("python", "tools/audit.py")]),
     "meltano-yml": Task("write meltano.yml anew from the taps' settings", [("python", "tools/meltano_yml.py")]),
 }
 
@@ -118,11 +122,15 @@ def install() -> dict[str, str]:
         InstallError: Neither uv nor pip could install.
     """
     with _alone():
-        if STAMP.exists() and STAMP.read_text(encoding="utf-8") == _stamp():
+        stamp = STAMP.read_text(encoding="utf-8").split() if STAMP.exists() else []
+        if stamp == [_place(), _contents()]:
             return _variables()
         started = time.monotonic()
         print(f"Installing into {VENV.relative_to(ROOT)} (once; {LOG.relative_to(ROOT)} has the details)", flush=True)
-        _make_venv()
+        if stamp[:1] == [_place()]:
+            STAMP.unlink()  # what is interrupted from here on is made anew
+        else:
+            _make_venv()
         environment = {**_variables(), **_uv_settings()}
         try:
             _with_uv(environment)
@@ -132,7 +140,7 @@ def install() -> dict[str, str]:
                 _with_pip(environment)
             except InstallError as no_pip:
                 raise InstallError("The installation", f"{no_uv.why}\n{no_pip.why}", _ADVICE) from None
-        STAMP.write_text(_stamp(), encoding="utf-8")
+        STAMP.write_text(f"{_place()}\n{_contents()}\n", encoding="utf-8")
         print(f"Installed in {time.monotonic() - started:.0f} s", flush=True)
         return _variables()
 
@@ -143,9 +151,14 @@ _ADVICE = (
 )
 
 
-def _stamp() -> str:
-    parts = [LOCK.read_bytes(), (ROOT / "pyproject.toml").read_bytes(), sys.version.encode(), str(ROOT).encode()]
-    return hashlib.sha256(b"\0".join(parts)).hexdigest()
+def _place() -> str:
+    """What an environment can't survive a change of: the interpreter, and the folder its commands name."""
+    return hashlib.sha256(f"{sys.version}\0{sys.executable}\0{ROOT}".encode()).hexdigest()
+
+
+def _contents() -> str:
+    """What is to be installed in it."""
+    return hashlib.sha256(LOCK.read_bytes() + b"\0" + (ROOT / "pyproject.toml").read_bytes()).hexdigest()
 
 
 @contextlib.contextmanager
@@ -199,7 +212,7 @@ def _uv(environment: dict[str, str]) -> str:
     if not _pip() and found:
         return found
     (VENV / "uv.txt").write_text(_locked("uv"), encoding="utf-8")
-    options = ["--require-hashes", "--no-deps", "--only-binary", ":all:", "--target", str(VENV / "uv")]
+    options = ["--require-hashes", "--no-deps", "--only-binary", ":all:", "--upgrade", "--target", str(VENV / "uv")]
     _do("Getting uv", [*_pip(), "install", *options, "-r", str(VENV / "uv.txt")], environment)
     return str(VENV / "uv" / "bin" / "uv")
 

@@ -187,7 +187,7 @@ class Loading:
     """
 
     name: str = "load"
-    size: int = 20_000
+    size: int = 50_000
     repeats: int = 5
 
     @property

@@ -6,7 +6,7 @@ import json
 import sys
 from typing import Any
 
-import matplotlib as mpl
+import matplotlib as mpl  # type: ignore[import-not-found]
 
 mpl.use("svg")
 from matplotlib import pyplot as plt

@@ -5,6 +5,7 @@ Rests on the vendor's page "Read Voice Campaign Requests", for the fields on the
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import re
 from dataclasses import dataclass
@@ -38,6 +39,11 @@ _DIALOG_TIMES = ("start_time", "hangup_time", "serve_time", "alert_time", "answe
 
 class _Answer(msgspec.Struct):
     data: list[msgspec.Raw]
+
+
+class _Dates(msgspec.Struct):
+    created_date: str | None = None
+    closed_date: str | None = None
 
 
 @dataclass(frozen=True)
@@ -77,6 +83,7 @@ class VoiceCampaignRequests(WindowedStream):
     longest = 0
     """Rows of the longest answer in this run: a shorter one was not cut off."""
     read_answer = msgspec.json.Decoder(_Answer).decode
+    read_dates = msgspec.json.Decoder(_Dates).decode
 
     # -- which campaigns, and from where -----------------------------------------------------------
 
@@ -136,10 +143,11 @@ class VoiceCampaignRequests(WindowedStream):
             def give(page: Page, reply: Reply, by: str = ask.args[3]) -> None:
                 given.append(((self, CampaignRows(window, page.rows, by, campaign, still_open)), reply))
 
-            whole = yield from pages.read_whole(self, ask, window, give, first)
+            question = pages.Question(window, ask, give, functools.partial(self.split, window, ask.args[3]))
+            whole = yield from pages.read_whole(self, question, first)
             if not isinstance(whole, int):
                 desk.forget(firsts)
-                return Outcome(split=tuple(map(StillOpen, whole)) if still_open else whole)
+                return Outcome(split=tuple(map(StillOpen, whole) if still_open else whole))
             rows += whole
         for item, reply in given:
             desk.give(item, reply)
@@ -170,6 +178,16 @@ class VoiceCampaignRequests(WindowedStream):
             stream=self.name,
         )
         return desk.ask(request, self.open)
+
+    def split(self, window: Window, by: str, page: Page) -> Sequence[Window]:
+        """Smaller windows for one that holds more than an answer, by what the answer covers."""
+        dates = []
+        for raw in page.rows:
+            with contextlib.suppress(msgspec.MsgspecError, ValueError, TypeError):  # told when the row's turn comes
+                dates.append(instants.from_iso(getattr(self.read_dates(raw), by)))
+        if not dates:
+            return window.halves(self.tick) or ()
+        return window.pieces(min(dates), max(dates), self.tick)
 
     def open(self, reply: Reply) -> Page:
         """Rows under `data`; the vendor gives no total."""

@@ -196,7 +196,7 @@ def loaded(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
     """All five vendors loaded, the vendors' data changed, and all five loaded again."""
     loader: str = request.param
     folder = tmp_path_factory.mktemp("meltano")
-    with running(size=60) as sandbox, _warehouse(loader, folder) as (variables, read):
+    with running(size=120) as sandbox, _warehouse(loader, folder) as (variables, read):
         project = Project(folder / "checkout", sandbox, variables)
 
         def load() -> tuple[Held, Held, dict[str, Any]]:
@@ -241,7 +241,7 @@ def expected(sandbox: Running, vendor: str, stream: str) -> warehouse.Rows:
 
 
 def change(sandbox: Sandbox) -> None:
-    """In each stream: change its oldest row and its latest one, and add a row; and close a request that was open."""
+    """In each stream change the oldest row and the last before the bookmark, and add one; close an open request."""
     calls = {
         row["id"]: row["start_time"] for row in sandbox.truth("evolux", "studio_calls") if row["start_time"] >= FIRST
     }
@@ -256,7 +256,8 @@ def change(sandbox: Sandbox) -> None:
             still_open = next(row for row in rows if row["state"] == "OPEN")
             sandbox.upsert(vendor, stream, [{**still_open, "state": "CLOSED", "closed_date": "2026-01-20 08:00:00"}])
             rows = sorted((row for row in rows if row["closed_date"]), key=lambda row: str(row["closed_date"]))
-        sandbox.upsert(vendor, stream, [{**rows[0], column: LONG_AGO}, {**rows[-1], column: LATELY}])
+            rows = [row for row in rows if row["voice_campaign_id"] == rows[-1]["voice_campaign_id"]]
+        sandbox.upsert(vendor, stream, [{**rows[0], column: LONG_AGO}, {**rows[-2], column: LATELY}])
         if stream != "studio_cdr":
             sandbox.upsert(vendor, stream, [{**rows[-1], column: NEW, **_ADDED[vendor]}])
     sandbox.upsert(

@@ -4,8 +4,6 @@ docs/vendors/<vendor>.md is made as a whole (see `trunkline.docs`). In README.md
 between `<!-- generated: NAME -->` and `<!-- end -->` is; everything else there is written by hand.
 """
 
-# ruff: noqa: INP001, T201 - a command that prints, not a package
-
 from __future__ import annotations
 
 import ast

@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     import requests
-    from requests.auth import AuthBase
 
 _CONFIG: dict[str, Any] = th.PropertiesList(
     th.Property("vendor", th.StringType),
@@ -74,7 +73,7 @@ class BspkCalls(VendorStream):
     ).to_dict()
 
     @property
-    def authenticator(self) -> AuthBase:
+    def authenticator(self) -> BearerTokenAuthenticator:
         """A bearer token."""
         return BearerTokenAuthenticator(token=self.config["token"])
 
@@ -185,7 +184,7 @@ class ConpeekRequests(VendorStream):
     ).to_dict()
 
     @property
-    def authenticator(self) -> AuthBase:
+    def authenticator(self) -> APIKeyAuthenticator:
         """The key as it is."""
         return APIKeyAuthenticator(key="Authorization", value=self.config["token"])
 
@@ -226,7 +225,7 @@ class EvoluxStream(VendorStream):
     """What the list and the details share."""
 
     @property
-    def authenticator(self) -> AuthBase:
+    def authenticator(self) -> APIKeyAuthenticator:
         """A header of the vendor's own."""
         return APIKeyAuthenticator(key="token", value=self.config["token"])
 

@@ -13,6 +13,7 @@ is proven: repeats are harmless behind a key, and only the bookmark waits for th
 from __future__ import annotations
 
 from collections import deque
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import msgspec
@@ -309,28 +310,42 @@ class Whole(Protocol):
         """Tell the user."""
 
 
-def read_whole(
-    stream: Whole, ask: Callable[[int], Ticket], span: Window, give: Callable[[Page, Reply], None], first: Ticket
-) -> Generator[Ticket, Reply, tuple[Window, Window] | int]:
+@dataclass(frozen=True)
+class Question:
+    """A question whose answer has no total.
+
+    Args:
+        span: What is asked about, for messages.
+        ask: Wants the rows from an offset on.
+        give: Hands out rows.
+        split: Makes smaller spans out of an answer that was cut off; none when the span is a single tick.
+    """
+
+    span: Window
+    ask: Callable[[int], Ticket]
+    give: Callable[[Page, Reply], None]
+    split: Callable[[Page], Sequence[Window] | None]
+
+
+def read_whole(stream: Whole, question: Question, first: Ticket) -> Generator[Ticket, Reply, Sequence[Window] | int]:
     """Read a span that has no total in one answer, and prove that the answer was not cut off.
 
     An answer is whole when it is shorter than the longest seen in this run (a server may cap answers at any number), or
-    when nothing stands behind its last row. Otherwise the span is to be halved. Only a single tick is paged by offset:
+    when nothing stands behind its last row. Otherwise the span is to be split. Only a single tick is paged by offset:
     rows that move between pages can't be told from rows that are missing, so there two readings must agree.
 
     Args:
         stream: Knows the limit asked for and the longest answer so far.
-        ask: Wants the rows from an offset on.
-        span: What is read, for halving and for messages.
-        give: Hands out the rows.
+        question: What to ask, and whom to give the rows.
         first: The answer from offset 0, already wanted.
 
     Returns:
-        The number of rows, or the halves to read instead.
+        The number of rows, or the smaller spans to read instead.
 
     Raises:
-        Unproven: A single tick was read twice by offset, and the readings differ.
+        Unproven: The vendor ignores the offset, or two readings of a single tick differ.
     """
+    span, ask, give = question.span, question.ask, question.give
     reply = yield first
     page: Page = reply.parsed or EMPTY
     for repeated in (False, True):
@@ -355,9 +370,8 @@ def read_whole(
         # A row that came in at the front meanwhile looks the same: once more from the start tells.
         reply = yield ask(0)
         page = reply.parsed or EMPTY
-    halves = span.halves(stream.tick)
-    if halves:
-        return halves
+    if parts := question.split(page):
+        return parts
     seen = yield from _by_offset(ask, page, reply, give)
     reply = yield ask(0)
     again = yield from _by_offset(ask, reply.parsed or EMPTY, reply, give)

@@ -14,6 +14,11 @@ if TYPE_CHECKING:
 GROW_AFTER = 4
 """Empty windows in a row before the next one is longer: a weekend (two) or a holiday must not change the rhythm."""
 
+MOST_PIECES = 64
+"""Pieces that a window is split into at once, at most."""
+
+_ROOM = 1.4  # pieces more than the density asks for: rows do not come evenly
+
 
 @dataclass(frozen=True)
 class Window:
@@ -47,6 +52,35 @@ class Window:
         if middle >= self.until or (self.since is not None and middle <= self.since):
             return None
         return replace(self, until=middle), replace(self, since=middle, seam=True)
+
+    def pieces(self, low: datetime, high: datetime, tick: timedelta) -> tuple[Window, ...]:
+        """Split so that a piece should hold what an answer can: by how much of the span one full answer covered.
+
+        An answer in order of time covers a small part of the span, and tells how dense the rest is; one without order
+        covers nearly all of it, and then the span is halved.
+
+        Args:
+            low: The earliest instant in the answer.
+            high: The latest one.
+            tick: What the vendor's filter can tell apart.
+
+        Returns:
+            The pieces in order, without a gap or an overlap; none when the window is a single tick.
+        """
+        halves = self.halves(tick)
+        if halves is None:
+            return ()
+        since = self.since or max(instants.floor(low, tick), instants.EPOCH)
+        span = self.until - since
+        count = min(MOST_PIECES, int(_ROOM * span / max(high - low, tick)))
+        step = instants.floor(instants.EPOCH + span / max(count, 1), tick) - instants.EPOCH
+        if count <= len(halves) or step < tick or since >= self.until:
+            return halves
+        edges = [since + step * n for n in range(count)]
+        firsts = [] if self.since else [replace(self, until=since)]
+        uppers = [*edges[1:], self.until]
+        seams = [self.seam if self.since else True, *([True] * (count - 1))]
+        return (*firsts, *(Window(low, high, seam) for low, high, seam in zip(edges, uppers, seams, strict=True)))
 
     def asked(self, tick: timedelta) -> tuple[datetime | None, datetime]:
         """The edges to ask for, on whole ticks; the row on the upper one is the next window's."""

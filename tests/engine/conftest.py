@@ -52,7 +52,7 @@ class Patience:
 
     def wait(self, seconds: float) -> bool:
         self.waits.append(seconds)
-        self.clock.now += seconds * 2 + 1  # more than the governor's jitter adds
+        self.clock.now += seconds * 2 + 2  # more than the governor's jitter adds
         return self.is_set()
 
 

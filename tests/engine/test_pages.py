@@ -281,7 +281,8 @@ def whole(rows: dict[int, str], *, cap: int = 4, longest: int = 0, window: Windo
     def give(page: Page, reply: Reply) -> None:
         play.give_page(desk, window, page, reply)
 
-    return drive(play, desk, pages.read_whole(play, ask, window, give, ask(0))), play
+    question = pages.Question(window, ask, give, lambda _: window.halves(SECOND))
+    return drive(play, desk, pages.read_whole(play, question, ask(0))), play
 
 
 def test_an_answer_shorter_than_the_longest_is_whole() -> None:
@@ -328,8 +329,9 @@ def test_a_server_that_ignores_the_offset_is_found_out() -> None:
     def ask(offset: int) -> Ticket:
         return play.ask_page(desk, tick, offset)
 
+    question = pages.Question(tick, ask, lambda *_: None, lambda _: tick.halves(SECOND))
     with pytest.raises(Unproven, match="offset 4 brought nothing new"):
-        drive(play, desk, pages.read_whole(play, ask, tick, lambda *_: None, ask(0)))
+        drive(play, desk, pages.read_whole(play, question, ask(0)))
 
 
 # -- keys ------------------------------------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from datetime import datetime, timedelta, timezone
 
 import pytest
@@ -13,6 +14,7 @@ from trunkline.plan import Pace, Window
 
 UTC = timezone.utc
 RUN = datetime(2026, 1, 31, 8, 0, 0, 123456, UTC)
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 DAY, SECOND = timedelta(days=1), timedelta(seconds=1)
 
 zones = st.integers(-14 * 60, 14 * 60).map(lambda minutes: timezone(timedelta(minutes=minutes)))
@@ -203,3 +205,36 @@ def test_where_a_run_ends() -> None:
     assert plan.end(end_date=None, run_start=RUN, tick=SECOND) == RUN.replace(microsecond=0)
     assert plan.end(end_date=RUN - DAY, run_start=RUN, tick=SECOND) == RUN - DAY
     assert plan.end(end_date=RUN + DAY, run_start=RUN, tick=SECOND) == RUN + DAY
+
+
+@given(
+    st.one_of(st.none(), st.integers(0, 10**6)),
+    st.integers(1, 10**7),
+    st.integers(0, 10**7),
+    st.integers(0, 10**7),
+)
+def test_g1_pieces_leave_no_gap_and_no_overlap(since: int | None, length: int, low: int, covered: int) -> None:
+    """Whatever an answer covered, the pieces in order are the window, each on whole ticks and none of them empty."""
+    start = EPOCH + timedelta(seconds=since or 0)
+    window = Window(None if since is None else start, start + timedelta(seconds=length))
+    early = min(start + timedelta(seconds=low), window.until - SECOND)
+    pieces = window.pieces(early, min(early + timedelta(seconds=covered), window.until - SECOND), SECOND)
+    if not pieces:
+        assert window.halves(SECOND) is None
+        return
+    assert (pieces[0].since, pieces[-1].until) == (window.since, window.until)
+    assert pieces[0].seam == window.seam
+    for one, other in itertools.pairwise(pieces):
+        assert one.until == other.since
+        assert other.seam
+        assert (one.until - EPOCH) % SECOND == timedelta(0)
+    assert all(piece.since is None or piece.since < piece.until for piece in pieces)
+
+
+def test_pieces_follow_the_density_that_an_answer_shows() -> None:
+    """An answer that covers an hour of a day says that about twenty-four more are needed; one over all of it, two."""
+    day = Window(EPOCH + timedelta(days=1), EPOCH + timedelta(days=2))
+    since = day.since
+    assert since is not None
+    assert len(day.pieces(since, since + timedelta(hours=1), SECOND)) == 33
+    assert day.pieces(since, day.until - SECOND, SECOND) == day.halves(SECOND)
