@@ -102,7 +102,8 @@ def test_every_setting_is_documented(vendor: tuple[type[VendorTap], str]) -> Non
     """Every setting of a tap has a row on its page with its description and its environment variable."""
     tap, page = vendor
     table = section(page, "Settings")
-    for name, spec in tap.config_jsonschema["properties"].items():
+    # The SDK adds its own to the class once a tap was made; those stand on the page of settings.
+    for name, spec in {**tap.settings, **tap.common}.items():
         row = next((line for line in table.splitlines() if line.startswith(f"| `{name}` |")), "")
         assert row, f"{tap.name}: {name} has no row"
         assert f"`{tap.name.upper().replace('-', '_')}_{name.upper()}`" in row
@@ -262,7 +263,7 @@ def test_every_page_can_be_reached() -> None:
             seen.add(page)
             links = re.findall(r"\]\(([^)#\s]+\.md)(?:#[^)]*)?\)", page.read_text(encoding="utf-8"))
             todo += [(page.parent / link).resolve() for link in links if "://" not in link]
-    assert set(READ) - seen == {ROOT / "docs" / "index.md"} - seen
+    assert set(READ) - {ROOT / "docs" / "index.md"} <= seen
 
 
 # -- commands and configs --------------------------------------------------------------------------

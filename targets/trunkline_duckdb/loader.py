@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import sys
 import time
 from collections import Counter
@@ -257,6 +258,9 @@ class Loader:
         try:
             _write_line(self._state)
         except OSError as problem:
+            # Else the interpreter tries once more as it ends, and makes the exit code its own.
+            with contextlib.suppress(OSError, ValueError):
+                os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             raise LoadError(
                 f"Can't pass on the state: {problem.strerror}. The rows are committed, but the next run will not know. "
                 "Keep the program that reads this command's standard output running."

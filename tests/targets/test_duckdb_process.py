@@ -123,6 +123,7 @@ def test_a_signal_commits_what_came_and_passes_on_its_state(tmp_path: Path, numb
 
 def test_a_second_writer_waits_and_then_gives_up(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     """A line says that it waits and for what, the error says what to do; when the file is free again it goes on."""
+    caplog.set_level("INFO", logger=trunkline_duckdb.TargetDuckDB.logger.name)
     path = tmp_path / "calls.duckdb"
     holder = subprocess.Popen(
         [sys.executable, "-c", f"import duckdb; c = duckdb.connect({str(path)!r}); print('open', flush=True); input()"],
