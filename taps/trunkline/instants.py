@@ -6,8 +6,6 @@ import re
 import sys
 from datetime import datetime, timedelta, timezone, tzinfo
 
-import isodate
-
 if sys.version_info >= (3, 11):
     _from_iso = datetime.fromisoformat
 else:  # 3.10's own knows no `Z`
@@ -133,6 +131,8 @@ def duration(text: str) -> timedelta:
     Raises:
         ValueError: The text is no such duration, or has months or years, which have no fixed length.
     """
+    import isodate  # an eighth of our own start-up, and of no use to `--version` and `--discover`
+
     try:
         value = isodate.parse_duration(text)  # ISO8601Error is a ValueError
     except (OverflowError, ArithmeticError):
