@@ -209,13 +209,17 @@ class TapSwitchTransact(VendorTap):
             for number, (kind, value) in enumerate(clean, start=1)
         ]
 
+    def is_answer(self, status: int, body: bytes) -> bool:
+        """The vendor does not say which status "not found" comes with: a 404 with its body is that answer too."""
+        if status == HTTPStatus.NOT_FOUND:
+            answer = _answer(body)
+            return answer is not None and not answer.status and not answer.error
+        return super().is_answer(status, body)
+
     def refuse(self, request: Request, status: int, body: bytes) -> None:
         """The body decides before HTTP: `status: false` with an error is a no, without one it is "not found"."""
-        try:
-            answer = _read_answer(body)
-        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-            return
-        if answer.status or not answer.error:
+        answer = _answer(body)
+        if answer is None or answer.status or not answer.error:
             return
         what = f"{request.about} failed"
         if "not authorized" in answer.error.lower():
@@ -226,6 +230,14 @@ class TapSwitchTransact(VendorTap):
             raise Refused(
                 what, f"the vendor refused it (HTTP {status})", "Check the value at that place", status=status
             )
+
+
+def _answer(body: bytes) -> _Answer | None:
+    """The vendor's envelope, if it is one."""
+    try:
+        return _read_answer(body)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return None
 
 
 def _trimmed(kind: str, value: str) -> str:

@@ -117,6 +117,9 @@ class Vendor(Protocol):
     def refuse(self, request: Request, status: int, body: bytes) -> None:
         """Raise if this answer is a no that its HTTP status does not tell, or tells wrongly."""
 
+    def is_answer(self, status: int, body: bytes) -> bool:
+        """Whether this is the answer to what was asked, whatever its HTTP status."""
+
     def reason(self, body: bytes) -> str:
         """The vendor's own words in an error's body; empty when there are none that are fit to be shown."""
 
@@ -388,7 +391,7 @@ class Client:
             self.vendor.refuse(request, status, body)
         except AccessDenied as exc:
             raise self._deny(exc) from None
-        if not HTTPStatus.OK <= status < HTTPStatus.MULTIPLE_CHOICES:
+        if not self.vendor.is_answer(status, body):
             self.judge(request, status, reason=self.vendor.reason(body), not_before=not_before)
 
     def judge(

@@ -97,6 +97,10 @@ class VendorTap(Tap):
     def refuse(self, request: Request, status: int, body: bytes) -> None:
         """Raise if the answer is a no that its HTTP status does not tell, or tells wrongly."""
 
+    def is_answer(self, status: int, body: bytes) -> bool:  # noqa: ARG002 - for vendors whose body decides
+        """Whether this is the answer to what was asked: any 2xx, unless a vendor's body knows better."""
+        return HTTPStatus.OK <= status < HTTPStatus.MULTIPLE_CHOICES
+
     def reason(self, body: bytes) -> str:  # noqa: ARG002 - for vendors whose errors say why
         """The vendor's own words in an error's body."""
         return ""
@@ -218,8 +222,9 @@ class VendorTap(Tap):
         for name, spec in properties.items():
             if "default" in spec:
                 self._config.setdefault(name, copy.deepcopy(spec["default"]))
-        if not found:
-            found = self.check_config(self._config)
+        # What is wrong by itself can't be compared with anything; the rest can, so that all is told at once.
+        wrong = {line.partition(" ")[0] for line in found}
+        found += self.check_config({name: value for name, value in self._config.items() if name not in wrong})
         if found and raise_errors:
             raise ConfigInvalid(found)
         return found

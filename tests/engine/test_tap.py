@@ -126,3 +126,19 @@ def test_a_vendors_hint_wins_over_the_general_one() -> None:
     assert tap.hint(401) == "Check api_token"
     assert "api_url" in tap.hint(404)
     assert tap.hint(599) == ""
+
+
+def test_g9_everything_that_is_wrong_is_told_at_once() -> None:
+    """A misspelt setting, two that exclude each other and dates in the wrong order are three lines of one error."""
+    config = {
+        "auth_token": "t",
+        "client_ids": ["a"],
+        "sales_associate_ids": ["b"],
+        "concurency": 3,
+        "start_date": "2026-02-01",
+        "end_date": "2026-01-01",
+    }
+    with pytest.raises(ConfigInvalid) as caught:
+        TapBSPK(config=config)
+    assert [line.split()[0] for line in caught.value.errors] == ["concurency", "end_date", "client_ids"]
+    assert "did you mean concurrency?" in caught.value.errors[0]

@@ -1,0 +1,44 @@
+"""SwitchTransact: what its body says decides before what HTTP says."""
+
+from __future__ import annotations
+
+import io
+import json
+from typing import Any
+
+import pytest
+
+from tap_switchtransact import TapSwitchTransact
+from trunkline.write import BlockWriter
+from trunkline_sandbox import Fault, Sandbox
+from trunkline_sandbox.transport import SandboxAdapter
+
+
+def looked_up(fault: Fault) -> tuple[int, list[dict[str, Any]]]:
+    """The exit code, and the lookups that were written, of a run whose every answer is the fault's."""
+    sandbox = Sandbox(size=5)
+    sandbox.faults.add(fault)
+    output = io.BytesIO()
+    config = {**sandbox.config("switchtransact", "http://127.0.0.1:1"), "emails": [], "terms": [], "max_attempts": 1}
+    tap = TapSwitchTransact(
+        config={**config, "phones": ["+27721234567"]},
+        transport=SandboxAdapter(sandbox),
+        message_writer=BlockWriter(output),
+    )
+    code = tap.run()
+    said = [json.loads(line) for line in output.getvalue().splitlines()]
+    return code, [m["record"] for m in said if m["type"] == "RECORD" and m["stream"] == "contact_lookups"]
+
+
+@pytest.mark.parametrize("status", [200, 404])
+def test_g2_not_found_is_an_answer_whatever_status_it_comes_with(status: int) -> None:
+    """`{"status": false}` says that there is no such contact, and the lookup is on record as one without a match."""
+    code, rows = looked_up(Fault("status", status=status, body='{"status": false}'))
+    assert code == 0
+    assert [(row["matched"], row["contact_id"]) for row in rows] == [(False, None)]
+
+
+@pytest.mark.parametrize("body", ["Not Found", '{"status": false, "error": "no such path"}', "[]"])
+def test_g2_a_404_with_another_body_is_no_miss(body: str) -> None:
+    """A wrong address answers 404 too: that fails, and no lookup is recorded as one without a match."""
+    assert looked_up(Fault("status", status=404, body=body)) == (1, [])
