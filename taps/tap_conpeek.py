@@ -63,8 +63,11 @@ class CampaignRows(Rows):
 
 def changed_at(created: str | None, closed: str | None) -> str | None:
     """The later of the two dates, as ISO 8601 in UTC."""
-    dates = [instants.from_iso(date) for date in (created, closed) if date is not None]
-    return instants.to_iso(max(dates)) if dates else None
+    dates = [instants.read(date) for date in (created, closed) if date is not None]
+    if not dates:
+        return None
+    instant, text = max(dates)
+    return text if text.endswith("+00:00") else instants.to_iso(instant)
 
 
 class VoiceCampaignRequests(WindowedStream):

@@ -18,6 +18,7 @@ SECOND = timedelta(seconds=1)
 
 _MS_DATE = re.compile(r"/Date\((-?\d+)([+-]\d{4})?\)/")
 _US_DATE = re.compile(r"(\d{1,2})/(\d{1,2})/(\d{4}) (\d{1,2}):(\d{2})(?::(\d{2}))? ([AaPp][Mm])")
+_PLAIN = re.compile(r"\d{4}-\d\d-\d\d[ T]\d\d:\d\d:\d\d", re.ASCII)
 _AFTER_SECONDS = (".", "Z")
 _HOURS_HALF_DAY = 12
 
@@ -67,6 +68,8 @@ def read(text: str, zone: tzinfo = UTC) -> tuple[datetime, str]:
         and text[19:20] in _AFTER_SECONDS
     ):
         return value, text  # what nearly every row has, told without another look
+    if value.tzinfo is None and zone is UTC and _PLAIN.fullmatch(text):
+        return value.replace(tzinfo=UTC), f"{text[:10]}T{text[11:]}+00:00"  # the same, of those that name no zone
     instant = from_iso(text, zone)
     return instant, text if has_zone(text) else to_iso(instant)
 
