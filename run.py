@@ -56,7 +56,6 @@ TASKS = {
     "docs": Task("write the generated pages of docs/ anew", [("python", "tools/docs.py")]),
     "sandbox": Task("serve the five vendors on this machine", [("python", "-m", "trunkline_sandbox")]),
     "mutants": Task("break each step on purpose and see a test fail", [("python", "tools/mutants.py")]),
-    "soak": Task("load all five again and again with faults and kills, then compare", [("python", "tools/soak.py")]),
     "bench": Task("measure against the peers; writes docs/performance.md", [("python", "-m", "bench")]),
     "audit": Task("compare the lock with the known weaknesses", [("python", "tools/audit.py")]),
     "meltano-yml": Task("write meltano.yml anew from the taps' settings", [("python", "tools/meltano_yml.py")]),
