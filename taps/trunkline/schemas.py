@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from singer_sdk.helpers._compat import Traversable
+    from importlib.abc import Traversable
 
 
 @functools.cache
