@@ -93,7 +93,7 @@ class Calls(WindowedStream):
         total = reply.headers.get("X-Total-Count")
         if total is not None and not total.strip().isdecimal():
             raise BadAnswer("the answer has another form", "its X-Total-Count is no number")
-        return Page(rows, self.read_key(rows), int(total) if total else None, _more(reply.headers.get("Link")))
+        return Page(rows, self.read_key, int(total) if total else None, _more(reply.headers.get("Link")))
 
 
 class _Part(Listened):

@@ -34,7 +34,6 @@ if TYPE_CHECKING:
     from trunkline.stream import VendorStream
 
 OPEN_STATES = ("OPEN", "PROCESSING")
-_DIALOG_TIMES = ("start_time", "hangup_time", "serve_time", "alert_time", "answer_time", "ring_time")
 
 
 class _Answer(msgspec.Struct):
@@ -61,28 +60,19 @@ class CampaignRows(Rows):
     only_open: bool = False
 
 
-def changed_at(created: str | None, closed: str | None) -> str | None:
-    """The later of the two dates, as ISO 8601 in UTC."""
-    dates = [instants.read(date) for date in (created, closed) if date is not None]
-    if not dates:
-        return None
-    instant, text = max(dates)
-    return text if text.endswith("+00:00") else instants.to_iso(instant)
-
-
 class VoiceCampaignRequests(WindowedStream):
     """The requests of the configured campaigns: those still open first, then span by span the created and closed."""
 
     name, path = "voice_campaign_requests", "/voice_campaign/{voice_campaign_id}/request"
     primary_keys, replication_key = ("id",), "changed_at"
-    computed = {"changed_at": (("created_date", "closed_date"), changed_at)}  # noqa: RUF012 - a fact, never changed
-    looks_into = ("dialogs",)
+    latest = {"changed_at": ("created_date", "closed_date")}  # noqa: RUF012 - a fact, never changed
     inclusive = True  # `gte`, "more or equal"
     state_partitioning_keys = ("voice_campaign_id",)
     text_or_number = (
         "name", "contact_info", "contact_identifier", "contact_number", "current_contact_number", "case_id",
         "case_group", "process_date", "process_time", "process_day", "trigger_code",
     )  # fmt: skip
+    text_or_json = ("custom", "custom_fields")
     longest = 0
     """Rows of the longest answer in this run: a shorter one was not cut off."""
     read_answer = msgspec.json.Decoder(_Answer).decode
@@ -194,8 +184,7 @@ class VoiceCampaignRequests(WindowedStream):
 
     def open(self, reply: Reply) -> Page:
         """Rows under `data`; the vendor gives no total."""
-        rows = self.read_answer(reply.body).data
-        return Page(rows, self.read_key(rows))
+        return Page(self.read_answer(reply.body).data, self.read_key)
 
     def probe(self, desk: Desk) -> Generator[Ticket, Reply, list[Any]]:
         """The newest day of each campaign."""
@@ -210,28 +199,17 @@ class VoiceCampaignRequests(WindowedStream):
 
     def records(self, thing: Any) -> Iterator[tuple[dict[str, Any], datetime | None]]:
         """The rows, with their campaign; a request counts for the bookmark by the date it was asked for with."""
-        for raw in thing.rows:
-            record, moments = self.run.shape(raw)
+        only_open = thing.only_open
+        for record, instant in super().records(thing):
             if record.get("voice_campaign_id", "") is None:
                 record["voice_campaign_id"] = thing.campaign
-            if thing.only_open and record.get("state", "OPEN") not in OPEN_STATES:
+            if only_open and record.get("state", "OPEN") not in OPEN_STATES:
                 raise Unproven(
                     f"{self.name} of {thing.campaign}, still open, could not be read",
                     f"the vendor ignored the filter: it sent a request whose state is {record['state']}",
                     self.tap.filter_hint,
                 )
-            if self.belongs(thing, moments):
-                yield record, None if thing.only_open else moments.get(thing.by)
-
-    def compute(self, row: Any) -> None:
-        """Text where the vendor sends objects, and a zone for the times inside dialogs."""
-        for name in ("custom", "custom_fields"):
-            if row.get(name) is not None and not isinstance(row[name], str):
-                row[name] = encode(row[name]).decode()
-        for dialog in row.get("dialogs") or ():
-            for name in _DIALOG_TIMES if isinstance(dialog, dict) else ():
-                if isinstance(dialog.get(name), str) and dialog[name]:
-                    dialog[name] = self.read_time(dialog[name])[1]
+            yield record, None if only_open else instant
 
 
 class TapConpeek(VendorTap):

@@ -91,7 +91,7 @@ class StudioCalls(WindowedStream):
         """Calls under `data`; `next_url` only tells that more follow, `total` how many there are."""
         answer = self.read_calls(reply.body)
         more = answer.pagination.next_url is not None
-        return Page(answer.data, self.read_key(answer.data), answer.pagination.total, more)
+        return Page(answer.data, self.read_key, answer.pagination.total, more)
 
 
 class StudioCdr(StudioCalls):

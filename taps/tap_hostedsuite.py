@@ -117,8 +117,8 @@ class Calls(WindowedStream):
         if answer.Items is msgspec.UNSET or answer.Items is None:
             if answer.TotalCount != 0:
                 raise BadAnswer("the answer has another form", "it has no list 'Items'")
-            return Page([], [], 0)
-        return Page(answer.Items, self.read_key(answer.Items), answer.TotalCount)
+            return Page([], list, 0)
+        return Page(answer.Items, self.read_key, answer.TotalCount)
 
     def read_time(self, text: str) -> tuple[datetime, str]:
         """Any of the forms a ServiceStack server writes."""

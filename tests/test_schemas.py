@@ -103,9 +103,7 @@ STREAMS: dict[str, Facts] = {
 # Instants below the replication key. Whatever stands here the tap writes with a zone.
 OTHER_INSTANTS: dict[str, str] = {
     "hostedsuite/calls": "Interactions[].StartTime",
-    "conpeek/voice_campaign_requests": "process_not_before process_from_date process_to_date created_date closed_date "
-    "dialogs[].start_time dialogs[].hangup_time dialogs[].serve_time dialogs[].alert_time dialogs[].answer_time "
-    "dialogs[].ring_time",
+    "conpeek/voice_campaign_requests": "process_not_before process_from_date process_to_date created_date closed_date",
     "evolux/studio_calls": "end_time",
 }
 

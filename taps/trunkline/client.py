@@ -8,7 +8,7 @@ import ssl
 import threading
 import time
 from collections import defaultdict
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import quote, urlencode, urlsplit
@@ -79,7 +79,7 @@ class Reply:
         request: What was asked.
         status: HTTP status (2xx).
         headers: Header names are case-insensitive.
-        body: Decompressed body; empty only for a 204.
+        body: Decompressed body, UTF-8 and without line breaks; empty only for a 204.
         parsed: What the vendor's envelope says beside the rows, as `Vendor.open` returned it.
     """
 
@@ -314,12 +314,13 @@ class Client:
             if not body:
                 raise Retriable(f"an empty answer with HTTP {status}", final=BadAnswer)
             try:
+                reply = Reply(request, status, headers, one_line(body))
                 parsed = open_body(reply)
             except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as exc:
                 raise Retriable(f"an answer that is not what the vendor documents ({exc})", final=BadAnswer) from None
             except BadAnswer as exc:
                 raise Retriable(exc.why or exc.what, final=BadAnswer) from None
-            reply = Reply(request, status, headers, body, parsed)
+            reply = replace(reply, parsed=parsed)
         self.succeeded.set()
         with self._lock:
             self.tallies[request.stream].answers += 1
@@ -451,6 +452,17 @@ def _is_untrusted(exc: BaseException) -> bool:
         if isinstance(cause, BaseException):
             seen += [*cause.args, cause.__cause__, getattr(cause, "reason", None)]
     return False
+
+
+def one_line(body: bytes) -> bytes:
+    """A body whose rows can be passed on in parts: UTF-8, and no line break that would end a message in its middle.
+
+    Raises:
+        UnicodeDecodeError: It is not UTF-8.
+    """
+    if not body.isascii():
+        str(body, "utf-8")  # a decoder that skips a text does not look at its letters
+    return msgspec.json.format(body, indent=-1) if b"\n" in body or b"\r" in body else body
 
 
 def clean(text: str) -> str:

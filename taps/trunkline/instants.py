@@ -18,12 +18,14 @@ SECOND = timedelta(seconds=1)
 
 _MS_DATE = re.compile(r"/Date\((-?\d+)([+-]\d{4})?\)/")
 _US_DATE = re.compile(r"(\d{1,2})/(\d{1,2})/(\d{4}) (\d{1,2}):(\d{2})(?::(\d{2}))? ([AaPp][Mm])")
-_PLAIN = re.compile(r"\d{4}-\d\d-\d\d[ T]\d\d:\d\d:\d\d", re.ASCII)
+_PLAIN_LENGTH = len("2021-08-10 00:00:00")
 _AFTER_SECONDS = (".", "Z")
 _HOURS_HALF_DAY = 12
+_NEXT_MIDNIGHT = "24"
+"""An hour that ISO 8601 and newer Pythons know, and RFC 3339 does not."""
 
 
-_RFC3339 = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)", re.ASCII)
+_RFC3339 = re.compile(r"\d{4}-\d\d-\d\dT([01]\d|2[0-3]):\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)", re.ASCII)
 
 
 def from_iso(text: str, zone: tzinfo = UTC) -> datetime:
@@ -59,17 +61,26 @@ def read(text: str, zone: tzinfo = UTC) -> tuple[datetime, str]:
     Raises:
         ValueError: The text is no such date.
     """
+    if (
+        zone is UTC
+        and len(text) == _PLAIN_LENGTH
+        and text[4] == text[7] == "-"
+        and text[10] in " T"
+        and text[11:13] != _NEXT_MIDNIGHT
+        and text[13] == text[16] == ":"
+    ):
+        written = f"{text[:10]}T{text[11:]}+00:00"
+        return _from_iso(written), written  # what some vendors write, told without another look
     value = _from_iso(text)
     if (
         value.tzinfo is UTC
         and text[7:8] == "-"
         and text[10:11] == "T"
+        and text[11:13] != _NEXT_MIDNIGHT
         and text[-1:] == "Z"
         and text[19:20] in _AFTER_SECONDS
     ):
-        return value, text  # what nearly every row has, told without another look
-    if value.tzinfo is None and zone is UTC and _PLAIN.fullmatch(text):
-        return value.replace(tzinfo=UTC), f"{text[:10]}T{text[11:]}+00:00"  # the same, of those that name no zone
+        return value, text  # what nearly all others write, the same
     instant = from_iso(text, zone)
     return instant, text if has_zone(text) else to_iso(instant)
 

@@ -12,6 +12,7 @@ is proven: repeats are harmless behind a key, and only the bookmark waits for th
 
 from __future__ import annotations
 
+import functools
 from collections import deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
@@ -36,25 +37,34 @@ ENDLESS = 100_000
 """Pages of one window after which an answer without a total counts as endless."""
 
 
-class Page(msgspec.Struct, frozen=True):
+class Page:
     """One answer, its rows still bytes.
 
     Args:
         rows: The rows, each as the vendor's bytes.
-        keys: What tells each row from the others.
+        read_keys: Reads what tells each row from the others.
         total: Rows of the whole window, if the vendor says it.
         more: Whether the vendor says that pages follow; None if it does not say.
     """
 
-    rows: list[msgspec.Raw]
-    keys: list[Any]
-    total: int | None = None
-    more: bool | None = None
+    def __init__(
+        self,
+        rows: list[msgspec.Raw],
+        read_keys: Callable[[list[msgspec.Raw]], list[Any]],
+        total: int | None = None,
+        more: bool | None = None,  # noqa: FBT001 - a fact of the page, not a switch
+    ) -> None:
+        self.rows, self._read_keys, self.total, self.more = rows, read_keys, total, more
+
+    @functools.cached_property
+    def keys(self) -> list[Any]:
+        """What tells each row from the others; read when asked for, as a span of one answer never asks."""
+        return self._read_keys(self.rows)
 
 
 _STRANGE = (msgspec.MsgspecError, UnicodeDecodeError)
 
-EMPTY = Page([], [])
+EMPTY = Page([], list)
 """What a 204 stands for."""
 
 

@@ -12,7 +12,7 @@ from singer_sdk.helpers._util import load_json
 from singer_sdk.mapper import SameRecordTransform
 from singer_sdk.plugin_base import PluginBase
 
-from trunkline import redact
+from trunkline import instants, redact
 from trunkline.errors import TrunklineError
 from trunkline.shape import Shape
 
@@ -42,10 +42,12 @@ def compile_shape(stream: VendorStream) -> Shape:
         stream.primary_keys,
         fields=None if len(selected) == len(schema["properties"]) else selected,
         unknown_fields=stream.config["unknown_fields"],
-        read_time=stream.read_time,
+        read_time=stream.read_time if stream.reads_times else instants.read,
         computed=stream.computed,
         compute=stream.compute if stream.mends else None,
+        latest=stream.latest,
         text_or_number=stream.text_or_number,
+        text_or_json=stream.text_or_json,
         looks_into=stream.looks_into,
         finish=stream.protection(),
         as_dict=not _short_way(stream),

@@ -19,7 +19,7 @@ from trunkline import instants
 from trunkline.errors import BadRecord
 
 if t.TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Mapping
+    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
     from datetime import datetime
 
 EXTRA = "_extra"
@@ -38,6 +38,8 @@ _TYPES: dict[str, t.Any] = {
     "null": None,
 }
 _ODD = (msgspec.MsgspecError, ValueError, TypeError, KeyError, AttributeError, RecursionError)
+_INSIDE: dict[str, t.Any] = {"object": dict[str, msgspec.Raw], "array": list[msgspec.Raw]}
+"""What needs no look inside: of the right kind, its parts passed on as they came."""
 _BROKEN = (msgspec.MsgspecError, UnicodeError, RecursionError, ValueError)
 
 decode = msgspec.json.Decoder(float_hook=Decimal).decode
@@ -73,7 +75,9 @@ class Shape:
         read_time: Reads a time as the vendor writes it: the instant, and how it is to be written.
         computed: Computed fields: the fields each is made from, and what makes it.
         compute: Mends a row where more than one field is touched.
+        latest: Fields that are the latest of other times, as ISO 8601 in UTC: the times each is taken from.
         text_or_number: Text fields in which a number becomes its digits.
+        text_or_json: Text fields in which anything else becomes its JSON.
         looks_into: Objects and arrays that `compute` looks into.
         finish: Called with each finished record, for example to protect personal data.
         as_dict: Whether records must be dicts, because somebody else goes on with them.
@@ -89,8 +93,10 @@ class Shape:
         unknown_fields: str = "keep",
         read_time: Callable[[str], tuple[datetime, str]] = instants.read,
         computed: Mapping[str, tuple[tuple[str, ...], Callable[..., t.Any]]] = MappingProxyType({}),
+        latest: Mapping[str, tuple[str, ...]] = MappingProxyType({}),
         compute: Callable[[t.Any], None] | None = None,
         text_or_number: Collection[str] = (),
+        text_or_json: Collection[str] = (),
         looks_into: Collection[str] = (),
         finish: Callable[[t.Any], t.Any] | None = None,
         as_dict: bool = True,
@@ -102,7 +108,10 @@ class Shape:
         self.unknown: Counter[str] = Counter()
         self._names = properties.keys() - {EXTRA}
         self._template: dict[str, t.Any] = dict.fromkeys(properties)
-        self._times = tuple(name for name, spec in properties.items() if spec.get("format") == "date-time")
+        self._latest = tuple(latest.items())
+        self._times = tuple(
+            name for name, spec in properties.items() if spec.get("format") == "date-time" and name not in latest
+        )
         self._removed = tuple(name for name in properties if fields is not None and name not in fields)
         self._integers = tuple(name for name, spec in properties.items() if "integer" in _types(spec))
         self._numbers = tuple(
@@ -110,6 +119,7 @@ class Shape:
         )
         self._required = tuple(schema.get("required", ()))
         self._text_or_number = tuple(text_or_number)
+        self._text_or_json = tuple(name for name in text_or_json if name in properties)
         self._computed = tuple(
             (name, names, operator.attrgetter(*names), make) for name, (names, make) in computed.items()
         )
@@ -121,14 +131,18 @@ class Shape:
 
     def _compile(self, looks_into: Collection[str]) -> Callable[[msgspec.Raw], Row]:
         fields: list[tuple[str, t.Any, t.Any]] = []
-        self._bytes: list[tuple[str, tuple[str, ...]]] = []
+        self._bytes: list[str] = []
         for name, spec in self.properties.items():
             kinds = set(_types(spec)) - {"null"}
             if name == EXTRA:
                 fields.append((name, None, None))  # ours alone: a vendor's field of this name is unknown like any other
-            elif kinds and kinds <= {"object", "array"} and name not in looks_into:
+            elif name in self._text_or_json:
+                fields.append((name, t.Any, None))
+            elif kinds == _INSIDE.keys() and name not in looks_into:
                 fields.append((name, msgspec.Raw, msgspec.Raw(b"null")))
-                self._bytes.append((name, ("null", *({"object": "{", "array": "["}[kind] for kind in kinds))))
+                self._bytes.append(name)
+            elif kinds and kinds <= _INSIDE.keys() and name not in looks_into:
+                fields.append((name, _INSIDE[kinds.pop()] | None, None))
             else:
                 fields.append((name, _union(spec), None))
         row = msgspec.defstruct("Record", fields, bases=(Row,), forbid_unknown_fields=True)
@@ -138,7 +152,7 @@ class Shape:
         """Make one record.
 
         Args:
-            raw: The vendor's row, as bytes or decoded.
+            raw: The vendor's row, decoded or as bytes that the client has let in: UTF-8, on one line.
 
         Returns:
             The record with every field of the schema, null where the vendor left it out; and its instants by field.
@@ -156,10 +170,7 @@ class Shape:
         return made or self._long_way(raw)
 
     def _short_way(self, row: Row) -> tuple[Row, dict[str, datetime]] | None:
-        for name, _, fields_of, make in self._computed:
-            setattr(row, name, make(*fields_of(row)))
-        if self.compute:
-            self.compute(row)
+        self._make(row)
         moments = {}
         for name in self._times:
             text = getattr(row, name)
@@ -167,26 +178,28 @@ class Shape:
                 moments[name], written = self.read_time(text)
                 if written is not text:
                     setattr(row, name, written)
+        for name, names in self._latest:
+            setattr(row, name, _latest(moments, name, names, row))
         for name in self._required:
             if getattr(row, name) is None:
                 return None
-        if self._bytes and not self._is_plain(row):
-            return None
+        for name in self._bytes:
+            if not bytes(getattr(row, name)).startswith((b"null", b"{", b"[")):
+                return None
         for name in self._removed:
             setattr(row, name, msgspec.UNSET)
         return row, moments
 
-    def _is_plain(self, row: Row) -> bool:
-        """Whether what stayed bytes is of the right kind, and surely fit to stand in a line as it is.
-
-        Its inside was not decoded, so whatever could be wrong there (escapes, control characters) is left to the long
-        way, which finds out.
-        """
-        for name, openings in self._bytes:
-            text = str(getattr(row, name), "utf-8")
-            if not text.startswith(openings) or "\\" in text or not text.isprintable():
-                return False
-        return True
+    def _make(self, row: Row) -> None:
+        """Make what is computed of the vendor's own values."""
+        for name in self._text_or_json:
+            value = getattr(row, name)
+            if value is not None and type(value) is not str:
+                setattr(row, name, str(encode(value), "utf-8"))
+        for name, _, fields_of, make in self._computed:
+            setattr(row, name, make(*fields_of(row)))
+        if self.compute:
+            self.compute(row)
 
     def _long_way(self, raw: msgspec.Raw | dict[str, t.Any]) -> tuple[dict[str, t.Any], dict[str, datetime]]:
         row = raw if isinstance(raw, dict) else self._decode(raw)
@@ -210,7 +223,13 @@ class Shape:
             value = row.get(name)
             if isinstance(value, int) and not isinstance(value, bool):
                 row[name] = str(value)
+        for name, _ in self._latest:
+            row.pop(name, None)  # ours alone, made once the times are read
         try:
+            for name in self._text_or_json:
+                value = row.get(name)
+                if value is not None and not isinstance(value, str):
+                    row[name] = str(encode(value), "utf-8")
             for name, names, _, make in self._computed:
                 row[name] = make(*map(row.get, names))
             if self.compute:
@@ -228,6 +247,8 @@ class Shape:
                     moments[name], record[name] = self.read_time(text)
                 except ValueError:
                     raise self._bad(row, f"field {name} is no date-time that exists") from None
+        for name, names in self._latest:
+            record[name] = _latest(moments, name, names, record)
         return moments
 
     def _decode(self, raw: msgspec.Raw) -> dict[str, t.Any]:
@@ -278,6 +299,20 @@ class Shape:
             why,
             remedy or "Nothing after it was written and the bookmark stays; report it with the vendor's documentation",
         )
+
+
+def _latest(moments: dict[str, datetime], name: str, names: Sequence[str], record: t.Any) -> str | None:
+    """The latest of some times; its instant joins the others."""
+    newest = None
+    for other in names:
+        instant = moments.get(other)
+        if instant is not None and (newest is None or instant > moments[newest]):
+            newest = other
+    if newest is None:
+        return None
+    moments[name] = moments[newest]
+    text: str = record[newest]
+    return text if text[-6:] == "+00:00" else instants.to_iso(moments[newest])
 
 
 def _types(spec: Mapping[str, t.Any]) -> tuple[str, ...]:

@@ -37,10 +37,14 @@ class VendorStream(RESTStream[Any]):
     run: StreamRun
     computed: ClassVar[Mapping[str, tuple[tuple[str, ...], Callable[..., Any]]]] = {}
     """Computed fields: the vendor's fields that each is made from, and what makes it of their values."""
+    latest: ClassVar[Mapping[str, tuple[str, ...]]] = {}
+    """Computed fields that are the latest of other times."""
     looks_into: ClassVar[Sequence[str]] = ()
     """Objects and arrays that `compute` looks into."""
     text_or_number: ClassVar[Sequence[str]] = ()
     """Text fields that the vendor's pages show as numbers elsewhere; a number becomes its digits."""
+    text_or_json: ClassVar[Sequence[str]] = ()
+    """Text fields in which the vendor may send an object; it becomes its JSON."""
 
     def __init__(self, tap: VendorTap) -> None:
         self.tap = tap
@@ -90,6 +94,11 @@ class VendorStream(RESTStream[Any]):
         Args:
             row: The vendor's row, changed in place: a dict, or a struct that can be used like one.
         """
+
+    @property
+    def reads_times(self) -> bool:
+        """Whether the vendor's times are read in a way of its own."""
+        return type(self).read_time is not VendorStream.read_time
 
     @property
     def mends(self) -> bool:

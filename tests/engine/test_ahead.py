@@ -78,7 +78,7 @@ class Source:
         inside = [second for second in self.seconds if since <= second < until]
         page = inside[2 * (number - 1) : 2 * number]
         about = f"{self.name} {since}-{until} p{number}"
-        return desk.ask(Request(about, "/"), lambda _: pages.Page([b"row"] * len(page), page, len(inside)))  # type: ignore[list-item]
+        return desk.ask(Request(about, "/"), lambda _: pages.Page([b"row"] * len(page), lambda _: page, len(inside)))  # type: ignore[list-item]
 
     def give_page(self, desk: Desk, window: Window, page: pages.Page, reply: Reply) -> None:
         for key in page.keys:

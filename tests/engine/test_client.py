@@ -61,6 +61,7 @@ ODD_ANSWERS: dict[str, Any] = {
     "html": status(200, b"<html>gateway</html>"),
     "empty": status(200, b""),
     "not utf-8": status(200, b'{"rows":["\xff"]}'),
+    "not utf-8 where nobody looks": status(200, b'{"rows":[],"other":"\xff"}'),
     "other form": status(200, b'{"items":[]}'),
     "too deep": status(200, b'{"rows":' + b"[" * 100_000 + b"]" * 100_000 + b"}"),
 }
@@ -360,6 +361,12 @@ def test_a_compressed_body_is_unpacked(bench: Callable[..., Any]) -> None:
     """What is handed on is what the vendor wrote."""
     asked = bench([(200, {"Content-Encoding": "gzip"}, gzip.compress(b'{"rows":[1]}'))])
     assert asked.fetch(open_body=open_rows).parsed == [1]
+
+
+def test_a_body_over_many_lines_is_put_on_one(bench: Callable[..., Any]) -> None:
+    """Rows are passed on in parts: a line break between two tokens would end a message in its middle."""
+    spread = b'{\r\n "rows" : [ 1.50,\n"a\\n b" ]\n}\n'
+    assert bench([status(200, spread)]).fetch(open_body=open_rows).body == b'{"rows":[1.50,"a\\n b"]}'
 
 
 def test_headers_of_a_reply_know_no_case(bench: Callable[..., Any]) -> None:

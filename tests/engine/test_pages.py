@@ -29,7 +29,7 @@ LOGGER = logging.getLogger("trunkline.tests")
 
 def page(keys: str, total: int | None = None, *, more: bool | None = None) -> Page:
     """A page whose rows have these letters as keys."""
-    return Page([msgspec.Raw(b"{}")] * len(keys), list(keys), total, more)
+    return Page([msgspec.Raw(b"{}")] * len(keys), lambda _: list(keys), total, more)
 
 
 class Play:

@@ -13,6 +13,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from trunkline import instants
+from trunkline.client import one_line
 from trunkline.errors import BadRecord
 from trunkline.shape import EXTRA, Shape, decode, encode
 
@@ -145,6 +146,10 @@ spaced = st.sampled_from(
 @given(broken | fine | spaced)
 def test_both_ways_make_the_same_record(raw: bytes) -> None:
     """The short way is only shorter: the same record, or the same error; and always a line that can be read again."""
+    try:
+        raw = one_line(raw)  # nothing else gets here
+    except (UnicodeDecodeError, msgspec.MsgspecError):
+        return
     results = []
     for as_dict in (False, True):
         try:
@@ -179,8 +184,11 @@ def test_a_row_nested_too_deeply_is_an_error_of_the_record() -> None:
 
 def test_objects_and_lists_take_the_short_way() -> None:
     """What needs no look inside is written as the vendor wrote it, to the byte."""
-    record, _ = shape(as_dict=False)(msgspec.Raw(b'{"id":1,"nested":{"a": 1.50}}'))
-    assert b'{"a": 1.50}' in encode(record)
+    record, _ = shape(as_dict=False)(
+        msgspec.Raw(b'{"id":1,"nested":{"a": {"b": 1.50, "c":"\\u0142"}},"list":[[1, 2]]}')
+    )
+    assert b'"nested":{"a":{"b": 1.50, "c":"\\u0142"}}' in encode(record)
+    assert b'"list":[[1, 2]]' in encode(record)
 
 
 # -- contradictions --------------------------------------------------------------------------------
