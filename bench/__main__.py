@@ -38,22 +38,27 @@ def main(arguments: list[str] | None = None) -> int:
     if not cases:
         _say(f"no case begins with {' or '.join(options.only)}: there are {', '.join(case.name for case in CASES)}")
         return 2
-    began = time.monotonic()
+    kept = options.resume or not (options.quick or options.only)
+    path = OUTPUT / ("results.json" if kept else "results-part.json")
     results = _results(options)
-    failed = False
+    if options.resume and path.exists():
+        before = json.loads(path.read_text(encoding="utf-8"))
+        results.update(cases=before["cases"], seconds=before["seconds"])
+        cases = [case for case in cases if options.only or case.name not in before["cases"]]
     for case in cases:
-        failed |= not _measure(case.smaller() if options.quick else case, options, results)
-    results["seconds"] = round(time.monotonic() - began)
-    OUTPUT.mkdir(parents=True, exist_ok=True)
-    whole = not (options.quick or options.only)
-    path = OUTPUT / ("results.json" if whole else "results-part.json")
-    path.write_text(json.dumps(results, indent=1), encoding="utf-8")
+        began = time.monotonic()
+        _measure(case.smaller() if options.quick else case, options, results)
+        results["seconds"] += round(time.monotonic() - began)
+        # What is measured is kept, whatever happens to the rest of the run.
+        OUTPUT.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(results, indent=1), encoding="utf-8")
     _say(f"\n{path.relative_to(ROOT)} has every figure; it took {results['seconds']} s")
+    whole = kept and all(case.name in results["cases"] for case in CASES)
     code = _report(results, ROOT / "docs" if whole else OUTPUT)
-    return 1 if failed or (whole and code) else 0
+    return 1 if results["failed"] or (whole and code) else 0
 
 
-def _measure(case: Case, options: argparse.Namespace, results: dict[str, Any]) -> bool:
+def _measure(case: Case, options: argparse.Namespace, results: dict[str, Any]) -> None:
     rounds = options.repeats or (1 if options.quick else case.repeats)
     _say(f"\n{case.name}: {case.title}; {rounds} rounds")
     try:
@@ -61,13 +66,12 @@ def _measure(case: Case, options: argparse.Namespace, results: dict[str, Any]) -
     except RunFailed as problem:
         _say(f"  FAILED: {problem}")
         results["failed"][case.name] = str(problem)
-        return False
+        return
     results["cases"][case.name] = {
         "title": case.title,
         "facts": {name: getattr(case, name) for name in ("size", "latency", "workers") if hasattr(case, name)},
         "peers": {peer: [sample.as_json() for sample in of] for peer, of in samples.items()},
     }
-    return True
 
 
 def _report(results: dict[str, Any], to: Path) -> int:
@@ -92,6 +96,7 @@ def _results(options: argparse.Namespace) -> dict[str, Any]:
         "versions": report.versions(),
         "cases": {},
         "failed": {},
+        "seconds": 0,
     }
 
 
@@ -104,6 +109,11 @@ def _options(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--quick", action="store_true", help="a tenth of the data, one round: does it all still run?")
     parser.add_argument("--only", action="append", default=[], metavar="CASE", help="cases whose name begins so")
     parser.add_argument("--repeats", type=int, help="rounds of each case (5, of the start-up 9)")
+    parser.add_argument(
+        "--resume",
+        action="store_true",
+        help="go on with the last full run: measure what is missing, or what --only names, and keep the rest",
+    )
     parser.add_argument("--report-only", metavar="RESULTS", help="write the page anew from a results file")
     return parser.parse_args(arguments)
 

@@ -61,16 +61,11 @@ def read(text: str, zone: tzinfo = UTC) -> tuple[datetime, str]:
     Raises:
         ValueError: The text is no such date.
     """
-    if (
-        zone is UTC
-        and len(text) == _PLAIN_LENGTH
-        and text[4] == text[7] == "-"
-        and text[10] in " T"
-        and text[11:13] != _NEXT_MIDNIGHT
-        and text[13] == text[16] == ":"
-    ):
+    if zone is UTC and len(text) == _PLAIN_LENGTH and text[4] == text[7] == "-" and text[13] == ":":
         written = f"{text[:10]}T{text[11:]}+00:00"
-        return _from_iso(written), written  # what some vendors write, told without another look
+        instant = _from_iso(written)
+        if text[11:13] != _NEXT_MIDNIGHT:
+            return instant, written  # what some vendors write, told without another look
     value = _from_iso(text)
     if (
         value.tzinfo is UTC

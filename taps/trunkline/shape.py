@@ -117,11 +117,18 @@ class Shape:
         self._numbers = tuple(
             name for name, spec in properties.items() if "number" in _types(spec) and "string" not in _types(spec)
         )
+        self._texts = _getter(self._times)
         self._required = tuple(schema.get("required", ()))
+        made = {*computed, *latest, *(self._required if compute else ())}
+        # What the vendor itself must send, the short way's struct sees to.
+        self._sent = {
+            name for name in self._required if name not in made and "null" not in _types(properties.get(name, {}))
+        }
+        self._unsure = tuple(name for name in self._required if name not in self._sent)
         self._text_or_number = tuple(text_or_number)
         self._text_or_json = tuple(name for name in text_or_json if name in properties)
         self._computed = tuple(
-            (name, names, operator.attrgetter(*names), make) for name, (names, make) in computed.items()
+            (name, names, _getter(names), make) for name, (names, make) in computed.items()
         )
         self._row_type = t.TypedDict(  # type: ignore[misc]
             "Checked", {name: _union(spec) for name, spec in properties.items()}, total=False
@@ -130,7 +137,7 @@ class Shape:
         self._decode_row = None if as_dict or self._numbers or finish else self._compile(looks_into)
 
     def _compile(self, looks_into: Collection[str]) -> Callable[[msgspec.Raw], Row]:
-        fields: list[tuple[str, t.Any, t.Any]] = []
+        fields: list[tuple[str, t.Any] | tuple[str, t.Any, t.Any]] = []
         self._bytes: list[str] = []
         for name, spec in self.properties.items():
             kinds = set(_types(spec)) - {"null"}
@@ -143,9 +150,11 @@ class Shape:
                 self._bytes.append(name)
             elif kinds and kinds <= _INSIDE.keys() and name not in looks_into:
                 fields.append((name, _INSIDE[kinds.pop()] | None, None))
+            elif name in self._sent:
+                fields.append((name, _union(spec)))
             else:
                 fields.append((name, _union(spec), None))
-        row = msgspec.defstruct("Record", fields, bases=(Row,), forbid_unknown_fields=True)
+        row = msgspec.defstruct("Record", fields, bases=(Row,), forbid_unknown_fields=True, kw_only=True)
         return t.cast("Callable[[msgspec.Raw], Row]", msgspec.json.Decoder(row, float_hook=Decimal).decode)
 
     def __call__(self, raw: msgspec.Raw | dict[str, t.Any]) -> tuple[t.Any, dict[str, datetime]]:
@@ -172,15 +181,15 @@ class Shape:
     def _short_way(self, row: Row) -> tuple[Row, dict[str, datetime]] | None:
         self._make(row)
         moments = {}
-        for name in self._times:
-            text = getattr(row, name)
+        read_time = self.read_time
+        for name, text in zip(self._times, self._texts(row), strict=False):
             if text is not None:
-                moments[name], written = self.read_time(text)
+                moments[name], written = read_time(text)
                 if written is not text:
                     setattr(row, name, written)
         for name, names in self._latest:
             setattr(row, name, _latest(moments, name, names, row))
-        for name in self._required:
+        for name in self._unsure:
             if getattr(row, name) is None:
                 return None
         for name in self._bytes:
@@ -196,8 +205,8 @@ class Shape:
             value = getattr(row, name)
             if value is not None and type(value) is not str:
                 setattr(row, name, str(encode(value), "utf-8"))
-        for name, _, fields_of, make in self._computed:
-            setattr(row, name, make(*fields_of(row)))
+        for name, _, values_of, make in self._computed:
+            setattr(row, name, make(*values_of(row)))
         if self.compute:
             self.compute(row)
 
@@ -299,6 +308,13 @@ class Shape:
             why,
             remedy or "Nothing after it was written and the bookmark stays; report it with the vendor's documentation",
         )
+
+
+def _getter(names: Sequence[str]) -> Callable[[t.Any], tuple[t.Any, ...]]:
+    """Gets the values of some fields in one call, always as a tuple."""
+    if len(names) > 1:
+        return operator.attrgetter(*names)
+    return lambda row: tuple(getattr(row, name) for name in names)
 
 
 def _latest(moments: dict[str, datetime], name: str, names: Sequence[str], record: t.Any) -> str | None:
