@@ -127,9 +127,7 @@ class Shape:
         self._unsure = tuple(name for name in self._required if name not in self._sent)
         self._text_or_number = tuple(text_or_number)
         self._text_or_json = tuple(name for name in text_or_json if name in properties)
-        self._computed = tuple(
-            (name, names, _getter(names), make) for name, (names, make) in computed.items()
-        )
+        self._computed = tuple((name, names, _getter(names), make) for name, (names, make) in computed.items())
         self._row_type = t.TypedDict(  # type: ignore[misc]
             "Checked", {name: _union(spec) for name, spec in properties.items()}, total=False
         )
@@ -154,7 +152,7 @@ class Shape:
                 fields.append((name, _union(spec)))
             else:
                 fields.append((name, _union(spec), None))
-        row = msgspec.defstruct("Record", fields, bases=(Row,), forbid_unknown_fields=True, kw_only=True)
+        row = msgspec.defstruct("Record", fields, bases=(Row,), forbid_unknown_fields=True, kw_only=True, gc=False)
         return t.cast("Callable[[msgspec.Raw], Row]", msgspec.json.Decoder(row, float_hook=Decimal).decode)
 
     def __call__(self, raw: msgspec.Raw | dict[str, t.Any]) -> tuple[t.Any, dict[str, datetime]]:

@@ -15,7 +15,7 @@ from singer_sdk import Tap
 from singer_sdk.exceptions import ConfigValidationError
 from singer_sdk.helpers.capabilities import PluginCapabilities, TapCapabilities
 
-from trunkline import bookmark, instants, personal, schemas, sdk, settings
+from trunkline import bookmark, instants, personal, process, schemas, sdk, settings
 from trunkline.ahead import Ahead, Failure, Workers
 from trunkline.client import Client
 from trunkline.errors import ConfigInvalid, StateInvalid, Stopped, TrunklineError
@@ -291,6 +291,7 @@ class VendorTap(Tap):
             tap = cls._from_command_line(
                 config, state=sdk.read_json("state", state), catalog=sdk.read_json("catalog", catalog)
             )
+            process.settle()
             sys.exit(tap.run())
 
     @classmethod
