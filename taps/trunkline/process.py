@@ -1,15 +1,17 @@
-"""What a tap's own process is told once, before it reads: how to look after its memory."""
+"""How a tap's own process looks after its memory; nothing of it happens in a process of somebody else's."""
 
 from __future__ import annotations
 
 import contextlib
 import gc
 import sys
+from typing import Any
 
 NEW_OBJECTS = 50_000
 """Objects after which Python looks for cycles: a page of rows has thousands, and none of them is in one."""
 
 _M_ARENA_MAX = -8  # malloc.h of glibc
+_malloc: list[Any] = []  # glibc, once the process is settled
 
 
 def settle() -> None:
@@ -25,6 +27,14 @@ def settle() -> None:
         return
     import ctypes  # the SDK has it already
 
-    # Another C library has no such function, and no such heaps.
+    # Another C library has no such functions, and no such heaps.
     with contextlib.suppress(AttributeError, OSError):
-        ctypes.CDLL(None).mallopt(_M_ARENA_MAX, 1)
+        glibc = ctypes.CDLL(None)
+        glibc.mallopt(_M_ARENA_MAX, 1)
+        _malloc.append(glibc.malloc_trim)
+
+
+def trim() -> None:
+    """Give back what the heap holds between its blocks, which would slowly grow with the number of answers."""
+    for trim_heap in _malloc:
+        trim_heap(0)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from singer_sdk.singerlib.catalog import REPLICATION_INCREMENTAL
 from singer_sdk.singerlib.encoding.simple import StateMessage
 
-from trunkline import instants, sdk
+from trunkline import instants, process, sdk
 from trunkline.ahead import Ahead, Desk, Failure
 from trunkline.bookmark import Bookmark, clean
 from trunkline.client import Cancelled, Tally
@@ -298,6 +298,7 @@ class Run:
         self._state_mark = self.writer.bytes_written
         self._state_size = self._state_mark - before
         self._state_at, self._state_pending = now, False
+        process.trim()
 
     # -- the end -----------------------------------------------------------------------------------
 

@@ -1,0 +1,35 @@
+"""A tap's process settles its memory, and only its own."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+_SETTLE = """
+import gc
+from trunkline import process
+process.settle()
+process.trim()
+print(gc.get_threshold()[0], gc.get_freeze_count() > 1000)
+"""
+_ALONE = """
+import gc
+before = gc.get_threshold(), gc.get_freeze_count()
+from trunkline import process, sync, tap
+process.trim()
+print(before == (gc.get_threshold(), gc.get_freeze_count()), process._malloc)
+"""
+
+
+def _said(program: str) -> str:
+    return subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout.strip()
+
+
+def test_g5_what_the_imports_made_is_not_looked_through_again() -> None:
+    """The collector's work does not grow with the rows."""
+    assert _said(_SETTLE) == "50000 True"
+
+
+def test_a_process_of_somebody_else_is_left_alone() -> None:
+    """Whoever imports a tap keeps their own collector and heap."""
+    assert _said(_ALONE) == "True []"
