@@ -1,0 +1,19 @@
+"""`target-switchtransact`: a Singer target for SwitchTransact's two write calls that never writes a record twice.
+
+| module | its one reason to change |
+|---|---|
+| `target` | settings and command line |
+| `loader` | Singer messages, which STATE goes out, what a run tells |
+| `orders` | which record is sent when: order per contact, limits, what is noted around a request |
+| `sender` | one record's requests: what an answer means, what is tried again, what is in doubt |
+| `client` | how the vendor is signed to and says no; sending once |
+| `ledger` | the SQLite file that remembers what was written |
+| `calls` | the vendor's two calls: fields, forms, and what makes a record one of them |
+| `errors` | what can go wrong beside what the taps know |
+"""
+
+from __future__ import annotations
+
+from trunkline_switchtransact.target import TargetSwitchTransact
+
+__all__ = ["TargetSwitchTransact"]

@@ -1,0 +1,57 @@
+"""What can go wrong beside what the taps know: each error says what failed, why, and what to do."""
+
+from __future__ import annotations
+
+from trunkline.errors import TrunklineError
+
+
+class InputError(TrunklineError):
+    """The Singer input can't be gone on with; what came before the named line is settled."""
+
+
+class LedgerError(TrunklineError):
+    """The ledger can't be opened, read or written: nothing is sent that could not be noted."""
+
+
+class InDoubt(TrunklineError):  # noqa: N818 - the name says what is the matter, as everywhere in the tree of errors
+    """Records may be written or not, and only somebody who looks at the vendor can say.
+
+    Args:
+        count: How many.
+    """
+
+    def __init__(self, count: int) -> None:
+        records = "1 record is" if count == 1 else f"{count} records are"
+        super().__init__(
+            f"{records} in doubt",
+            "SwitchTransact may have written what it did not confirm, and a write can't be undone",
+            "Look there, then run once with in_doubt set to skip (none is written again) or resend (all are); the page "
+            "docs/switchtransact-target.md says how to decide about each",
+        )
+
+
+class VendorDown(TrunklineError):  # noqa: N818 - same
+    """So many records ended in doubt one after the other that the next would too."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "nothing more was sent",
+            "too many records in a row ended in doubt: the vendor seems down",
+            "Run again later",
+        )
+
+
+_SHOWN = 100  # characters of a name that a message shows; a hostile name may be megabytes long
+
+
+def shown(name: object) -> str:
+    """A stream or field as a message shows it: quoted, on one line, never longer than a line.
+
+    Args:
+        name: Any text.
+
+    Returns:
+        The quoted text, cut at 100 characters.
+    """
+    text = str(name)
+    return repr(text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…")

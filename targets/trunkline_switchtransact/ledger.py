@@ -1,0 +1,314 @@
+"""The ledger: one SQLite file that knows of every write before it is sent and how it ended.
+
+The vendor's writes can't be undone and carry no key of ours: only what is noted here keeps a record from being written
+twice. An intent is on disk (WAL, synchronous=FULL) before its request leaves, its outcome after the answer came. What
+has an intent and no outcome is in doubt: the process was killed in between, or the answer was lost.
+
+The body of a request is kept while it is in doubt, so that it can be looked up or sent again; then it is overwritten.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import secrets
+import sqlite3
+import threading
+import time
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from trunkline_switchtransact.errors import LedgerError, shown
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+WRITTEN, REJECTED, SKIPPED = "written", "rejected", "skipped"
+"""Outcomes; an intent has none yet."""
+
+LOCK_WAIT = 10.0
+"""Seconds to wait for another process to let go of the ledger."""
+
+_APPLICATION = 0x54_4C_53_54  # "TLST": tells our file from any other SQLite file
+_VERSION = 1
+_TABLES = """
+CREATE TABLE about (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE writes (
+    number INTEGER PRIMARY KEY,
+    identity BLOB NOT NULL UNIQUE,
+    stream TEXT NOT NULL,
+    content BLOB NOT NULL,
+    place TEXT NOT NULL,
+    outcome TEXT,
+    body TEXT,
+    sent_at REAL NOT NULL,
+    settled_at REAL
+);
+CREATE INDEX by_content ON writes (content);
+CREATE INDEX in_doubt ON writes (number) WHERE outcome IS NULL;
+"""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """What the ledger knows of a record.
+
+    Args:
+        identity: What the record is known by.
+        stream: Its stream.
+        content: Hash of its body.
+        place: Where it stood in the input that it was sent from, in words.
+        body: What was to be sent; empty when it is not needed any more.
+        outcome: How it ended; None while it is in doubt.
+        sent_at: When a request for it was about to leave, in seconds since 1970.
+    """
+
+    identity: bytes
+    stream: str
+    content: bytes
+    place: str
+    body: dict[str, str]
+    outcome: str | None = None
+    sent_at: float = 0.0
+
+
+class Ledger:
+    """What was written, what was refused, and what is in doubt. Safe to use from many threads.
+
+    Args:
+        path: The file; made, with its folder, if it is missing.
+        api_url: The account's address: what is written there says nothing about another one.
+        api_key: Only its salted hash is kept, to notice that it is another one.
+        read_only: Note nothing, and make no file (`dry_run`).
+        lock_wait: Seconds to wait for another process to let go of the file.
+        clock: Seconds since 1970.
+    """
+
+    def __init__(  # noqa: PLR0913 - each is one fact about the file
+        self,
+        path: Path,
+        *,
+        api_url: str,
+        api_key: str,
+        read_only: bool = False,
+        lock_wait: float = LOCK_WAIT,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self.path, self.api_url, self.read_only, self.clock = path, api_url.rstrip("/"), read_only, clock
+        self.key_changed = False
+        self._api_key, self._lock_wait = api_key, lock_wait
+        self._lock = threading.RLock()
+        self._connection: sqlite3.Connection | None = None
+
+    # -- opening -------------------------------------------------------------------------------------------------------
+
+    def open(self) -> None:
+        """Take the file for this process alone, until `close` or the process's end.
+
+        Raises:
+            LedgerError: Another process has it, it belongs to another account, or it is no ledger.
+        """
+        with self._told("opened"):
+            nothing = not self.path.exists() or not self.path.stat().st_size
+            if not self.read_only:
+                self.path.parent.mkdir(parents=True, exist_ok=True)
+                with suppress(FileExistsError):  # a body that is in doubt is personal: it is for the owner alone
+                    os.close(os.open(self.path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+            self._connection = sqlite3.connect(
+                ":memory:" if self.read_only and nothing else str(self.path),
+                timeout=self._lock_wait,
+                isolation_level=None,
+                check_same_thread=False,
+            )
+            # Held by the system for as long as the process lives, also against one that is started after a kill -9.
+            for setting in (
+                "locking_mode = EXCLUSIVE",
+                "journal_mode = WAL",
+                "synchronous = FULL",
+                "secure_delete = ON",
+            ):
+                self._execute(f"PRAGMA {setting}")
+            self._execute("BEGIN EXCLUSIVE")
+            try:
+                self._recognise()
+            except BaseException:
+                self._execute("ROLLBACK")
+                raise
+            self._execute("COMMIT")
+            self._execute("CREATE TEMP TABLE seen (identity BLOB PRIMARY KEY, number INTEGER NOT NULL) WITHOUT ROWID")
+
+    def close(self) -> None:
+        """Let go of the file."""
+        with self._lock:
+            if self._connection is not None:
+                with suppress(sqlite3.Error):  # what was noted is on disk: there is nothing left to fail
+                    self._connection.close()
+                self._connection = None
+
+    def _recognise(self) -> None:
+        """Make the tables of a new file; see that an old one is this account's."""
+        if self._value("PRAGMA application_id") != _APPLICATION:
+            if self._value("SELECT count(*) FROM sqlite_master"):
+                raise self._refused("it is an SQLite file of something else", "Set ledger to another path")
+            for statement in _TABLES.split(";"):
+                self._execute(statement)
+            self._execute(f"PRAGMA application_id = {_APPLICATION}")
+            self._execute(f"PRAGMA user_version = {_VERSION}")
+            self._about("api_url", self.api_url)
+            self._about("salt", secrets.token_hex(16))
+        if self._value("PRAGMA user_version") != _VERSION:
+            raise self._refused("a newer release of this target has written it", "Use that release, or a newer one")
+        known = self._value("SELECT value FROM about WHERE name = 'api_url'")
+        if known != self.api_url:
+            raise self._refused(
+                f"it belongs to {known}, and what was written there says nothing about {self.api_url}",
+                "Set ledger to a path of its own for each account",
+            )
+        self._remember_key()
+
+    def _remember_key(self) -> None:
+        salt = str(self._value("SELECT value FROM about WHERE name = 'salt'"))
+        mark = hashlib.sha256(f"{salt}{self._api_key}".encode()).hexdigest()[:16]
+        known = self._value("SELECT value FROM about WHERE name = 'key'")
+        self.key_changed = known is not None and known != mark
+        if known != mark and not self.read_only:
+            self._about("key", mark)
+
+    def _about(self, name: str, value: str) -> None:
+        self._execute("INSERT OR REPLACE INTO about VALUES (?, ?)", name, value)
+
+    # -- asking --------------------------------------------------------------------------------------------------------
+
+    def find(self, identity: bytes) -> Entry | None:
+        """What is known of a record; None when nothing is."""
+        with self._told("read"):
+            row = self._execute(f"{_SELECT} WHERE identity = ?", identity).fetchone()
+        return _entry(row) if row else None
+
+    def doubtful(self) -> list[Entry]:
+        """Every intent without an outcome, in the order they were first sent in."""
+        with self._told("read"):
+            return [_entry(row) for row in self._execute(f"{_SELECT} WHERE outcome IS NULL ORDER BY number")]
+
+    def has_twin(self, entry: Entry) -> bool:
+        """Whether another record that says the same was sent: what is found at the vendor may be that one."""
+        with self._told("read"):
+            found = self._value(
+                "SELECT count(*) FROM writes WHERE content = ? AND identity <> ? AND outcome IS NOT 'rejected'",
+                entry.content,
+                entry.identity,
+            )
+        return bool(found)
+
+    def ordinal(self, identity: bytes) -> int:
+        """How many equal records this input had, this one included. On disk: an input may be of any length."""
+        with self._told("written"):
+            self._execute(
+                "INSERT INTO seen VALUES (?, 1) ON CONFLICT (identity) DO UPDATE SET number = number + 1", identity
+            )
+            return int(self._value("SELECT number FROM seen WHERE identity = ?", identity))
+
+    # -- noting --------------------------------------------------------------------------------------------------------
+
+    @contextmanager
+    def together(self) -> Iterator[None]:
+        """Everything noted inside is on disk at its end, at the price of one wait for the disk.
+
+        Raises:
+            LedgerError: It could not be written; nothing of it is noted then.
+        """
+        with self._lock, self._told("written"):
+            self._execute("BEGIN IMMEDIATE")
+            try:
+                yield
+            except BaseException:
+                with suppress(sqlite3.Error):
+                    self._execute("ROLLBACK")
+                raise
+            self._execute("COMMIT")
+
+    def intend(self, entry: Entry) -> None:
+        """Note that a record is about to be sent, or sent again."""
+        with self._told("written"):
+            self._execute(
+                "INSERT INTO writes (identity, stream, content, place, body, sent_at) VALUES (?, ?, ?, ?, ?, ?) "
+                "ON CONFLICT (identity) DO UPDATE SET content = excluded.content, place = excluded.place, "
+                "body = excluded.body, sent_at = excluded.sent_at, outcome = NULL, settled_at = NULL",
+                entry.identity,
+                entry.stream,
+                entry.content,
+                entry.place,
+                json.dumps(entry.body),
+                self.clock(),
+            )
+
+    def again(self, identity: bytes) -> float:
+        """Note that the request of an intent is about to leave once more; returns the moment."""
+        now = self.clock()
+        with self._told("written"):
+            self._execute("UPDATE writes SET sent_at = ? WHERE identity = ?", now, identity)
+        return now
+
+    def settle(self, identity: bytes, outcome: str) -> None:
+        """Note how a write ended; its body is not kept any longer."""
+        with self._told("written"):
+            self._execute(
+                "UPDATE writes SET outcome = ?, body = NULL, settled_at = ? WHERE identity = ?",
+                outcome,
+                self.clock(),
+                identity,
+            )
+
+    def withdraw(self, identity: bytes) -> None:
+        """Forget an intent that was provably not acted on."""
+        with self._told("written"):
+            self._execute("DELETE FROM writes WHERE identity = ? AND outcome IS NULL", identity)
+
+    # -- SQLite --------------------------------------------------------------------------------------------------------
+
+    def _execute(self, statement: str, *values: Any) -> sqlite3.Cursor:
+        with self._lock:
+            if self._connection is None:
+                raise sqlite3.ProgrammingError("the ledger is closed")
+            return self._connection.execute(statement, values)
+
+    def _value(self, statement: str, *values: Any) -> Any:
+        row = self._execute(statement, *values).fetchone()
+        return row[0] if row else None
+
+    @contextmanager
+    def _told(self, done: str) -> Iterator[None]:
+        """Turn what SQLite and the system say into a sentence for a user."""
+        try:
+            yield
+        except sqlite3.OperationalError as exc:
+            if "locked" in str(exc):
+                raise self._refused(
+                    "another process has it open",
+                    "Let one target at a time write with a ledger; if none seems to run, look for one that hangs",
+                ) from None
+            raise self._failed(done, exc) from None
+        except (sqlite3.Error, OSError) as exc:
+            raise self._failed(done, exc) from None
+
+    def _failed(self, done: str, exc: Exception) -> LedgerError:
+        why = exc.strerror if isinstance(exc, OSError) and exc.strerror else str(exc)
+        return LedgerError(
+            f"the ledger {shown(self.path)} can't be {done}",
+            why,
+            "See to the disk, the path and its rights. Don't remove the file: it knows what was written",
+        )
+
+    def _refused(self, why: str, remedy: str) -> LedgerError:
+        return LedgerError(f"the ledger {shown(self.path)} can't be used", why, remedy)
+
+
+_SELECT = "SELECT identity, stream, content, place, body, outcome, sent_at FROM writes"
+
+
+def _entry(row: tuple[Any, ...]) -> Entry:
+    identity, stream, content, place, body, outcome, sent_at = row
+    return Entry(identity, stream, content, place, json.loads(body) if body else {}, outcome, sent_at)

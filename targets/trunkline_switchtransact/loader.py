@@ -1,0 +1,410 @@
+"""From Singer lines to settled records: which STATE may go out, and what a run tells.
+
+A STATE goes to standard output as it came, once every record before it has ended: written, already written, rejected,
+or in doubt and skipped. After a record that is in doubt, none does.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import sys
+from collections import Counter
+from typing import IO, TYPE_CHECKING, Any
+
+import msgspec
+from msgspec import Raw
+from singer_sdk.mapper import RemoveRecordTransform
+
+from trunkline.errors import OutputLost, TrunklineError
+from trunkline_switchtransact.calls import CALLS, Call, content_identity, digest, key_identity, numbered
+from trunkline_switchtransact.errors import InDoubt, InputError, VendorDown, shown
+from trunkline_switchtransact.sender import End, Order, Result
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+    from zoneinfo import ZoneInfo
+
+    from singer_sdk.mapper import PluginMapper, StreamMap
+
+    from trunkline_duckdb.reader import Lines, Signals
+    from trunkline_switchtransact.ledger import Ledger
+    from trunkline_switchtransact.orders import Orders, Preview
+
+ROOM = 512
+"""Records read and not yet settled, at most: what bounds the memory."""
+
+LOOK_AROUND = 5.0
+"""Seconds between two looks at what happened when no line comes."""
+
+_STATES_HELD = 16
+_EMPTY = Raw()
+_SETTLED = {End.WRITTEN, End.ALREADY, End.REJECTED, End.SKIPPED}
+_WELL = {End.WRITTEN, End.ALREADY, End.PLANNED}
+
+
+class Message(msgspec.Struct, gc=False):
+    """A Singer line, its parts still as JSON text."""
+
+    type: str
+    stream: str | None = None
+    record: Raw = _EMPTY
+    schema: Raw = _EMPTY
+    key_properties: list[str] | None = None
+    value: Raw = _EMPTY
+
+
+class States:
+    """Which STATE can be passed on: the last one before the first record that has not ended."""
+
+    def __init__(self) -> None:
+        self._open: dict[int, None] = {}  # turns, in order
+        self._held: list[tuple[int, bytes]] = []
+        self._turn = 0
+
+    def begin(self) -> int:
+        """A record came; returns its turn."""
+        self._turn += 1
+        self._open[self._turn] = None
+        return self._turn
+
+    def end(self, turn: int) -> None:
+        """A record has ended."""
+        self._open.pop(turn, None)
+
+    def hold(self, state: bytes) -> None:
+        """A state came."""
+        if self._held and self._held[-1][0] == self._turn:
+            del self._held[-1]
+        self._held.append((self._turn, state))
+        if len(self._held) > _STATES_HELD:
+            del self._held[1::2]  # a state is a whole one: some of those in between can be spared
+
+    def due(self) -> bytes | None:
+        """The state to pass on now, if there is a new one."""
+        first = next(iter(self._open), self._turn + 1)
+        found = None
+        while self._held and self._held[0][0] < first:
+            found = self._held.pop(0)[1]
+        return found
+
+
+class Loader:
+    """Reads Singer messages and has their records written.
+
+    Args:
+        ledger: Open.
+        orders: What becomes of the records.
+        mapper: The SDK's stream maps.
+        zone: Whose clocks the vendor's times are on.
+        logger: For the lines a user sees.
+    """
+
+    def __init__(
+        self, ledger: Ledger, orders: Orders | Preview, *, mapper: PluginMapper, zone: ZoneInfo, logger: logging.Logger
+    ) -> None:
+        self._ledger, self._orders, self._mapper, self._zone, self._logger = ledger, orders, mapper, zone, logger
+        self._signals: Signals
+        self._states = States()
+        self._line = 0
+        self._records: Counter[str] = Counter()
+        self._looked_at: set[bytes] = set()  # what an earlier run left and this one has told of
+        self._ignored: set[str] = set()
+        self._changed = 0
+        self.ends: Counter[End] = Counter()
+        """How many records ended in each way."""
+        self._decode = msgspec.json.Decoder(Message).decode
+        self._handlers: dict[str, Callable[[Message], None]] = {
+            "RECORD": self._record,
+            "SCHEMA": self._schema,
+            "STATE": self._state,
+            "ACTIVATE_VERSION": self._activate_version,
+            "BATCH": self._refuse_batch,
+        }
+
+    # -- a run ---------------------------------------------------------------------------------------------------------
+
+    def run(self, source: IO[str] | None) -> int:
+        """Write the whole input.
+
+        Args:
+            source: Where Singer messages come from; None is standard input.
+
+        Returns:
+            The exit code: 0 when every record is written, 128 and the number after a signal, else 1.
+        """
+        from trunkline_duckdb.reader import Lines, Signals  # not before it is needed: it brings DuckDB with it
+
+        lines = Lines(source, timeout=LOOK_AROUND)
+        self._orders.wake = lines.wake
+
+        def noticed() -> None:
+            lines.wake()
+            self._orders.interrupt()
+
+        error: Exception | None = None
+        with Signals(noticed) as self._signals:
+            try:
+                self._settle_earlier()
+                self._read(lines)
+            except TrunklineError as exc:
+                error = exc
+            try:
+                self._settle_rest(send=error is None or isinstance(error, InputError))
+            except TrunklineError as exc:
+                error = error or exc
+            self._orders.close()
+            return self._tell(error, self._signals.number)
+
+    @property
+    def _halting(self) -> bool:
+        return self._signals.number is not None or self._orders.stopping is not None
+
+    def _settle_earlier(self) -> None:
+        """Find out about what earlier runs left in doubt, before anything is read.
+
+        Raises:
+            InDoubt: Something is still in doubt, and somebody must decide about it.
+        """
+        for order in self._orders.earlier():
+            self._orders.take(order)
+            self._looked_at.add(order.identity)
+        while self._orders.count and not self._halting:
+            self._advance(wait=True)
+        if self.ends[End.DOUBT] and not self._halting:
+            raise InDoubt(self.ends[End.DOUBT])
+
+    def _read(self, lines: Lines) -> None:
+        for line in lines:
+            if line is not None:
+                self._line += 1
+                self._take(line, cut=lines.unfinished)
+            self._advance()
+            while self._orders.count >= ROOM and not self._halting:
+                self._advance(wait=True)
+            if self._halting:
+                return
+
+    def _settle_rest(self, *, send: bool) -> None:
+        """Bring what was read to an end; without `send`, or when the run can't go on, only what is in flight."""
+        while send and self._orders.count and not self._halting:
+            self._advance(wait=True)
+        for result in self._orders.halt():
+            self._ended(result)
+        while not self._orders.idle:
+            self._advance(wait=True)
+
+    def _advance(self, *, wait: bool = False) -> None:
+        for result in self._orders.advance(wait=wait):
+            self._ended(result)
+        # In a dry run nothing was written, and must come again.
+        if not self._orders.dry and not self._all_rejected and (state := self._states.due()):
+            _write_line(state)
+
+    @property
+    def _all_rejected(self) -> bool:
+        """Whether no record was any good: then it is the map, and with a state passed on they would be lost."""
+        return bool(self.ends[End.REJECTED]) and not self.ends.keys() - {End.REJECTED}
+
+    def _ended(self, result: Result) -> None:
+        """Count and tell how a record ended."""
+        order, end = result.order, result.end
+        if end in _SETTLED or self._orders.dry:
+            self._states.end(order.turn)
+        if order.turn and order.identity in self._looked_at:
+            self._looked_at.discard(order.identity)
+            if end in {End.ALREADY, End.SKIPPED}:
+                return  # told of when this run began
+        self.ends[end] += 1
+        if end is End.ALREADY and result.why:
+            self._changed += 1
+        elif end is End.PLANNED:
+            self._logger.info("%s: would be sent: POST %s %s", order.about, order.call.path, order.shown)
+        elif end is End.REJECTED:
+            self._logger.error("%s: rejected: %s", order.about, result.why)
+        elif end in {End.DOUBT, End.SKIPPED}:
+            self._logger.error("%s [%s]: %s: %s", order.about, order.identity.hex()[:12], end.value, result.why)
+
+    # -- messages ------------------------------------------------------------------------------------------------------
+
+    def _take(self, line: bytes, *, cut: bool) -> None:
+        try:
+            message = self._decode(line)
+            handler = self._handlers[message.type]
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, KeyError) as problem:
+            if line.strip():
+                raise self._unreadable(problem, cut=cut) from None
+            return
+        handler(message)
+
+    def _schema(self, message: Message) -> None:
+        name = message.stream
+        if name is None:
+            raise self._fault("a SCHEMA without a stream")
+        schema = self._json(message.schema, f"the SCHEMA of stream {shown(name)}")
+        if not isinstance(schema, dict) or not isinstance(schema.get("properties"), dict):
+            raise self._fault(f"the SCHEMA of stream {shown(name)} has no object `properties`")
+        try:
+            self._mapper.register_raw_stream_schema(name, schema, message.key_properties)
+        except Exception as exc:  # noqa: BLE001 - the SDK raises many kinds for a map that is wrong
+            raise self._fault(f"stream_maps don't fit stream {shown(name)} ({exc})", "Correct stream_maps") from None
+        for stream_map in self._mapper.stream_maps[name]:
+            if stream_map.stream_alias not in CALLS and not isinstance(stream_map, RemoveRecordTransform):
+                raise self._fault(
+                    f"stream {shown(stream_map.stream_alias)} is none that SwitchTransact takes: contacts, call_logs",
+                    "Map it to one of them (stream_maps with __alias__), or leave it out in the tap's catalog or with "
+                    "a map that is null",
+                )
+
+    def _record(self, message: Message) -> None:
+        name = message.stream
+        if name is None:
+            raise self._fault("a RECORD without a stream")
+        maps = self._mapper.stream_maps.get(name)
+        if maps is None:
+            raise self._fault(f"a RECORD of stream {shown(name)} came before its SCHEMA")
+        record = self._json(message.record, f"the RECORD of stream {shown(name)}")
+        if not isinstance(record, dict):
+            raise self._fault(f"the RECORD of stream {shown(name)} is no object")
+        for stream_map in maps:
+            mapped = self._mapped(stream_map, record)
+            if mapped is not None:
+                self._order(CALLS[stream_map.stream_alias], mapped, stream_map.transformed_key_properties or ())
+
+    def _mapped(self, stream_map: StreamMap, record: dict[str, Any]) -> dict[str, Any] | None:
+        try:
+            return stream_map.transform(dict(record))
+        except Exception as exc:  # noqa: BLE001 - an expression of the user's can raise anything
+            # The error's own text may hold the record's values: its kind must do.
+            raise self._fault(
+                f"stream_maps of stream {shown(stream_map.stream_alias)} can't be applied to the record "
+                f"({type(exc).__name__})",
+                "Correct the expression, for example for a value that is null",
+            ) from None
+
+    def _order(self, call: Call, record: Mapping[str, Any], keys: Sequence[str]) -> None:
+        """Check a record and put it in line."""
+        self._records[call.stream] += 1
+        place = f"record {self._records[call.stream]} (line {self._line})"
+        if keys:
+            identity = key_identity(call.stream, record, keys)
+        else:
+            alike = content_identity(call.stream, record)
+            identity = numbered(alike, self._ledger.ordinal(alike))
+        body, problems = call.body(record, keys, self._zone)
+        if problems:
+            self.ends[End.REJECTED] += 1
+            self._logger.error("%s, %s: rejected, nothing was sent: %s", call.stream, place, "; ".join(problems))
+            return
+        turn = self._states.begin()
+        self._orders.take(Order(call, body, identity, digest(body), place, call.lane(body), turn))
+
+    def _state(self, message: Message) -> None:
+        if not len(message.value):
+            raise self._fault("a STATE without a value")
+        self._states.hold(bytes(message.value))
+
+    def _activate_version(self, message: Message) -> None:
+        name = message.stream or ""
+        if name not in self._ignored:
+            self._ignored.add(name)
+            self._logger.info("Stream %s: ACTIVATE_VERSION is ignored; nothing is ever deleted", shown(name))
+
+    def _refuse_batch(self, message: Message) -> None:
+        raise self._fault(
+            f"a BATCH of stream {shown(message.stream or '')}, and this target reads RECORD messages",
+            "Remove batch_config from the tap's settings",
+        )
+
+    def _json(self, raw: Raw, what: str) -> Any:
+        try:
+            return msgspec.json.decode(raw) if len(raw) else None
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+            raise self._fault(f"{what} is no JSON that can be read", "Correct the tap") from None
+
+    def _unreadable(self, problem: Exception, *, cut: bool) -> InputError:
+        if isinstance(problem, KeyError):
+            return self._fault(f"unknown message type {shown(problem.args[0])}")
+        if cut:
+            return self._fault("it ends in the middle: the tap was cut off", "See why the tap ended")
+        if isinstance(problem, msgspec.ValidationError):
+            return self._fault("JSON, but no Singer message: a field is missing or of the wrong type")
+        return self._fault("not JSON in UTF-8", "See that the tap writes only Singer messages to its standard output")
+
+    def _fault(self, what: str, remedy: str = "Correct the tap") -> InputError:
+        return InputError(f"the input, line {self._line}", what, f"{remedy}, then run again")
+
+    # -- the end -------------------------------------------------------------------------------------------------------
+
+    def _tell(self, error: Exception | None, signum: int | None) -> int:
+        """Say what ended the run and, at the very end, how many records ended how.
+
+        Returns:
+            The exit code.
+        """
+        if self._changed:
+            self._logger.warning(
+                "%d records came again with other values: the vendor has no call that changes what was written",
+                self._changed,
+            )
+        if signum is not None:
+            self._logger.warning("stopped by signal %d: what was in flight was waited for", signum)
+        if self._all_rejected:
+            self._logger.error(
+                "every record was rejected, so no state was passed on. Correct the stream map or tap, then run again"
+            )
+        stopping = self._orders.stopping
+        if isinstance(stopping, Result):
+            stopping = VendorDown() if stopping.end is End.SKIPPED else InDoubt(self.ends[End.DOUBT])
+        for said in dict.fromkeys(map(_sentence, filter(None, (error, stopping)))):
+            self._logger.error(said)
+        # The counts are a promise, whatever the log level is.
+        self._logger.log(max(logging.INFO, self._logger.getEffectiveLevel()), self.counts)
+        if signum is not None:
+            return 128 + signum
+        return 1 if error or stopping or self.ends.keys() - _WELL else 0
+
+    @property
+    def counts(self) -> str:
+        """How many records ended how."""
+        ends = self.ends
+        parts = [
+            f"{ends[End.WRITTEN]} written",
+            f"{ends[End.ALREADY]} already written",
+            f"{ends[End.REJECTED]} rejected",
+            f"{ends[End.DOUBT] + ends[End.SKIPPED]} in doubt",
+            *[f"{ends[end]} {end.value}" for end in (End.UNSENT, End.PLANNED) if ends[end]],
+        ]
+        return ", ".join(parts)
+
+
+def _sentence(error: Exception) -> str:
+    if isinstance(error, TrunklineError):
+        return str(error)
+    advice = "This is a fault of the target: look at the vendor whether the records in doubt are there, and report it"
+    return f"unexpected {type(error).__name__}: {error}. {advice}"
+
+
+def _write_line(line: bytes) -> None:
+    """Write one line to standard output, in UTF-8 whatever the locale says.
+
+    Raises:
+        OutputLost: Nobody reads it any more.
+    """
+    try:
+        buffer = getattr(sys.stdout, "buffer", None)
+        if buffer is None:
+            sys.stdout.write(f"{line.decode()}\n")
+        else:
+            buffer.write(line + b"\n")
+        sys.stdout.flush()
+    except OSError as exc:
+        # Else the interpreter tries once more as it ends, and makes the exit code its own.
+        with contextlib.suppress(OSError, ValueError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise OutputLost(
+            "the state can't be passed on",
+            exc.strerror or "",
+            "What was written is in the ledger; keep the program running that reads the standard output",
+        ) from None

@@ -1,0 +1,306 @@
+"""One record's requests: what an answer means, what is tried again, and what is in doubt.
+
+A request is repeated only where the vendor provably did not act on it: no connection was made, or it answered 429. An
+answer that got lost, a 5xx and an answer that is not the vendor's leave the record in doubt: it may be written. Such a
+contact can be looked up; for everything else the setting `in_doubt` decides.
+"""
+
+from __future__ import annotations
+
+import enum
+import json
+import time
+from dataclasses import dataclass, field
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any
+
+import backoff
+import msgspec
+
+from tap_switchtransact import open_contacts
+from trunkline.client import MAX_VENDOR_WAIT, MAX_WAIT, Cancelled, Request, Retriable
+from trunkline.errors import AccessDenied, Refused, SourceError, Unavailable
+from trunkline_switchtransact.client import NOBODY_THERE, NotSent, answer_of, denial, never_left
+from trunkline_switchtransact.errors import LedgerError
+
+if TYPE_CHECKING:
+    import threading
+    from collections.abc import Callable, Mapping
+
+    from trunkline_switchtransact.calls import Call
+    from trunkline_switchtransact.client import Said, WritingClient
+
+LOOK_UP = "/calls/record"
+"""Where a contact is looked up by its phone."""
+
+
+class End(enum.Enum):
+    """How a record ended."""
+
+    WRITTEN = "written"
+    ALREADY = "already written"
+    REJECTED = "rejected"
+    DOUBT = "in doubt"
+    SKIPPED = "in doubt and skipped"
+    UNSENT = "not sent"
+    PLANNED = "would be sent"
+
+
+@dataclass
+class Order:
+    """A record on its way.
+
+    Args:
+        call: What is to be called.
+        body: What is to be sent.
+        identity: What the record is known by.
+        content: Hash of the body.
+        place: Where it stands in the input, in words.
+        lane: Whose it is; records of one lane are sent one after the other.
+        turn: Counts what came in, from 1; 0 for what an earlier run left in doubt.
+        doubt: Why it is in doubt; empty when it is not.
+        provable: Whether a look-up can show that it is written.
+        sent_at: When its request was about to leave, in seconds since 1970.
+    """
+
+    call: Call
+    body: dict[str, str]
+    identity: bytes
+    content: bytes
+    place: str
+    lane: str
+    turn: int = 0
+    doubt: str = ""
+    provable: bool = False
+    sent_at: float = 0.0
+
+    @property
+    def about(self) -> str:
+        """The record in words fit for a log."""
+        return f"{self.call.stream}, {self.place}"
+
+    @property
+    def shown(self) -> str:
+        """The body as it may be shown: without personal values."""
+        return json.dumps(self.call.masked(self.body), ensure_ascii=False)
+
+
+@dataclass(frozen=True)
+class Result:
+    """What became of an order.
+
+    Args:
+        order: The order.
+        end: How it ended.
+        why: The reason, without personal values.
+        error: What ends the run, if it does.
+    """
+
+    order: Order
+    end: End
+    why: str = ""
+    error: Exception | None = None
+
+
+@dataclass
+class Sender:
+    """Brings one record at a time to an end. Safe to use from many threads.
+
+    Args:
+        client: Sends the requests.
+        policy: `stop`, `resend` or `skip`: what becomes of a record in doubt that can't be looked up.
+        again: Notes that the request of an intent is about to leave once more; returns the moment.
+        cancelled: Set when the run ends: what waits is not sent, what is sent is waited for.
+        log: Where second tries are told.
+        clock: Seconds since 1970.
+    """
+
+    client: WritingClient
+    policy: str
+    again: Callable[[bytes], float]
+    cancelled: threading.Event
+    log: Callable[[str], None]
+    clock: Callable[[], float] = field(default=time.time)
+
+    def deliver(self, order: Order) -> Result:
+        """Send a record until it is written, refused or in doubt; first find out, where it is in doubt already.
+
+        Args:
+            order: The record; its intent is noted. `doubt` and `sent_at` change with what happens.
+
+        Returns:
+            How it ended. With an `error` the run can't go on.
+        """
+        try:
+            return self._deliver(order)
+        except Cancelled:
+            return self._open(order, "the run ended")
+        except (SourceError, LedgerError) as exc:
+            return self._open(order, exc.why, exc)
+
+    def _deliver(self, order: Order) -> Result:
+        waits = backoff.expo(base=2, factor=1, max_value=MAX_WAIT)
+        next(waits)
+        tries, why, wait = 0, "", None
+        while True:
+            if order.doubt and (result := self._resolve(order)):
+                return result
+            if tries == self.client.max_attempts:
+                error = Unavailable(f"{order.about} failed", f"{tries} tries, the last: {why}", "Run again later")
+                return self._open(order, why, error)
+            if tries:
+                self._pause(order, why, backoff.full_jitter(next(waits) or 1.0) if wait is None else wait)
+            if tries or order.sent_at:
+                order.sent_at = self.again(order.identity)
+            tries += 1
+            verdict = self._try(order)
+            if isinstance(verdict, Result):
+                return verdict
+            why, wait = verdict
+
+    def _open(self, order: Order, why: str, error: Exception | None = None) -> Result:
+        """The end of a record that is not written as far as we know."""
+        return Result(order, End.DOUBT if order.doubt else End.UNSENT, order.doubt or why, error)
+
+    def _pause(self, order: Order, why: str, seconds: float) -> None:
+        self.log(f"{order.about}: {why}; another try in {seconds:.1f} s")
+        if self.cancelled.wait(seconds):
+            raise Cancelled
+
+    # -- one try -------------------------------------------------------------------------------------------------------
+
+    def _try(self, order: Order) -> Result | tuple[str, float | None]:
+        """Send once: the end, or why there may be another try and the seconds that the vendor asks to wait."""
+        request = Request(order.about, order.call.path, method="POST", json=order.body, stream=order.call.stream)
+        before, order.doubt = order.doubt, "the run was ended while it was sent"
+        order.sent_at = order.sent_at or self.clock()
+        try:
+            said = self.client.post(request, self.cancelled)
+        except NotSent as exc:
+            order.doubt = before
+            return exc.why, None
+        except Retriable as exc:
+            order.doubt = exc.why
+            return exc.why, None
+        except Refused as exc:
+            # A certificate is looked at before anything is sent; an answer that is too large came after it.
+            order.doubt = before if never_left(exc.__context__) else exc.why
+            return self._open(order, exc.why, exc)
+        except (Cancelled, AccessDenied):
+            order.doubt = before
+            raise
+        order.doubt = before
+        return self._judge(order, request, said)
+
+    def _judge(self, order: Order, request: Request, said: Said) -> Result | tuple[str, float | None]:
+        """What an answer means: the body decides before HTTP."""
+        answer, status = answer_of(said.body), said.status
+        if denied := denial(request, status, answer):
+            self.client.denied = denied
+            return self._open(order, denied.why, denied)
+        if status == HTTPStatus.TOO_MANY_REQUESTS:
+            return self._too_many(order, said)
+        if HTTPStatus.OK <= status < HTTPStatus.MULTIPLE_CHOICES and _is_success(order.call, said.body):
+            self.client.succeeded.set()
+            return Result(order, End.WRITTEN)
+        if status < HTTPStatus.INTERNAL_SERVER_ERROR and answer is not None and answer.status is False and answer.error:
+            return Result(order, End.REJECTED, f"the vendor answered: {order.call.told(answer.error, order.body)}")
+        if _is_no(status):
+            return self._no(order, status)
+        order.doubt = _doubt(status)
+        return order.doubt, said.not_before
+
+    def _no(self, order: Order, status: int) -> Result:
+        """A 4xx without a word of the vendor's."""
+        why = f"the vendor answered HTTP {status}, without a reason"
+        hint = NOBODY_THERE.get(status)
+        if hint is None:
+            return Result(order, End.REJECTED, why)
+        # Nobody was there to act on it, and nobody will be for the next one.
+        return self._open(order, why, Refused(f"{order.about} failed", why, hint, status=status))
+
+    def _too_many(self, order: Order, said: Said) -> Result | tuple[str, float | None]:
+        """A 429: it was not acted on."""
+        if said.not_before is None or said.not_before <= MAX_VENDOR_WAIT:
+            return f"the vendor answered HTTP {said.status}", said.not_before
+        why = f"the vendor asks to wait {said.not_before:.0f} s"
+        return self._open(order, why, Unavailable(f"{order.about} failed", why, "Run again after that time"))
+
+    # -- in doubt ------------------------------------------------------------------------------------------------------
+
+    def _resolve(self, order: Order) -> Result | None:
+        """Decide about a record in doubt: an end, or None when it may be sent."""
+        found = self._look_up(order) if order.provable else None
+        if found:
+            return Result(order, End.WRITTEN, "found by its phone")
+        if found is False:
+            order.doubt = ""
+            return None
+        if self.policy == "resend":
+            return None
+        return Result(order, End.SKIPPED if self.policy == "skip" else End.DOUBT, order.doubt)
+
+    def _look_up(self, order: Order) -> bool | None:
+        """Whether a contact is there; None when that can't be said."""
+        found = self._ask(order)
+        left = min(order.sent_at + self.client.timeout - self.clock(), self.client.timeout)
+        if found is False and left > 0:
+            # The request may still be under way: only what is not there after it must have ended was not written.
+            self.log(f"{order.about}: not there yet, looked up again in {left:.0f} s, when its request must have ended")
+            if self.cancelled.wait(left):
+                raise Cancelled
+            found = self._ask(order)
+        return found
+
+    def _ask(self, order: Order) -> bool | None:
+        phone = order.body[order.call.number]
+        request = Request(
+            f"{order.about}: the look-up by phone", LOOK_UP, (("phone", phone),), stream=order.call.stream
+        )
+        try:
+            reply = self.client.fetch(request, open_contacts, self.cancelled)
+        except (AccessDenied, Cancelled):
+            raise
+        except SourceError as exc:
+            self.log(f"{exc}: nothing can be said about that record")
+            return None
+        rows: list[dict[str, Any]] | None = reply.parsed
+        if not rows:
+            return None if rows is None else False  # a 204 says nothing
+        # The phone alone may be somebody else's, or an older contact's that hides ours.
+        return True if any(_same(row, order.body) for row in rows) else None
+
+
+def _same(row: Mapping[str, Any], body: Mapping[str, str]) -> bool:
+    """Whether a contact has the names of the one we sent."""
+    return all(
+        str(row.get(name) or "").strip().casefold() == body[name].strip().casefold()
+        for name in ("firstname", "lastname")
+    )
+
+
+def _is_success(call: Call, body: bytes) -> bool:
+    """Whether this is what the vendor's page shows for a record that was written."""
+    try:
+        answer = msgspec.json.decode(body)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return False
+    if not isinstance(answer, dict) or answer.get("error"):
+        return False
+    if call.echoes:
+        return "status" not in answer and all(name in answer for name in call.names)
+    return answer.get("status") is True
+
+
+def _is_no(status: int) -> bool:
+    """Whether a status says that the request was not acted on; after a 408 nobody knows what had arrived."""
+    refused = HTTPStatus.BAD_REQUEST <= status < HTTPStatus.INTERNAL_SERVER_ERROR
+    return refused and status != HTTPStatus.REQUEST_TIMEOUT
+
+
+def _doubt(status: int) -> str:
+    if HTTPStatus.MULTIPLE_CHOICES <= status < HTTPStatus.BAD_REQUEST:
+        return f"a redirect (HTTP {status}), which is never followed; see that api_url is the address of the API itself"
+    if status < HTTPStatus.MULTIPLE_CHOICES:
+        return f"an answer with HTTP {status} that is not what the vendor documents"
+    return f"the vendor answered HTTP {status}"
