@@ -1,0 +1,1 @@
+"""The Airbyte face of a tap: `source-<vendor>`, over the same streams."""
