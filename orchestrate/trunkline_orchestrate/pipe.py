@@ -1,0 +1,255 @@
+"""Pipe: a tap and a target as two processes, the one writing straight into the other.
+
+The only room that starts programs.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections import deque
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any
+
+from trunkline_orchestrate.errors import SettingsInvalid, UnitFailed
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+GRACE = 10.0
+"""Seconds that a process has to end after it was asked to, before it is killed."""
+
+_TOLD = 4  # lines of a log that an error repeats
+_SEARCHED = 400  # lines in which the error is looked for: a database's names it first, and then the whole statement
+_LONGEST = 300
+_ERROR = re.compile(r"\b(ERROR|CRITICAL|FATAL)\b|^[\w.]*(Error|Exception)\b")
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a pipe ended.
+
+    Attributes:
+        tap: The tap's exit code.
+        target: The target's exit code.
+        state: The last state that the target printed: what came before it is in the warehouse. None without one.
+        seconds: From the start of the first to the end of both.
+        late: Whether they were ended because their time was up.
+    """
+
+    tap: int
+    target: int
+    state: dict[str, Any] | None
+    seconds: float
+    late: bool = False
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a program answered: its exit code, its output, and the last lines of its log as one."""
+
+    code: int
+    output: str
+    said: str
+
+
+def command(name: str) -> str:
+    """The path of a program: beside this interpreter, else on the PATH.
+
+    Raises:
+        SettingsInvalid: It is in neither place.
+    """
+    beside = str(Path(sys.executable).parent)
+    found = shutil.which(name, path=os.pathsep.join([beside, os.environ.get("PATH", os.defpath)]))
+    if not found:
+        why = f"it is neither in {beside} nor on the PATH"
+        raise SettingsInvalid(f"there is no program {name}", why, "Install the package that brings it")
+    return found
+
+
+@contextlib.contextmanager
+def private_folder() -> Iterator[Path]:
+    """A folder that only this user can look into, gone at the end."""
+    with tempfile.TemporaryDirectory(prefix="trunkline-") as folder:  # made with mode 0700
+        yield Path(folder)
+
+
+def written(folder: Path, name: str, values: Mapping[str, Any]) -> str:
+    """Write a file that only this user can read, and give its path."""
+    path = folder / name
+    with open_private(path, os.O_EXCL) as file:
+        file.write(json.dumps(values).encode())
+    return str(path)
+
+
+def open_private(path: Path, flags: int) -> IO[bytes]:
+    """Open a file for writing that only this user can read."""
+    return os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | flags, 0o600), "wb")
+
+
+def run(  # noqa: PLR0913 - a pipe has two ends, each with a command and a log
+    tap: Sequence[str],
+    target: Sequence[str],
+    *,
+    tap_log: Path,
+    target_log: Path,
+    environment: Mapping[str, str],
+    timeout: float | None = None,
+    keep: Sequence[int] = (),
+) -> Ended:
+    """Run `tap | target` until both have ended; whatever ends this call early ends them too.
+
+    Args:
+        tap: The tap's command line.
+        target: The target's.
+        tap_log: Gets what the tap says, behind what stands there.
+        target_log: The same for the target.
+        environment: Of both.
+        timeout: Seconds they have; None: as long as it takes.
+        keep: Open files that both inherit, so that a lock lasts as long as either of them.
+    """
+    began = time.monotonic()
+    processes: list[subprocess.Popen[bytes]] = []
+    with open_private(tap_log, os.O_APPEND) as says, open_private(target_log, os.O_APPEND) as answers:
+        try:
+            reader = _start(tap, processes, says, environment, keep, stdin=subprocess.DEVNULL)
+            writer = _start(target, processes, answers, environment, keep, stdin=reader.stdout)
+            assert reader.stdout is not None  # noqa: S101 - asked for
+            assert writer.stdout is not None  # noqa: S101 - asked for
+            reader.stdout.close()  # or the tap never learns that the target has gone
+            alarm = _Alarm(timeout, processes)
+            with alarm:
+                last = b""
+                for line in writer.stdout:
+                    last = line if line.strip() else last
+                if writer.wait() != 0:
+                    reader.terminate()  # it may be waiting for the vendor, and nobody listens any more
+                reader.wait()
+        finally:
+            _end(processes)
+    return Ended(reader.returncode, writer.returncode, _state(last), time.monotonic() - began, alarm.rang)
+
+
+def _start(  # noqa: PLR0913, PLR0917 - what a process is made of
+    line: Sequence[str],
+    processes: list[subprocess.Popen[bytes]],
+    log: IO[bytes],
+    environment: Mapping[str, str],
+    keep: Sequence[int],
+    stdin: Any,
+) -> subprocess.Popen[bytes]:
+    try:
+        process = subprocess.Popen(  # noqa: S603 - the commands that the settings name
+            list(line), stdin=stdin, stdout=subprocess.PIPE, stderr=log, env=dict(environment), pass_fds=tuple(keep)
+        )
+    except OSError as exc:
+        raise UnitFailed(f"{line[0]} could not be started", exc.strerror or str(exc), "Check the path") from None
+    processes.append(process)
+    return process
+
+
+class _Alarm:
+    """Ends processes whose time is up."""
+
+    def __init__(self, seconds: float | None, processes: list[subprocess.Popen[bytes]]) -> None:
+        self.rang = False
+        self._processes = processes
+        self._timer = threading.Timer(seconds, self._ring) if seconds is not None else None
+
+    def _ring(self) -> None:
+        self.rang = True
+        _end(self._processes)
+
+    def __enter__(self) -> None:
+        if self._timer:
+            self._timer.daemon = True
+            self._timer.start()
+
+    def __exit__(self, *_: object) -> None:
+        if self._timer:
+            self._timer.cancel()
+
+
+def _end(processes: Sequence[subprocess.Popen[bytes]]) -> None:
+    """Ask what still runs to end, and kill what does not."""
+    left = [process for process in processes if process.poll() is None]
+    for process in left:
+        process.terminate()
+    until = time.monotonic() + GRACE
+    for process in left:
+        try:
+            process.wait(max(0.0, until - time.monotonic()))
+        except subprocess.TimeoutExpired:  # noqa: PERF203 - a loop that waits
+            process.kill()
+            process.wait()
+
+
+def _state(line: bytes) -> dict[str, Any] | None:
+    if not line:
+        return None
+    try:
+        state = json.loads(line)
+    except ValueError:
+        return None
+    return state if isinstance(state, dict) else None
+
+
+def answer(line: Sequence[str], *, environment: Mapping[str, str] | None = None, folder: Path | None = None) -> Answer:
+    """Run a program that answers a question, and wait for it.
+
+    Args:
+        line: Its command line.
+        environment: Its variables; the caller's when left out.
+        folder: Where it runs; here when left out.
+    """
+    done = subprocess.run(  # noqa: S603 - a tap's own command, or Meltano
+        list(line), env=environment, cwd=folder, capture_output=True, text=True, errors="replace", check=False
+    )
+    said = [text.strip() for text in done.stderr.strip().splitlines()[-_TOLD:]]
+    return Answer(done.returncode, done.stdout, " / ".join(said) or "it said nothing")
+
+
+def judge(ended: Ended, what: str, tap_log: Path, target_log: Path) -> None:
+    """See that both ended well.
+
+    Raises:
+        UnitFailed: One of them did not; with the last lines of the tap, which keeps them clean of secrets and personal
+            data, and of the target's the one that names its error, less the values in it.
+    """
+    if ended.late:
+        raise UnitFailed(f"{what} was ended", f"it took longer than its time ({ended.seconds:.0f} s)", "Allow it more")
+    told = []
+    for name, code, last in (
+        ("tap", ended.tap, " / ".join(tail(tap_log))),
+        ("target", ended.target, verdict(target_log)),
+    ):
+        if code:
+            how = f"was ended by signal {-code}" if code < 0 else f"ended with exit code {code}"
+            told.append(f"the {name} {how}: {last or 'it said nothing'}")
+    if told:
+        raise UnitFailed(f"{what} failed", "; ".join(told), f"The whole logs are {tap_log} and {target_log}")
+
+
+def verdict(path: Path) -> str:
+    """The last line of a foreign program's log that names an error, up to the first value that it may quote."""
+    lines = tail(path, _SEARCHED)
+    named = [line for line in lines if _ERROR.search(line)] or lines
+    return re.split(r"[\"'{\[]", named[-1])[0].strip()[:_LONGEST] if named else ""
+
+
+def tail(path: Path, count: int = _TOLD) -> list[str]:
+    """The last lines of a file."""
+    try:
+        with path.open(encoding="utf-8", errors="replace") as lines:
+            return [line.strip() for line in deque(lines, maxlen=count) if line.strip()]
+    except OSError:
+        return []
