@@ -1,0 +1,242 @@
+"""One run of a tap in this process against a sandbox: what it wrote, how it ended, and what a target made of it.
+
+Needs no pytest: whoever wants to see a tap run without a socket and without a wait can use it.
+"""
+
+from __future__ import annotations
+
+import copy
+import io
+import itertools
+import json
+import logging
+import signal
+import threading
+import time
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import datetime, timezone
+from typing import TYPE_CHECKING, Any
+
+from trunkline.errors import OutputLost
+from trunkline.write import BlockWriter
+from trunkline_sandbox.transport import SandboxAdapter
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+    from trunkline.tap import VendorTap
+    from trunkline_sandbox import Sandbox
+
+UTC = timezone.utc
+Key = tuple[Any, ...]
+
+
+class Killed(BaseException):
+    """Ends a run in this process as `kill -9` ends a process: nobody but `finally` sees it."""
+
+
+class Output(io.RawIOBase):
+    """What the tap writes to; may break, or call for a signal, after so many bytes.
+
+    Args:
+        limit: Bytes that get through.
+        then: Called when the limit is reached; what it raises, the tap meets in `write`.
+    """
+
+    def __init__(self, limit: int | None = None, then: Callable[[], None] | None = None) -> None:
+        super().__init__()
+        self.taken = bytearray()
+        self._limit, self._then = limit, then
+
+    def write(self, block: Any) -> int:
+        """Take the block, or as much of it as fits."""
+        data = bytes(block)
+        if self._limit is not None and self._then and len(self.taken) + len(data) > self._limit:
+            then, self._then = self._then, None
+            kept = self.taken + data[: self._limit - len(self.taken)]
+            try:
+                then()
+            except BaseException:
+                self.taken = kept
+                raise
+        self.taken += data
+        return len(data)
+
+    def flush(self) -> None:
+        """Nothing is kept back."""
+
+
+def disk_full() -> None:
+    """Let a write fail as it does on a full disk or towards a target that is gone."""
+    raise OSError(28, "No space left on device")
+
+
+def killed() -> None:
+    """End the run at once."""
+    raise Killed
+
+
+@dataclass
+class Result:
+    """How a run ended.
+
+    Attributes:
+        code: The exit code; None when it was killed.
+        messages: The complete lines it wrote.
+        log: What it logged, a line each.
+    """
+
+    code: int | None
+    messages: list[dict[str, Any]]
+    log: list[str] = field(default_factory=list)
+
+    def of(self, kind: str, stream: str | None = None) -> list[dict[str, Any]]:
+        """The messages of a kind, of one stream if it is named."""
+        return [m for m in self.messages if m["type"] == kind and stream in (None, m.get("stream"))]
+
+    def records(self, stream: str) -> list[dict[str, Any]]:
+        """The records of a stream."""
+        return [message["record"] for message in self.of("RECORD", stream)]
+
+    @property
+    def state(self) -> dict[str, Any] | None:
+        """The last state."""
+        states = self.of("STATE")
+        return states[-1]["value"] if states else None
+
+
+class Target:
+    """The tables that a target made of the messages: upsert by the key that SCHEMA names."""
+
+    def __init__(self) -> None:
+        self.tables: dict[str, dict[Key, dict[str, Any]]] = {}
+        self._keys: dict[str, list[str]] = {}
+
+    def apply(self, message: Mapping[str, Any]) -> None:
+        """Take one message."""
+        if message["type"] == "SCHEMA":
+            self._keys[message["stream"]] = message["key_properties"]
+            self.tables.setdefault(message["stream"], {})
+        elif message["type"] == "RECORD":
+            record = message["record"]
+            key = tuple(record[name] for name in self._keys[message["stream"]])
+            self.tables[message["stream"]][key] = record
+
+
+def parse(output: bytes) -> list[dict[str, Any]]:
+    """The complete lines; a last one that was cut off is no line."""
+    return [json.loads(line) for line in output[: output.rfind(b"\n") + 1].splitlines()]
+
+
+class _Log(logging.Handler):
+    def __init__(self) -> None:
+        super().__init__()
+        self.lines: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.lines.append(record.getMessage())
+
+
+@contextmanager
+def _listening(logger: logging.Logger) -> Iterator[_Log]:
+    """Keep a tap's log lines, and keep them off the terminal."""
+    handler, before, level = _Log(), logger.propagate, logger.level
+    logger.addHandler(handler)
+    logger.propagate = False
+    logger.setLevel(logging.INFO)
+    try:
+        yield handler
+    finally:
+        logger.removeHandler(handler)
+        logger.propagate = before
+        logger.setLevel(level)
+
+
+@contextmanager
+def sheltered() -> Iterator[None]:
+    """Survive a signal that comes a moment after the tap has given its handlers back."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, lambda *_: None)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _settle(box: Sandbox) -> None:
+    """Let the answers end that nobody waits for any more: what they set off belongs to this run, not to the next."""
+    end = time.monotonic() + 30.0
+    while box.requests.in_flight and time.monotonic() < end:
+        time.sleep(0.001)
+
+
+def run(  # noqa: PLR0913 - who, with what, when, from where and to where
+    box: Sandbox,
+    tap_type: type[VendorTap],
+    config: Mapping[str, Any],
+    *,
+    at: datetime | None = None,
+    state: Mapping[str, Any] | None = None,
+    output: Output | None = None,
+) -> Result:
+    """Run a tap once, in this process and without a socket.
+
+    Args:
+        box: The vendors.
+        tap_type: The tap of one of them.
+        config: Settings on top of those that the sandbox needs.
+        at: The run's start.
+        state: Where to go on from.
+        output: Where it writes.
+
+    Raises:
+        Exception: Whatever ends the run but a lost output and `Killed`.
+    """
+    output = output or Output()
+    logger = logging.getLogger(tap_type.name)
+    settings = {name: value for name, value in {**box.config(tap_type.vendor), **config}.items() if value is not None}
+    code: int | None
+    with _listening(logger) as log, sheltered():
+        tap = tap_type(
+            config=settings,
+            state=copy.deepcopy(dict(state or {})),
+            transport=SandboxAdapter(box, sleep=lambda _: None),
+            run_start=at or datetime(2026, 6, 1, tzinfo=UTC),
+            message_writer=BlockWriter(output),  # type: ignore[arg-type]
+        )
+        # Every look at the governor's clock finds it ten seconds on: no limit and no pause is ever waited for.
+        leaps = itertools.count(0, 10)
+        tap.client.governor.clock = lambda: float(next(leaps))
+        try:
+            code = tap.run()
+        except OutputLost:
+            code = 1
+        except Killed:
+            code = None
+        finally:
+            _settle(box)
+    return Result(code, parse(bytes(output.taken)), log.lines)
+
+
+def bookmark(state: Mapping[str, Any] | None, stream: str, partition: str = "") -> datetime | None:
+    """The bookmark of a stream, or of one campaign of it, read from a state."""
+    entry = ((state or {}).get("bookmarks") or {}).get(stream) or {}
+    if partition:
+        parts = entry.get("partitions") or []
+        entry = next((part for part in parts if partition in part["context"].values()), {})
+    text = entry.get("replication_key_value")
+    return None if text is None else instant(text)
+
+
+def instant(text: str) -> datetime:
+    """An ISO 8601 text as an instant; zone-less ones are UTC, and Python 3.10 is helped with `Z` and fractions."""
+    text = text.replace("Z", "+00:00").replace(" ", "T")
+    head, dot, tail = text.partition(".")
+    if dot:
+        digits = "".join(itertools.takewhile(str.isdigit, tail))
+        text = f"{head}.{digits.ljust(6, '0')[:6]}{tail[len(digits) :]}"
+    value = datetime.fromisoformat(text)
+    return value.astimezone(UTC) if value.tzinfo else value.replace(tzinfo=UTC)

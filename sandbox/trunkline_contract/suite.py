@@ -1,0 +1,498 @@
+"""The tests of the suite. Each says in one sentence what must hold; its guarantee stands in its name."""
+
+# ruff: noqa: S101 - tests assert
+# ruff: noqa: PLR2004 - the literal is the expectation
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import re
+import subprocess
+import sys
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import pytest
+from jsonschema import Draft202012Validator
+
+from trunkline import docs, personal, schemas
+from trunkline import settings as common_settings
+from trunkline.errors import ConfigInvalid
+from trunkline_contract import runs, schema_file
+from trunkline_contract.runs import UTC, Output, bookmark, instant, killed
+from trunkline_sandbox import Fault, Sandbox, running
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from pathlib import Path
+
+    from trunkline.docs import StreamFacts
+    from trunkline.tap import VendorTap
+    from trunkline_contract.runs import Key, Result
+
+    Rows = dict[Key, dict[str, Any]]
+
+BEGIN = datetime(2021, 3, 1, tzinfo=UTC)
+"""Before all rows of the sandbox, and in no clock's way: rows of a test's own stand from here on."""
+DAY, HOUR, MINUTE = timedelta(days=1), timedelta(hours=1), timedelta(minutes=1)
+AFTER = datetime(2026, 2, 1, 12, 0, 0, 500_000, tzinfo=UTC)
+"""After all rows of the sandbox."""
+NO_ANSWER = ("html200", "empty200", "broken_json", "other_envelope", "cut", "reset", "status")
+AGAIN = {"Retry-After": "0"}
+PASSING = (
+    Fault("status", rate=0.2, times=4, status=503, headers=AGAIN),
+    Fault("status", rate=0.2, times=4, status=429, headers=AGAIN),
+    Fault("reset", rate=0.2, times=4),
+    Fault("html200", rate=0.2, times=4),
+    Fault("cut", rate=0.2, times=4),
+)
+
+
+class Contract:
+    """The guarantees, asked of one vendor.
+
+    Derive a class whose name begins with `Test`, name the vendor, and say what a row of it looks like. Streams without
+    a bookmark get the tests that need none.
+
+    Attributes:
+        vendor: Name of the vendor's entry points.
+        settings: Settings of the tap for all tests, on top of what the sandbox's part says.
+        small: A page size at which a few rows need several pages.
+        grain: The shortest time between two instants that the vendor can write.
+    """
+
+    vendor: ClassVar[str]
+    settings: ClassVar[Mapping[str, Any]] = {}
+    small: ClassVar[int] = 3
+    grain: ClassVar[timedelta] = timedelta(seconds=1)
+
+    # -- what a vendor says ------------------------------------------------------------------------
+
+    def row(self, stream: str, number: int, moment: datetime) -> dict[str, Any]:
+        """A row in the form that the vendor's part of the sandbox keeps.
+
+        Args:
+            stream: The stream, one of those with a bookmark.
+            number: Makes the row's key: another number, another key.
+            moment: The instant that its bookmark is made of.
+        """
+        raise NotImplementedError(
+            f"{type(self).__name__} must say what row {number} of {stream} at {moment} looks like"
+        )
+
+    def expected(self, box: Sandbox, stream: str) -> Iterable[dict[str, Any]]:
+        """The rows that the sandbox holds, as the tap must write them: with computed fields, else as they are."""
+        return box.truth(self.vendor, stream)
+
+    # -- what pytest and the tests ask -------------------------------------------------------------
+
+    @classmethod
+    def tap(cls) -> type[VendorTap]:
+        """The vendor's tap, found by its entry point."""
+        found = docs.vendor_taps()
+        if cls.vendor not in found:
+            known = ", ".join(found)
+            pytest.fail(
+                f"no entry point {cls.vendor!r} in the group {docs.VENDORS} (there are {known}): install the package "
+                "that brings the vendor, for example with `pip install -e .`",
+                pytrace=False,
+            )
+        return found[cls.vendor]
+
+    @classmethod
+    def facts(cls) -> dict[str, StreamFacts]:
+        """What each stream's class says of itself."""
+        return {facts.name: facts for facts in docs.stream_facts(cls.tap())}
+
+    @classmethod
+    def contract_streams(cls, kind: str) -> list[str]:
+        """The streams that a test is asked of: all (`stream`), or those with a bookmark and a span (`dated`)."""
+        if not hasattr(cls, "vendor"):
+            return []
+        dated = "window" in cls.tap().common
+        return [name for name, facts in cls.facts().items() if kind == "stream" or (dated and facts.replication_key)]
+
+    @pytest.fixture(autouse=True)
+    def _no_waiting(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """A wait between two tries takes no time."""
+        monkeypatch.setattr("trunkline.client.backoff.full_jitter", lambda _: 0.0)
+
+    def box(self, size: int = 0) -> Sandbox:
+        """The vendor with so many made-up rows."""
+        return Sandbox(size=size, vendors=[self.vendor])
+
+    def put(
+        self, box: Sandbox, stream: str, *moments: datetime, first: int = 100, before: int | None = None, **more: Any
+    ) -> None:
+        """Add a row at each of these moments.
+
+        Args:
+            box: Where.
+            stream: The stream that is to have them.
+            moments: The rows' instants.
+            first: The first row's number; the others count on.
+            before: Wait with it until this request, counted from 1.
+            more: Columns on top of what `row` says.
+        """
+        rows = [{**self.row(stream, number, moment), **more} for number, moment in enumerate(moments, first)]
+        box.upsert(self.vendor, stream, rows, before_request=before)
+
+    def run(self, box: Sandbox, at: datetime = AFTER, *, state: Any = None, output: Any = None, **more: Any) -> Result:
+        """Run the tap once with small pages, and without those settings that it does not have."""
+        usual = {"page_size": self.small, "concurrency": 2, "max_attempts": 3, **self.settings, **more}
+        if "start_date" not in more and at < AFTER:
+            usual |= {"start_date": BEGIN.isoformat(), "window": "P1D", "lookback": "PT0S", **more}
+        known = {**self.tap().settings, **self.tap().common}
+        config = {name: value for name, value in usual.items() if name in known}
+        return runs.run(box, self.tap(), config, at=at, state=state, output=output)
+
+    def keys(self, stream: str, result: Result) -> set[Key]:
+        """The keys of the rows that a run wrote."""
+        return {self._key(stream, record) for record in result.records(stream)}
+
+    def held(self, box: Sandbox, stream: str, since: datetime = BEGIN, until: datetime = AFTER) -> Rows:
+        """The rows that the vendor has in a span, in the form of `form`, by key."""
+        name = self.facts()[stream].replication_key
+        rows = (row for row in self.expected(box, stream) if not name or since <= instant(row[name]) < until)
+        return {self._key(stream, row): self.form(stream, row) for row in rows}
+
+    def form(self, stream: str, row: Mapping[str, Any]) -> dict[str, Any]:
+        """A row or record in the form that both can be compared in: without nulls, its times as instants."""
+        properties = schemas.load(self.vendor, stream)["properties"]
+        return {
+            name: instant(value) if properties.get(name, {}).get("format") == "date-time" else value
+            for name, value in row.items()
+            if value is not None
+        }
+
+    def mark(self, stream: str, result: Result) -> datetime | None:
+        """The bookmark that a run left; of a stream with partitions, the latest of them."""
+        entry = ((result.state or {}).get("bookmarks") or {}).get(stream) or {}
+        parts = [str(value) for part in entry.get("partitions") or () for value in part["context"].values()]
+        found = [bookmark(result.state, stream, part) for part in parts or [""]]
+        return max((mark for mark in found if mark), default=None)
+
+    def secrets(self, box: Sandbox) -> list[str]:
+        """The credentials of the sandbox."""
+        config = box.config(self.vendor)
+        return [
+            str(config[name]) for name, spec in self.tap().settings.items() if spec.get("secret") and name in config
+        ]
+
+    def _key(self, stream: str, row: Mapping[str, Any]) -> Key:
+        return tuple(row[name] for name in self.facts()[stream].keys)
+
+    def _fault(self, box: Sandbox, kind: str, **values: Any) -> None:
+        """Put a fault in force if the vendor knows it; skip the test if not."""
+        probe = self.box()
+        probe.fault(kind, **values)
+        self.run(probe, BEGIN + DAY)
+        if not probe.faults.fired()[kind]:
+            pytest.skip(f"the sandbox's {self.vendor} has nothing that {kind} could change")
+        box.fault(kind, **values)
+
+    # -- what it says of itself --------------------------------------------------------------------
+
+    def test_the_schema_file_is_complete(self, stream: str) -> None:
+        """The schema names the keys, types and describes every field, marks no field by half, and closes nothing."""
+        facts = self.facts()[stream]
+        schema = schemas.load(self.vendor, stream)
+        bookmarked = facts.replication_key
+        found = schema_file.problems(schema, tap=self.tap().name, stream=stream, keys=facts.keys, bookmark=bookmarked)
+        assert not found
+
+    def test_discovery_names_keys_and_bookmark(self, stream: str) -> None:
+        """The catalog has the stream with its primary key, its replication key and the fields of its schema file."""
+        tap = self.tap()(config=self.box().config(self.vendor))
+        entry = next(one for one in tap.catalog_dict["streams"] if one["tap_stream_id"] == stream)
+        facts = self.facts()[stream]
+        assert tuple(entry["key_properties"]) == tuple(facts.keys)
+        assert entry.get("replication_key") == facts.replication_key
+        assert entry["schema"]["properties"].keys() == schemas.load(self.vendor, stream)["properties"].keys()
+
+    def test_settings_are_described_and_secrets_marked(self) -> None:
+        """Every setting has a sentence; what is named like a secret is marked as one and has no default."""
+        for name, spec in self.tap().settings.items():
+            assert spec["description"].endswith("."), name
+            if re.search(r"token|password|secret|api_?key", name):
+                assert spec.get("secret"), f"{name} must be marked with secret"
+                assert "default" not in spec, name
+
+    def test_the_test_of_the_tap_reads_a_row(self) -> None:
+        """`--test` says of each stream that it can be read, and of none when the credentials are wrong."""
+        for fault, code in ((None, 0), (Fault("status", status=401), 1)):
+            box = self.box(20)
+            if fault:
+                box.faults.add(fault)
+            tap = self._quiet(box)
+            from trunkline.sync import test as ask
+
+            assert ask(tap) == code
+
+    def _quiet(self, box: Sandbox) -> VendorTap:
+        from trunkline_sandbox.transport import SandboxAdapter
+
+        known = {**self.tap().settings, **self.tap().common}
+        more = {name: value for name, value in self.settings.items() if name in known}
+        return self.tap()(
+            config={**box.config(self.vendor), **more},
+            transport=SandboxAdapter(box, sleep=lambda _: None),
+            run_start=AFTER,
+        )
+
+    # -- G1 ----------------------------------------------------------------------------------------
+
+    def test_g1_a_first_run_brings_what_the_vendor_has(self, stream: str) -> None:
+        """Every row comes with every value and instant, each fits the schema, and none comes that is not there."""
+        box = self.box(60)
+        result = self.run(box, window="P3D")
+        assert result.code == 0, result.log
+        start = instant(str(box.config(self.vendor).get("start_date", "1970-01-01")) + "T00:00:00Z")
+        records = result.records(stream)
+        assert {self._key(stream, row): self.form(stream, row) for row in records} == self.held(box, stream, start)
+        assert records
+        check = Draft202012Validator(schemas.load(self.vendor, stream))
+        assert not [error.message for record in records for error in check.iter_errors(record)]
+
+    @pytest.mark.parametrize("window", ["PT1H", "PT3607S", "P1D"])
+    def test_g1_no_row_is_lost_on_a_seam(self, dated: str, window: str) -> None:
+        """A row on each seam of two windows, and one a hair before and after it, all come."""
+        length = {"PT1H": HOUR, "PT3607S": timedelta(seconds=3607), "P1D": DAY}[window]
+        seams = [BEGIN + n * length for n in range(1, 5)]
+        box = self.box()
+        self.put(box, dated, *(seam + side for seam in seams for side in (-self.grain, timedelta(0), self.grain)))
+        result = self.run(box, seams[-1] + 10 * self.grain + MINUTE, window=window)
+        assert result.code == 0, result.log
+        assert self.keys(dated, result) == self.held(box, dated).keys()
+
+    def test_g1_rows_that_move_between_pages_all_come(self, dated: str) -> None:
+        """Whatever order the vendor lists in: rows that come in while pages are read push none of the others out."""
+        orders = next(
+            (knob.metadata["choices"] for knob in dataclasses.fields(self._knobs()) if knob.name == "order"), (None,)
+        )
+        for order in orders:
+            box = self.box()
+            if order:
+                box.knobs(self.vendor, order=order)
+            self.put(box, dated, *(BEGIN + n * MINUTE for n in range(10, 40)))
+            steady = self.held(box, dated).keys()
+            for n, place in ((2, 1), (3, 50), (5, 2)):
+                self.put(box, dated, BEGIN + place * MINUTE, first=900 + n, before=n)
+            result = self.run(box, BEGIN + DAY)
+            assert result.code == 0, (order, result.log)
+            assert steady <= self.keys(dated, result), order
+
+    def _knobs(self) -> Any:
+        return type(self.box().vendors[self.vendor]).knob_sheet
+
+    def test_g1_a_killed_run_goes_on_where_it_was(self, dated: str, monkeypatch: pytest.MonkeyPatch) -> None:
+        """After `kill -9` in the middle the next run brings the rest, and reads less than all again."""
+        monkeypatch.setattr("trunkline.sync.STATE_EVERY", 0.0)
+        monkeypatch.setattr("trunkline.write.BLOCK", 400)
+        box = self.box()
+        self.put(box, dated, *(BEGIN + n * 4 * HOUR for n in range(48)))
+        size = sum(len(json.dumps(message)) for message in self.run(box, BEGIN + 9 * DAY).messages)
+        requests = len(box.requests)
+        box.requests.clear()
+        first = self.run(box, BEGIN + 9 * DAY, output=Output(size * 2 // 3, killed))
+        assert first.code is None
+        assert first.state
+        box.requests.clear()
+        second = self.run(box, BEGIN + 9 * DAY, state=first.state)
+        assert second.code == 0, second.log
+        assert self.keys(dated, first) | self.keys(dated, second) == self.held(box, dated).keys()
+        assert len(box.requests) < requests
+
+    # -- G2 ----------------------------------------------------------------------------------------
+
+    @pytest.mark.parametrize("kind", NO_ANSWER)
+    def test_g2_an_answer_that_is_none_is_never_no_records(self, kind: str) -> None:
+        """What is not the vendor's own envelope fails the run after its tries."""
+        box = self.box()
+        box.fault(kind, headers=AGAIN if kind == "status" else {})
+        result = self.run(box, BEGIN + DAY)
+        assert result.code == 1, result.log
+        assert len(box.requests) > 1, "nothing was tried again"
+        assert not result.of("RECORD")
+
+    @pytest.mark.parametrize("by", [1, -1])
+    def test_g2_a_total_that_lies_fails_the_stream(self, dated: str, by: int) -> None:
+        """Rows that twice do not add up to the vendor's total fail the run, and the bookmark stays."""
+        box = self.box()
+        self._fault(box, "wrong_total", by=by)
+        self.put(box, dated, *(BEGIN + n * HOUR for n in range(8)))
+        result = self.run(box, BEGIN + DAY)
+        assert result.code == 1
+        assert self.mark(dated, result) is None
+
+    def test_g2_an_ignored_filter_fails_the_stream(self, dated: str) -> None:
+        """Rows far outside the asked span show that the vendor did not filter: an error, never a bookmark."""
+        if getattr(self._stream(dated), "honoured_within", None) is None:
+            pytest.skip("no row of this stream can show it: its filter may look at another time")
+        box = self.box()
+        self._fault(box, "ignore_filter")
+        self.put(box, dated, BEGIN + HOUR, BEGIN - 40 * DAY, BEGIN + 40 * DAY)
+        result = self.run(box, BEGIN + 2 * DAY, page_size=50)
+        assert result.code == 1
+        assert self.mark(dated, result) is None
+        assert any("filter" in line for line in result.log)
+
+    def _stream(self, name: str) -> Any:
+        found: list[Any] = [*self.tap().stream_types]  # the SDK types these for instances
+        return next(stream for stream in found if stream.name == name)
+
+    def test_g2_a_page_that_repeats_is_an_error(self, dated: str) -> None:
+        """A server that answers each page with the one before is caught, and soon."""
+        box = self.box()
+        self.put(box, dated, *(BEGIN + n * MINUTE for n in range(30)))
+        box.fault("repeat_page")
+        result = self.run(box, BEGIN + DAY)
+        if not box.faults.fired()["repeat_page"]:
+            pytest.skip(f"the sandbox's {self.vendor} has no pages")
+        assert result.code == 1
+        assert self.mark(dated, result) is None
+        assert len(box.requests) < 60
+
+    # -- G3 ----------------------------------------------------------------------------------------
+
+    @pytest.mark.parametrize(("lookback", "rows"), [("P7D", 2), ("PT0S", 1), ("P99D", 3)])
+    def test_g3_a_second_run_reads_the_lookback_and_no_more(self, dated: str, lookback: str, rows: int) -> None:
+        """The next run reads from the bookmark less the lookback on, and the bookmark stays."""
+        box = self.box()
+        self.put(box, dated, BEGIN + HOUR, BEGIN + 3 * DAY, BEGIN + 9 * DAY)
+        first = self.run(box, BEGIN + 10 * DAY)
+        second = self.run(box, BEGIN + 10 * DAY, state=first.state, lookback=lookback)
+        assert first.code == second.code == 0, second.log
+        assert len(self.keys(dated, second)) == rows
+        assert self.mark(dated, second) == self.mark(dated, first) == BEGIN + 9 * DAY
+
+    def test_g3_empty_windows_do_not_move_the_bookmark(self, dated: str) -> None:
+        """Weeks without a row leave the bookmark at the last row: what comes late in them is still read."""
+        box = self.box()
+        self.put(box, dated, BEGIN + 7 * HOUR)
+        first = self.run(box, BEGIN + 40 * DAY)
+        assert self.mark(dated, first) == BEGIN + 7 * HOUR
+        self.put(box, dated, BEGIN + 20 * DAY, first=200)
+        second = self.run(box, BEGIN + 41 * DAY, state=first.state)
+        assert self.mark(dated, second) == BEGIN + 20 * DAY
+
+    # -- G4, G6 ------------------------------------------------------------------------------------
+
+    def test_g4_the_output_is_the_same_for_any_concurrency(self) -> None:
+        """SCHEMA, RECORD and the last STATE of a serial run come out of a concurrent one."""
+        serial, concurrent = (self.run(self.box(60), concurrency=n) for n in (1, 8))
+        assert serial.code == concurrent.code == 0
+        assert self._lines(serial) == self._lines(concurrent)
+
+    def test_g4_faults_that_pass_leave_no_trace_in_the_output(self) -> None:
+        """503, 429, a reset connection, a page of HTML and half an answer change neither the rows nor their order."""
+        box = self.box(60)
+        box.faults.add(*PASSING)
+        troubled = self.run(box, concurrency=8, max_attempts=50)
+        assert troubled.code == 0, troubled.log
+        assert sum(box.faults.fired().values()) > 2
+        assert self._lines(troubled) == self._lines(self.run(self.box(60), concurrency=1))
+
+    @staticmethod
+    def _lines(result: Result) -> tuple[list[str], Any]:
+        kept = [{**m, "time_extracted": None} for m in result.messages if m["type"] in {"SCHEMA", "RECORD"}]
+        return [json.dumps(message) for message in kept], result.state
+
+    def test_g6_wrong_credentials_are_tried_once(self) -> None:
+        """A 401 ends the tap without another try, and says what to check."""
+        box = self.box()
+        box.fault("status", status=401)
+        result = self.run(box)
+        assert result.code == 1
+        assert len(box.requests) == 1
+        assert self.tap().hints.get(401, "Check the credentials") in " ".join(result.log)
+
+    # -- G7 ----------------------------------------------------------------------------------------
+
+    @pytest.mark.parametrize("kind", ["echo_secret", "redirect"])
+    def test_g7_credentials_appear_nowhere(self, kind: str, tmp_path: Path) -> None:
+        """The command shows no credential in output, state or log, also when the vendor echoes or redirects."""
+        box = self.box(5)
+        box.fault(kind, after=1)
+        with running(box) as served:
+            config = tmp_path / "config.json"
+            known = {**self.tap().settings, **self.tap().common}
+            more = {name: value for name, value in {"page_size": 1, **self.settings}.items() if name in known}
+            config.write_text(json.dumps({**served.config(self.vendor), **more}), encoding="utf-8")
+            done = subprocess.run(  # noqa: S603 - the tap's own command, in this interpreter
+                [sys.executable, "-c", self._command(), "--config", str(config)],
+                env={**os.environ, "LOGLEVEL": "DEBUG", "PYTHONPATH": os.pathsep.join(sys.path)},
+                capture_output=True,
+                text=True,
+                check=False,
+            )
+        assert done.returncode == 1, done.stderr
+        sent = {entry.headers.get("authorization", "").rpartition(" ")[2] for entry in box.requests}
+        for secret in {*self.secrets(box), *sent} - {""}:
+            assert secret not in done.stdout + done.stderr
+
+    def _command(self) -> str:
+        tap = self.tap()
+        return f"from {tap.__module__} import {tap.__name__} as tap; tap.cli()"
+
+    @pytest.mark.parametrize("pii", ["hash", "drop"])
+    def test_g7_personal_fields_leave_as_configured(self, stream: str, pii: str) -> None:
+        """Fields marked as personal are hashed or dropped, personal keys are hashed, and all others stay."""
+        clear, changed = (
+            self.run(self.box(12), pii=mode, pii_key="a key of the test").records(stream) for mode in ("clear", pii)
+        )
+        properties = schemas.load(self.vendor, stream)["properties"]
+        marked = {name for name, spec in properties.items() if personal.mark_of(spec)}
+        assert clear
+        assert len(clear) == len(changed)
+        for before, after in zip(clear, changed, strict=True):
+            for name, value in before.items():
+                if name not in marked and not _holds_marks(properties[name]):
+                    assert after[name] == value, name
+                elif isinstance(value, str):
+                    assert after[name] != value, name
+                    assert (after[name] is None) == (pii == "drop" and name not in self.facts()[stream].keys), name
+
+    # -- G9, G10 -----------------------------------------------------------------------------------
+
+    def test_g9_a_wrong_config_names_each_setting_and_no_value(self) -> None:
+        """Missing, misspelt and wrongly typed settings are a line each, before the first request."""
+        box = self.box()
+        whole = box.config(self.vendor)
+        for name in self.tap().required:
+            if "default" not in self.tap().settings[name]:
+                with pytest.raises(ConfigInvalid) as caught:
+                    self.tap()(config={key: value for key, value in whole.items() if key != name})
+                assert any(line.startswith(f"{name} is missing") for line in caught.value.errors)
+        with pytest.raises(ConfigInvalid) as caught:
+            self.tap()(config={**whole, "concurency": 3, "max_attempts": "sesame"})
+        told = caught.value.errors
+        assert any("did you mean concurrency?" in line for line in told)
+        assert any(line.startswith("max_attempts must be") for line in told)
+        assert "sesame" not in "".join(told)
+
+    def test_g9_the_sandboxs_config_is_right(self) -> None:
+        """The part of the sandbox gives a config that the tap takes as it stands."""
+        schema = self.tap().config_jsonschema
+        assert common_settings.errors(self.box().config(self.vendor), schema) == []
+
+    @pytest.mark.parametrize("policy", ["keep", "drop", "fail"])
+    def test_g10_unknown_fields(self, dated: str, policy: str) -> None:
+        """A field that the schema does not name is kept in `_extra`, dropped with a word, or an error with its name."""
+        box = self.box()
+        self.put(box, dated, BEGIN + HOUR, Nouveauté={"a": 1})
+        result = self.run(box, BEGIN + DAY, unknown_fields=policy)
+        assert any("Nouveauté" in line for line in result.log), "the sandbox must serve fields that it does not know"
+        assert result.code == (1 if policy == "fail" else 0)
+        expected = {"keep": [{"Nouveauté": {"a": 1}}], "drop": [None], "fail": []}[policy]
+        assert [record["_extra"] for record in result.records(dated)] == expected
+
+
+def _holds_marks(spec: Mapping[str, Any]) -> bool:
+    """Whether something inside of a field is personal."""
+    return any("x-personal" in node for _, node in schema_file.walk({"properties": {"it": spec}}))
+
+
+__all__ = ["AFTER", "BEGIN", "Contract"]

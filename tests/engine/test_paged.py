@@ -1,0 +1,109 @@
+"""Streams and signatures said in facts alone: what is asked for, and what is found in an answer."""
+
+from __future__ import annotations
+
+import base64
+from datetime import datetime, timezone
+from typing import Any
+
+import msgspec
+import pytest
+
+from trunkline import instants, settings, signing
+from trunkline.client import Reply, Request
+from trunkline.paged import NumberedPages, PagedStream
+from trunkline.plan import Window
+from trunkline.tap import VendorTap
+
+SPAN = Window(datetime(2026, 1, 1, tzinfo=timezone.utc), datetime(2026, 1, 2, tzinfo=timezone.utc))
+ROW = b'{"id":1}'
+
+
+class Calls(PagedStream):
+    """A schema is borrowed from Evolux: only keys matter here."""
+
+    name, path = "studio_calls", "/calls"
+    primary_keys, replication_key = ("id",), "start_time"
+    paging = NumberedPages(since="from", until="to", rows="data")
+
+
+class Tap(VendorTap):
+    """Any tap."""
+
+    name, vendor = "tap-any", "evolux"
+    common = settings.common(lookback="P1D", window="P1D", page_size=50)
+    settings = {  # noqa: RUF012 - a fact, never changed
+        "api_url": settings.text("Address.", format="url", default="https://vendor.example"),
+        "user": settings.text("User.", default="zoë"),
+        "password": settings.text("Password.", secret=True, default="s:e"),
+    }
+    stream_types = (Calls,)
+    sign = signing.basic("user", "password")
+
+
+def stream(**facts: Any) -> Calls:
+    """A stream that pages like that."""
+    made = Calls(Tap(config={}))
+    made.paging = NumberedPages(**{"since": "from", "until": "to", "rows": "data", **facts})  # type: ignore[misc]
+    return made
+
+
+def opened(body: bytes, **facts: Any) -> tuple[list[bytes], int | None, bool | None]:
+    """What is found in an answer: rows, total and whether more follows."""
+    page = stream(**facts).open(Reply(Request("it", "/"), 200, {}, body))
+    return [bytes(row) for row in page.rows], page.total, page.more
+
+
+@pytest.mark.parametrize(
+    ("body", "facts", "found"),
+    [
+        (b'{"data":[{"id":1}]}', {}, ([ROW], None, None)),
+        (b'[{"id":1}]', {"rows": ""}, ([ROW], None, None)),
+        (b'{"data":[],"total":0,"next":"x"}', {"total": "total", "more": "next"}, ([], 0, True)),
+        (b'{"data":[],"total":7}', {"total": "total", "more": "next"}, ([], 7, False)),
+        (b'{"data":[],"next":null}', {"more": "next"}, ([], None, False)),
+        (b'{"d":{"rows":[{"id":1}]},"m":{"n":{"all":3}}}', {"rows": "d.rows", "total": "m.n.all"}, ([ROW], 3, None)),
+        (b'{"data":[],"links":{"next":"x"}}', {"more": "links.next"}, ([], None, True)),
+        (b'{"data":[],"links":null}', {"more": "links.next"}, ([], None, False)),
+        (b'{"data":[]}', {"more": "links.next"}, ([], None, False)),
+        (b'{"m":{"t":1,"more":false},"data":[{"id":1}]}', {"total": "m.t", "more": "m.more"}, ([ROW], 1, False)),
+    ],
+)
+def test_g2_rows_total_and_more_are_where_the_facts_say(body: bytes, facts: dict[str, str], found: Any) -> None:
+    """A field is found at any depth; only what tells of more pages may be missing."""
+    assert opened(body, **facts) == found
+
+
+@pytest.mark.parametrize("body", [b"{}", b'{"data":null,"total":1}', b'{"data":[]}', b'{"data":[],"total":"1"}', b"[]"])
+def test_g2_an_answer_without_rows_or_total_is_none(body: bytes) -> None:
+    """It is never an empty page."""
+    with pytest.raises(msgspec.ValidationError):
+        opened(body, total="total")
+
+
+def test_the_span_is_asked_for_in_the_vendors_names_and_times() -> None:
+    """In order: the span, what always stands there, page and size; without a lower end its parameter is left out."""
+    made = stream(time=instants.to_epoch, page="p", size="n", also=(("order", "asc"),))
+    whole = made.page_request(SPAN, 3)
+    assert (whole.path, whole.stream) == ("/calls", "studio_calls")
+    assert dict(whole.params) == {"from": "1767225600", "to": "1767312000", "order": "asc", "p": "3", "n": "50"}
+    assert "from" not in dict(made.page_request(Window(None, SPAN.until), 1).params)
+
+
+def test_epochs_are_read_and_written_as_whole_seconds() -> None:
+    """There and back; what no calendar holds is an error, and nothing stays nothing."""
+    assert instants.from_epoch(1767225600) == "2026-01-01T00:00:00+00:00"
+    assert instants.to_epoch(datetime(2026, 1, 1, 0, 0, 0, 999_999, tzinfo=timezone.utc)) == "1767225600"
+    assert instants.from_epoch(None) is None
+    with pytest.raises(ValueError, match="outside the calendar"):
+        instants.from_epoch(10**18)
+
+
+def test_credentials_are_signed_into_a_header() -> None:
+    """Basic in UTF-8, bearer, and a header of the vendor's own; the body goes through as it is."""
+    tap, request = Tap(config={}), Request("it", "/", json={"a": 1})
+    headers, body = tap.sign(request)
+    assert base64.b64decode(headers["Authorization"].removeprefix("Basic ")).decode() == "zoë:s:e"
+    assert body == {"a": 1}
+    assert signing.bearer("password")(tap, request)[0] == {"Authorization": "Bearer s:e"}
+    assert signing.header("token", "password")(tap, request)[0] == {"token": "s:e"}

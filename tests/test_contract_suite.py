@@ -1,0 +1,186 @@
+"""The contract suite passes for a vendor that keeps the contract, and bites one that breaks it anywhere."""
+
+from __future__ import annotations
+
+import functools
+from datetime import datetime, timedelta
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+import pytest
+from tests import warehouse
+
+from tap_evolux import StudioCalls, TapEvolux
+from trunkline import plan
+from trunkline.client import Retriable
+from trunkline.pages import Page
+from trunkline.sync import StreamRun
+from trunkline_contract.suite import Contract
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from trunkline.client import Reply
+    from trunkline_sandbox import Sandbox
+
+
+class TestEvolux(Contract):
+    """A vendor with a second stream made of details: one request each, and listed together with the first one."""
+
+    vendor = "evolux"
+
+    @classmethod
+    def contract_streams(cls, kind: str) -> list[str]:
+        return ["studio_cdr"] if kind == "dated" else super().contract_streams(kind)
+
+    def row(self, stream: str, number: int, moment: datetime) -> dict[str, Any]:
+        del stream
+        return {"id": number, "uuid": str(number), "start_time": moment.strftime("%Y-%m-%dT%H:%M:%S+00:00")}
+
+    def put(self, box: Sandbox, stream: str, *moments: datetime, first: int = 100, **more: Any) -> None:
+        before = more.pop("before", None)
+        of_calls = more if stream == "studio_calls" else {}
+        super().put(box, "studio_calls", *moments, first=first, before=before, **of_calls)
+        if more and stream == "studio_cdr":
+            box.upsert(self.vendor, stream, [{"call_id": first + n, **more} for n in range(len(moments))])
+
+    def expected(self, box: Sandbox, stream: str) -> Iterator[dict[str, Any]]:
+        for row in warehouse.expected(box, self.vendor, stream).values():
+            yield {name: v.isoformat() if isinstance(v, datetime) else v for name, v in row.items()}
+
+
+# -- it bites ------------------------------------------------------------------------------------------------------
+
+
+def _first_row_lost(patch: pytest.MonkeyPatch) -> None:
+    records = StudioCalls.records
+    patch.setattr(StudioCalls, "records", lambda self, thing: list(records(self, thing))[1:])
+
+
+def _a_value_changed(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(StudioCalls, "compute", lambda _, row: row.__setitem__("caller", "0"))
+
+
+def _a_seam_not_covered(patch: pytest.MonkeyPatch) -> None:
+    asked = plan.Window.asked
+    second = timedelta(seconds=1)
+
+    def late(window: plan.Window, tick: timedelta) -> tuple[datetime | None, datetime]:
+        since, until = asked(window, tick)
+        return since and since + 2 * second, until
+
+    patch.setattr(plan.Window, "asked", late)
+
+
+def _a_strange_answer_is_no_rows(patch: pytest.MonkeyPatch) -> None:
+    read = StudioCalls.open
+
+    def indulgent(self: StudioCalls, reply: Reply) -> Page:
+        try:
+            return read(self, reply)
+        except msgspec.MsgspecError:
+            return Page([], self.read_key, 0, more=False)
+
+    patch.setattr(StudioCalls, "open", indulgent)
+
+
+def _the_total_ignored(patch: pytest.MonkeyPatch) -> None:
+    read = StudioCalls.open
+    patch.setattr(StudioCalls, "open", lambda self, reply: Page(read(self, reply).rows, self.read_key))
+
+
+def _the_filter_trusted(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(StudioCalls, "belongs", lambda *_: False)
+
+
+def _no_lookback(patch: pytest.MonkeyPatch) -> None:
+    start = plan.start
+    patch.setattr(plan, "start", lambda **facts: start(**{**facts, "lookback": timedelta(0)}))
+
+
+def _the_bookmark_at_the_end_of_empty_windows(patch: pytest.MonkeyPatch) -> None:
+    proven = StreamRun.proven
+
+    def eager(self: StreamRun, context: Any, item: Any) -> bool:
+        moved = proven(self, context, item)
+        return self.bookmark(context).advance(item.window.until) or moved
+
+    patch.setattr(StreamRun, "proven", eager)
+
+
+def _concurrency_in_the_output(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(StudioCalls, "compute", lambda self, row: row.__setitem__("caller", str(self.config["concurrency"])))
+
+
+def _a_401_tried_again(patch: pytest.MonkeyPatch) -> None:
+    def refuse(_tap: TapEvolux, _request: Any, status: int, _body: bytes) -> None:
+        if status == HTTPStatus.UNAUTHORIZED:
+            raise Retriable("try again")
+
+    patch.setattr(TapEvolux, "refuse", refuse)
+
+
+def _personal_data_in_the_clear(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(StudioCalls, "protection", lambda _: None)
+
+
+def _nothing_required(patch: pytest.MonkeyPatch) -> None:
+    schema = {**TapEvolux.config_jsonschema, "required": []}
+    patch.setattr(TapEvolux, "config_jsonschema", schema)
+
+
+def _a_secret_unmarked(patch: pytest.MonkeyPatch) -> None:
+    plain = {**TapEvolux.settings["api_token"], "secret": False}
+    patch.setattr(TapEvolux, "settings", {**TapEvolux.settings, "api_token": plain})
+
+
+def _another_key(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(StudioCalls, "primary_keys", ("uuid",))
+
+
+def _unknown_fields_lost(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr("trunkline.shape.Shape._unknown", lambda *_: None)
+
+
+BITES: dict[Callable[[pytest.MonkeyPatch], None], tuple[str, ...]] = {
+    _first_row_lost: ("test_g1_a_first_run_brings_what_the_vendor_has", "studio_calls"),
+    _a_value_changed: ("test_g1_a_first_run_brings_what_the_vendor_has", "studio_calls"),
+    _a_seam_not_covered: ("test_g1_no_row_is_lost_on_a_seam", "studio_calls", "PT1H"),
+    _a_strange_answer_is_no_rows: ("test_g2_an_answer_that_is_none_is_never_no_records", "html200"),
+    _the_total_ignored: ("test_g2_a_total_that_lies_fails_the_stream", "studio_calls", "1"),
+    _the_filter_trusted: ("test_g2_an_ignored_filter_fails_the_stream", "studio_calls"),
+    _no_lookback: ("test_g3_a_second_run_reads_the_lookback_and_no_more", "studio_calls", "P7D", "2"),
+    _the_bookmark_at_the_end_of_empty_windows: ("test_g3_empty_windows_do_not_move_the_bookmark", "studio_calls"),
+    _concurrency_in_the_output: ("test_g4_the_output_is_the_same_for_any_concurrency",),
+    _a_401_tried_again: ("test_g6_wrong_credentials_are_tried_once",),
+    _personal_data_in_the_clear: ("test_g7_personal_fields_leave_as_configured", "studio_calls", "hash"),
+    _nothing_required: ("test_g9_a_wrong_config_names_each_setting_and_no_value",),
+    _a_secret_unmarked: ("test_settings_are_described_and_secrets_marked",),
+    _another_key: ("test_the_schema_file_is_complete", "studio_calls"),
+    _unknown_fields_lost: ("test_g10_unknown_fields", "studio_calls", "keep"),
+}
+"""What is broken, and the test of the suite that must notice it."""
+
+
+@pytest.mark.parametrize("broken", BITES, ids=lambda broken: broken.__name__.strip("_"))
+def test_the_suite_bites(broken: Callable[[pytest.MonkeyPatch], None], monkeypatch: pytest.MonkeyPatch) -> None:
+    """A tap that breaks one promise fails the test that holds it, which passes without the break."""
+    name, *arguments = BITES[broken]
+    test = functools.partial(
+        getattr(TestEvolux(), name), *(int(text) if text.isdecimal() else text for text in arguments)
+    )
+    monkeypatch.setattr("trunkline.client.backoff.full_jitter", lambda _: 0.0)
+    broken(monkeypatch)
+    with pytest.raises((AssertionError, pytest.fail.Exception)):
+        test()
+
+
+def test_a_vendor_that_is_not_installed_is_told() -> None:
+    """Without its entry point the suite says which one is missing, and what to do."""
+
+    class TestNobody(Contract):
+        vendor = "nobody"
+
+    with pytest.raises(pytest.fail.Exception, match=r"no entry point 'nobody'.*install the package"):
+        TestNobody.tap()
