@@ -1,0 +1,66 @@
+"""How Sphinx makes the site of these pages: `python3 run.py site`, see tools/docs_site.py.
+
+Sphinx, MyST and Furo, as all three are kept up and read the Markdown as it is shown elsewhere. Of the others in 2026:
+MkDocs has stood still since 2024, its theme Material gets repairs only, and Zensical, which follows on it, is new.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pygments.lexers.data import JsonLexer
+
+if TYPE_CHECKING:
+    from sphinx.application import Sphinx
+
+ROOT = Path(__file__).resolve().parent.parent
+
+NAVIGATION: dict[str, tuple[str, ...]] = {
+    "Begin": ("docs/why", "docs/getting-started"),
+    "Vendors": ("docs/vendors/*",),
+    "Use": ("docs/settings", "docs/loaders", "docs/switchtransact-target", "docs/watching", "docs/upgrading"),
+    "Stacks": ("docs/recipes", "docs/airbyte", "docs/orchestration", "docs/scale"),
+    "Trust": ("docs/guarantees", "docs/performance", "SECURITY", "docs/testing"),
+    "Extend": ("docs/adding-a-vendor", "examples/*/README", "examples/*/docs/*", "CONTRIBUTING"),
+    "Changes": ("CHANGELOG",),
+}
+"""The pages in their order, by heading: paths from the checkout, without `.md`. A page that is missing here, or there,
+fails the build."""
+NOTES = ("docs/notes/*.md", "examples/*/docs/notes.md")
+"""Raw material, read woven into its vendor's page."""
+
+# The checkout is the source, so that a link means here what it means in the checkout. Links to a file that is no page
+# offer that file.
+root_doc = "docs/index"
+include_patterns = [f"{root_doc}.md", *(f"{page}.md" for pages in NAVIGATION.values() for page in pages)]
+# Sphinx walks through what is not excluded, and environments are large.
+_walked = {"docs", "examples"}
+exclude_patterns = [*NOTES, *(place.name for place in ROOT.iterdir() if place.is_dir() and place.name not in _walked)]
+
+project = "Trunkline"
+language = "en"
+extensions = ["myst_parser"]
+myst_heading_anchors = 4
+html_theme = "furo"
+html_title = "Trunkline"
+html_static_path = ["style"]
+html_css_files = ["site.css"]
+html_copy_source = False
+html_show_sphinx = False
+html_show_copyright = False
+highlight_language = "text"
+
+
+def setup(app: Sphinx) -> None:
+    """Bring in what the pages need and Sphinx does not have."""
+    app.add_lexer("jsonc", JsonLexer)  # it takes comments
+    app.connect("source-read", _navigated)
+
+
+def _navigated(_: Sphinx, name: str, text: list[str]) -> None:
+    """Put the navigation into the first page; in the checkout its own links do."""
+    if name == root_doc:
+        for heading, pages in NAVIGATION.items():
+            tree = [":hidden:", ":glob:", f":caption: {heading}", *(f"/{page}" for page in pages)]
+            text[0] += "\n".join(["", "```{toctree}", *tree, "```", ""])
