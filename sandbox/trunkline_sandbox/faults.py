@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import random
 import re
 import zlib
 from dataclasses import dataclass, field, replace
+from email.utils import formatdate
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
@@ -33,11 +35,14 @@ class Fault:
         handled: For faults that replace the answer: the vendor acts on the request first, so that a write is done
             although its answer is lost.
         status: HTTP status of `status`.
-        headers: Headers of `status` and of every fault that makes an answer of its own.
+        headers: Headers of `status` and of every fault that makes an answer of its own. `{date:2}` in a value becomes
+            the HTTP date two seconds after the answer, `{epoch:2}` and `{epoch_ms:2}` that moment in (milli)seconds
+            since 1970, rounded up to a whole second: whoever waits until then has waited long enough.
         body: Text of an answer instead of the kind's own.
         seconds: Length of `stall` and `slow_body`.
         url: Where `redirect` points.
         by: How far `wrong_total` is off; size of `gzip_bomb` unpacked, in MiB.
+        label: What `Faults.fired` counts it under; the empty one is the kind.
     """
 
     kind: str
@@ -52,6 +57,7 @@ class Fault:
     seconds: float = 30.0
     url: str = "https://elsewhere.example/"
     by: int = 1
+    label: str = ""
 
     def __post_init__(self) -> None:
         if self.kind not in KINDS:
@@ -119,10 +125,11 @@ class Faults:
         self._rules.clear()
 
     def fired(self) -> dict[str, int]:
-        """How often each kind in force has happened."""
+        """How often each kind (or label, where a rule has one) in force has happened."""
         counts: dict[str, int] = {}
         for rule in self._rules:
-            counts[rule.fault.kind] = counts.get(rule.fault.kind, 0) + rule.used
+            name = rule.fault.label or rule.fault.kind
+            counts[name] = counts.get(name, 0) + rule.used
         return counts
 
     def play(self, vendor: Vendor, whole: Request, request: Request) -> Response:
@@ -137,7 +144,8 @@ class Faults:
             text = f"{whole.method} {whole.target} {whole.body.decode(errors='replace')}"
             for rule in self._rules:
                 if rule.wants(text):
-                    response = KINDS[rule.fault.kind](rule.fault, vendor, request)
+                    fault = _dated(rule.fault, vendor.world.clock().timestamp())
+                    response = KINDS[fault.kind](fault, vendor, request)
                     if response is not None:
                         rule.used += 1
                         return response
@@ -154,6 +162,21 @@ def of(values: Mapping[str, Any]) -> Fault:
         return Fault(**values)
     except TypeError as problem:
         raise ValueError(f"a fault is an object with kind, match, times, rate, after and so on: {problem}") from problem
+
+
+_MOMENT = re.compile(r"\{(date|epoch|epoch_ms):(\d+)\}")
+
+
+def _dated(fault: Fault, now: float) -> Fault:
+    """The fault with the moments that its headers name, counted from now (seconds since 1970)."""
+    if not any("{" in value for value in fault.headers.values()):
+        return fault
+
+    def moment(found: re.Match[str]) -> str:
+        at = math.ceil(now) + int(found[2])
+        return formatdate(at, usegmt=True) if found[1] == "date" else str(at * 1000 if found[1] == "epoch_ms" else at)
+
+    return replace(fault, headers={name: _MOMENT.sub(moment, value) for name, value in fault.headers.items()})
 
 
 def _first(fault: Fault, vendor: Vendor, request: Request) -> None:
