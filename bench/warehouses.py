@@ -46,8 +46,9 @@ def postgres() -> Iterator[str]:
         if not url:
             raise RuntimeError("PostgreSQL did not start: see the error above")
         yield url
-        process.stdin.close()
     finally:
+        if process.stdin:
+            process.stdin.close()
         process.wait(timeout=60)
 
 

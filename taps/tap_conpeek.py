@@ -99,6 +99,11 @@ class VoiceCampaignRequests(WindowedStream):
         since = instants.floor(self.start_date, self.tick) if self.start_date else None
         return super().jobs(start).preceded_by(StillOpen(plan.Window(since, self.until)))
 
+    @property
+    def parts(self) -> int:
+        """The campaigns."""
+        return len(set(self.config["voice_campaign_ids"]))
+
     def left_out(self) -> Iterable[str]:
         """What the vendor is asked not to send."""
         return self.config.get("exclude") or ()
@@ -168,7 +173,8 @@ class VoiceCampaignRequests(WindowedStream):
                 ("filter", encode(wanted).decode()),
                 *([("exclude", encode(exclude).decode())] if exclude else []),
             ),
-            stream=self.name,
+            # Each campaign's requests are counted for themselves.
+            stream=self.run.label({"voice_campaign_id": campaign}),
         )
         return desk.ask(request, self.open)
 
@@ -327,11 +333,11 @@ def _filter_problems(entry: Mapping[str, Any]) -> Iterator[str]:
     if unknown:
         yield f"must have only property, value, operator and key, not {', '.join(sorted(map(str, unknown)))}"
     name = entry.get("property")
-    if name not in _FILTERS:
+    if not isinstance(name, str) or name not in _FILTERS:
         yield f"must have a property out of {', '.join(_FILTERS)}"
         return
     operators, check, words = _FILTERS[name]
-    if "operator" in entry and entry["operator"] not in operators:
+    if "operator" in entry and entry["operator"] not in tuple(operators):
         yield (
             f"must have an operator out of {', '.join(sorted(operators))}"
             if operators

@@ -15,8 +15,7 @@ import msgspec
 
 from trunkline import instants, settings
 from trunkline.client import Request
-from trunkline.errors import BadAnswer, BadRecord, Refused, TrunklineError, Unproven
-from trunkline.shape import decode
+from trunkline.errors import BadRecord, Refused, TrunklineError, Unproven
 from trunkline.stream import Page, Rows, WindowedStream
 from trunkline.tap import VendorTap
 
@@ -156,14 +155,12 @@ class StudioCdr(StudioCalls):
         call, ticket = thing
         self.asked += 1
         try:
-            row = decode(ticket.result().parsed)
+            row = self.run.shape.decode(ticket.result().parsed)
         except Refused as exc:
             if exc.status != HTTPStatus.NOT_FOUND:
                 raise
             self.missing += 1
             return
-        if not isinstance(row, dict):
-            raise BadAnswer(f"{self.name} of call {call.id} could not be read", "its data is no object")
         record, moments = self.run.shape({**row, "call_id": call.id, "call_start_time": call.start_time})
         yield record, moments["call_start_time"]
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from trunkline import instants, settings
-from trunkline.client import Request
+from trunkline.client import Request, clean
 from trunkline.errors import AccessDenied, BadAnswer, Refused
 from trunkline.stream import Page, WindowedStream
 from trunkline.tap import VendorTap
@@ -214,7 +214,7 @@ class TapHostedSuite(VendorTap):
         if not said.error_code:
             return
         hint = self.hint(HTTPStatus.UNAUTHORIZED)
-        what, why = f"{request.about} failed", f"the vendor answered {said.error_code[:80]}"
+        what, why = f"{request.about} failed", f"the vendor answered {clean(said.error_code)}"
         if _DENIED.search(said.error_code):
             raise AccessDenied(what, why, hint)
         if _WRONG.search(said.error_code):

@@ -17,7 +17,7 @@ import msgspec
 from trunkline import settings
 from trunkline.ahead import Outcome
 from trunkline.client import Request, clean
-from trunkline.errors import AccessDenied, BadAnswer, Refused
+from trunkline.errors import AccessDenied, BadAnswer, BadRecord, Refused
 from trunkline.governor import Limit
 from trunkline.shape import decode
 from trunkline.stream import VendorStream
@@ -112,6 +112,11 @@ class _LookedUp(VendorStream):
         for lookup in lookups:
             yield LookupFeed(lookup, listeners)
 
+    @functools.cached_property
+    def parts(self) -> int:
+        """The lookups."""
+        return len(self.tap.lookups())
+
     def probe(self, desk: Desk) -> Generator[Ticket, Reply, list[Any]]:
         """The first lookup."""
         feed = LookupFeed(self.tap.lookups()[0], [self])
@@ -146,7 +151,11 @@ class ContactLookups(_LookedUp):
     def records(self, thing: Any) -> Iterator[tuple[dict[str, Any], datetime | None]]:
         """One row for each lookup."""
         lookup, rows = thing
-        ids = list(dict.fromkeys(row.get("id") for row in rows))
+        named = [row.get("id") for row in rows]
+        if not all(isinstance(one, str) for one in named):
+            what, why = f"{self.name}: {lookup.label} could not be read", "a contact found has no text as its id"
+            raise BadRecord(what, why, "Report it with the vendor's documentation")
+        ids = list(dict.fromkeys(named))
         found = {
             "kind": lookup.kind,
             "value": lookup.value,
@@ -225,11 +234,15 @@ class TapSwitchTransact(VendorTap):
         if "not authorized" in answer.error.lower():
             hint = self.hint(HTTPStatus.FORBIDDEN)
             raise AccessDenied(what, f"the vendor answered: {clean(answer.error)}", hint)
-        if status < HTTPStatus.INTERNAL_SERVER_ERROR and status != HTTPStatus.TOO_MANY_REQUESTS:
+        if status < HTTPStatus.INTERNAL_SERVER_ERROR and status not in _TOLD_BY_HTTP:
             # Its words may repeat what was looked up, which is personal: the kind and the place of it must do.
             raise Refused(
                 what, f"the vendor refused it (HTTP {status})", "Check the value at that place", status=status
             )
+
+
+_TOLD_BY_HTTP = {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN, HTTPStatus.TOO_MANY_REQUESTS}
+"""Statuses that say more than the words of a body: about the key, and about the pace."""
 
 
 def _answer(body: bytes) -> _Answer | None:

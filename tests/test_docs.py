@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import importlib.util
 import json
 import os
@@ -17,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import pytest
 import yaml
+from bench import warehouses
 
 from trunkline import docs, settings
 from trunkline.errors import TrunklineError
@@ -29,13 +31,17 @@ if TYPE_CHECKING:
     from types import ModuleType
 
     from trunkline.tap import VendorTap
+    from trunkline_sandbox import Running
 
 ROOT = Path(__file__).resolve().parent.parent
 VENDORS = docs.vendor_taps("trunkline")
-PAGES = sorted([ROOT / "README.md", ROOT / "CHANGELOG.md", *(ROOT / "docs").rglob("*.md")])
+OUTSIDE = ("README.md", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md")
+PAGES = sorted([*(ROOT / name for name in OUTSIDE), *(ROOT / "docs").rglob("*.md")])
 READ = [page for page in PAGES if page.parent.name != "notes"]  # notes are read woven into their vendor's page
+EXAMPLES = sorted(page for page in (ROOT / "examples").rglob("*.md") if page.name != "notes.md")
 OTHER_TOOLS = {".", "cat", "cp", "echo", "export", "tail", "pipx", "uv"}
-SHELL = re.compile(r"^```sh( run)?\n(.*?)^```$", re.DOTALL | re.MULTILINE)
+SHELL = re.compile(r"^```sh(?: ([^\n]+))?\n(.*?)^```$", re.DOTALL | re.MULTILINE)
+ANY_SHELL = re.compile(SHELL.pattern.replace("sh", "(?:sh|bash|console|shell|zsh)", 1), SHELL.flags)
 JSON = re.compile(r"^```json\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 
 
@@ -171,7 +177,7 @@ def test_a_page_can_be_printed_for_any_vendor(capsys: pytest.CaptureFixture[str]
     notes = ROOT / "docs" / "notes" / "bspk.md"
     assert docs.main(["bspk", str(notes)]) == 0
     assert capsys.readouterr().out.startswith("# BSPK\n")
-    assert docs.main(["acme", str(notes)]) == 2
+    assert docs.main(["no-vendor", str(notes)]) == 2
     assert "usage:" in capsys.readouterr().err
 
 
@@ -234,13 +240,13 @@ def test_a_test_belongs_to_the_guarantees_in_its_name(tool: ModuleType, tmp_path
 # -- links -----------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("page", READ, ids=named)
+@pytest.mark.parametrize("page", [*READ, *EXAMPLES], ids=named)
 def test_relative_links_lead_somewhere(page: Path) -> None:
     """Every relative link names a file of the checkout, and every anchor a heading in it."""
     text = re.sub(r"^```.*?^```$", "", page.read_text(encoding="utf-8"), flags=re.DOTALL | re.MULTILINE)
     broken = []
-    for link in re.findall(r"\]\(([^)\s]+)\)", text):
-        if re.match(r"https?://", link):
+    for link in [*re.findall(r"\]\(([^)\s]+)\)", text), *re.findall(r"^\[[^\]]+\]: +(\S+)", text, re.MULTILINE)]:
+        if re.match(r"https?://|mailto:", link):
             continue
         path, _, anchor = link.partition("#")
         target = (page.parent / path).resolve() if path else page
@@ -250,8 +256,13 @@ def test_relative_links_lead_somewhere(page: Path) -> None:
 
 
 def anchors(page: Path) -> set[str]:
-    headings = re.findall(r"^#+ +(.+)$", page.read_text(encoding="utf-8"), re.MULTILINE)
-    return {re.sub(r"[^\w\- ]", "", heading.lower()).strip().replace(" ", "-") for heading in headings}
+    """What a link can name on a page; headings that are alike get a number, and a comment in a block is none."""
+    text = re.sub(r"^```.*?^```$", "", page.read_text(encoding="utf-8"), flags=re.DOTALL | re.MULTILINE)
+    found: list[str] = []
+    for heading in re.findall(r"^#+ +(.+)$", text, re.MULTILINE):
+        slug = re.sub(r"[^\w\- ]", "", heading.lower()).strip().replace(" ", "-")
+        found.append(f"{slug}-{found.count(slug)}" if slug in found else slug)
+    return set(found)
 
 
 def test_every_page_can_be_reached() -> None:
@@ -264,6 +275,21 @@ def test_every_page_can_be_reached() -> None:
             links = re.findall(r"\]\(([^)#\s]+\.md)(?:#[^)]*)?\)", page.read_text(encoding="utf-8"))
             todo += [(page.parent / link).resolve() for link in links if "://" not in link]
     assert set(READ) - {ROOT / "docs" / "index.md"} <= seen
+
+
+def test_every_page_is_in_the_navigation_of_the_site() -> None:
+    """The navigation names each page once, apart from the README and the first page, and nothing that is not there."""
+    (made,) = (
+        node.value
+        for node in ast.parse((ROOT / "docs" / "conf.py").read_text(encoding="utf-8")).body
+        if isinstance(node, ast.AnnAssign) and ast.unparse(node.target) == "NAVIGATION" and node.value
+    )
+    patterns = [pattern for pages in ast.literal_eval(made).values() for pattern in pages]
+    found = [sorted(set(ROOT.glob(f"{pattern}.md")) & {*READ, *EXAMPLES}) for pattern in patterns]
+    assert [pattern for pattern, pages in zip(patterns, found, strict=True) if not pages] == []
+    listed = [page for pages in found for page in pages]
+    assert len(listed) == len(set(listed))
+    assert {*READ, *EXAMPLES} - set(listed) == {ROOT / "README.md", ROOT / "docs" / "index.md"}
 
 
 # -- commands and configs --------------------------------------------------------------------------
@@ -357,26 +383,107 @@ def test_first_config_of_a_vendor_is_complete(vendor: tuple[type[VendorTap], str
     tap(config=config)
 
 
-RUN = {page: [text for run, text in SHELL.findall(page.read_text(encoding="utf-8")) if run] for page in READ}
+def said(page: Path) -> list[tuple[str, str]]:
+    """The shell blocks of a page, each with what stands behind its fence."""
+    return ANY_SHELL.findall(page.read_text(encoding="utf-8"))
 
 
-@pytest.mark.parametrize("page", [page for page, texts in RUN.items() if texts], ids=named)
+@pytest.mark.parametrize("page", [*READ, *EXAMPLES], ids=named)
+def test_every_command_is_run_somewhere(page: Path) -> None:
+    """Each shell block is run here, or names the test or the task of CI that runs it, or says why none can."""
+    for mark, text in said(page):
+        assert not unseen(mark), f"{text.splitlines()[0]}: {unseen(mark)}; say `run`, `seen: …` or `not run: …`"
+
+
+def unseen(mark: str) -> str:
+    """What is wrong with what stands behind a fence; nothing when it is right."""
+    kind, _, rest = mark.partition(": ")
+    if mark in {"run", "run at night"} or (kind == "not run" and len(rest.split()) > 3):
+        return ""
+    where = re.findall(r"run\.py \S+|\S+", rest) if kind == "seen" else []
+    return "; ".join(filter(None, map(no_place, where))) if where else "nothing says what runs it"
+
+
+def no_place(where: str) -> str:
+    """What is wrong with the name of a test, or of a task that a workflow starts."""
+    if where.startswith("run.py "):
+        started = [ROOT / ".ci" / "run", *(ROOT / ".github" / "workflows").glob("*.yml")]
+        lines = "\n".join(file.read_text(encoding="utf-8") for file in started)
+        tasks = re.findall(r"run\.py ([\w-]+)", lines) + re.findall(r"task: ([\w-]+)", lines)
+        return "" if where.split()[1] in tasks else f"no workflow starts {where}"
+    file, _, name = where.partition("::")
+    text = (ROOT / file).read_text(encoding="utf-8") if (ROOT / file).is_file() else ""
+    return "" if name and f"\ndef {name}(" in text else f"there is no test {where}"
+
+
+@pytest.mark.parametrize(
+    ("mark", "wanted"),
+    [
+        ("", "nothing says what runs it"),
+        ("seen: ", "nothing says what runs it"),
+        ("not run: because", "nothing says what runs it"),
+        ("seen: tests/test_docs.py::test_nothing", "there is no test tests/test_docs.py::test_nothing"),
+        ("seen: run.py nothing", "no workflow starts run.py nothing"),
+        ("seen: run.py test tests/test_docs.py::test_changelog_names_the_version", ""),
+    ],
+)
+def test_a_mark_must_lead_to_something(mark: str, wanted: str) -> None:
+    """A mark that names no test, no task, or no reason is told."""
+    assert unseen(mark) == wanted
+
+
+def ran(page: Path, folder: Path, mark: str, served: Running, **more: str) -> None:
+    """Run the blocks of a page that are so marked, one after the other, with the configs that the page supposes."""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(("TAP_", "TARGET_"))}
+    for vendor in VENDORS:
+        config = served.config(vendor)
+        (folder / f"{vendor}.json").write_text(json.dumps(config), encoding="utf-8")
+        texts = {name: value if isinstance(value, str) else json.dumps(value) for name, value in config.items()}
+        environment |= {f"TAP_{vendor}_{name}".upper(): value for name, value in texts.items()}
+    (folder / "duckdb.json").write_text('{"path": "calls.duckdb"}', encoding="utf-8")
+    script = "\n".join(text for said_of, text in said(page) if said_of == mark)
+    # "…" stands for the reader's own credential: here that is in the environment already.
+    script = re.sub(r"^export \w+=…$", "", script, flags=re.MULTILINE).replace("8765", served.url.rpartition(":")[2])
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])
+    done = subprocess.run(
+        ["bash", "-e", "-o", "pipefail", "-c", script],
+        cwd=folder,
+        env={**environment, "PATH": path, **more},
+        capture_output=True,
+        text=True,
+        timeout=600,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-4000:]
+
+
+def marked(mark: str) -> list[Path]:
+    return [page for page in READ if any(mark == of for of, _ in said(page))]
+
+
+@pytest.mark.parametrize("page", marked("run"), ids=named)
 def test_marked_commands_run(page: Path, tmp_path: Path) -> None:
     """The shell blocks of a page that are marked `run` succeed one after the other, in an empty folder."""
     with running(size=30) as served:
-        port = served.url.rpartition(":")[2]
-        script = "\n".join(RUN[page]).replace("8765", port)
-        path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])
-        done = subprocess.run(
-            ["bash", "-e", "-o", "pipefail", "-c", script],
-            cwd=tmp_path,
-            env={**os.environ, "PATH": path},
-            capture_output=True,
-            text=True,
-            timeout=120,
-            check=False,
-        )
-    assert done.returncode == 0, done.stderr
+        ran(page, tmp_path, "run", served)
+
+
+@pytest.mark.skipif("TRUNKLINE_NIGHT" not in os.environ, reason="takes minutes: at night")
+@pytest.mark.parametrize("page", marked("run at night"), ids=named)
+def test_marked_commands_run_at_night(page: Path, tmp_path: Path) -> None:
+    """So do the blocks marked `run at night`, in a Meltano project, with the five accounts and a real PostgreSQL."""
+    for name in ("meltano.yml", ".env.example"):
+        shutil.copy(ROOT / name, tmp_path)
+    (tmp_path / ".venv").symlink_to(sys.prefix)
+    (tmp_path / "output" / "jsonl").mkdir(parents=True)
+    with running(size=30) as served, warehouses.postgres() as url:
+        target = served.config("switchtransact")
+        more = {
+            "TARGET_POSTGRES_SQLALCHEMY_URL": url.replace("postgresql://", "postgresql+psycopg://"),
+            "TARGET_SWITCHTRANSACT_API_URL": target["api_url"],
+            "TARGET_SWITCHTRANSACT_API_KEY": target["api_key"],
+        }
+        ran(page, tmp_path, "run at night", served, **more)
 
 
 def test_the_demo_in_the_readme_shows_every_stream() -> None:

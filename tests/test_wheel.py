@@ -13,10 +13,11 @@ from typing import NamedTuple
 
 import pytest
 
+from trunkline.docs import vendor_taps
 from trunkline_sandbox import Sandbox
 
 ROOT = Path(__file__).parents[1]
-VENDORS = ("bspk", "conpeek", "evolux", "hostedsuite", "switchtransact")
+VENDORS = tuple(vendor_taps("trunkline"))
 UV = [sys.executable, "-m", "uv"]
 
 pytestmark = pytest.mark.slow

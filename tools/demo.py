@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import duckdb
-from meltano_yml import vendors
+from tools.meltano_yml import vendors
 
 from trunkline_sandbox import Running, running
 

@@ -1,7 +1,8 @@
 """Write the generated parts of the documentation: `python3 run.py docs`, or with `--check` only say what is stale.
 
-docs/vendors/<vendor>.md is made as a whole (see `trunkline.docs`). In README.md and the other pages, what stands
-between `<!-- generated: NAME -->` and `<!-- end -->` is; everything else there is written by hand.
+docs/vendors/<vendor>.md is made as a whole (see `trunkline.docs`), and so are the pages of examples/. In README.md and
+the other pages, what stands between `<!-- generated: NAME -->` and `<!-- end -->` is; everything else there is written
+by hand.
 """
 
 from __future__ import annotations
@@ -42,6 +43,9 @@ def pages(root: Path = ROOT) -> dict[Path, str]:
     for vendor, tap in ours().items():
         notes = (root / "docs" / "notes" / f"{vendor}.md").read_text(encoding="utf-8")
         found[root / "docs" / "vendors" / f"{vendor}.md"] = docs.vendor_page(tap, notes, "../settings.md")
+    for project in sorted((root / "examples").glob("*/pyproject.toml")):
+        tap, place = docs.tap_in(project.parent), project.parent / "docs"
+        found[place / f"{tap.vendor}.md"] = docs.vendor_page(tap, (place / "notes.md").read_text(encoding="utf-8"))
     for page in written(root):
         text = page.read_text(encoding="utf-8")
         if _BLOCK.search(text):
@@ -159,7 +163,8 @@ def tests_of(guarantee: str, root: Path) -> Iterator[tuple[Path, str, str]]:
         guarantee: For example `G1`.
         root: The checkout.
     """
-    for path in sorted((root / "tests").rglob("test_*.py")):
+    suite = root / "sandbox" / "trunkline_contract" / "suite.py"
+    for path in [*sorted((root / "tests").rglob("test_*.py")), *([suite] if suite.exists() else [])]:
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) or not node.name.startswith("test"):
                 continue

@@ -19,8 +19,10 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
+from trunkline import docs
 from trunkline_duckdb import TargetDuckDB
 from trunkline_sandbox import Sandbox
+from trunkline_switchtransact import TargetSwitchTransact
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -65,6 +67,7 @@ def text() -> str:
         ],
         "extractors": [extractor(tap, sandbox.vendors[tap.vendor].title) for tap in taps],
         "duckdb": [duckdb()],
+        "switchtransact": [loader(TargetSwitchTransact, "SwitchTransact")],
     }
     return _HEAD + _MARK.sub(lambda mark: _yaml(parts[mark[2]], mark[1]), FRAME.read_text(encoding="utf-8"))
 
@@ -74,6 +77,33 @@ def vendors() -> list[type[VendorTap]]:
     points = entry_points(group="trunkline.vendors")
     taps = [point.load() for point in points if point.dist is not None and point.dist.name == "trunkline"]
     return sorted(taps, key=lambda tap: str(tap.name))
+
+
+def project(tap: type[VendorTap], title: str) -> str:
+    """A Meltano project with a tap of another package as its only plugin.
+
+    Args:
+        tap: Its class.
+        title: The vendor's name for people.
+    """
+    whole = {
+        "version": 1,
+        "default_environment": "dev",
+        "send_anonymous_usage_stats": False,
+        "environments": [{"name": "dev"}],
+        "plugins": {"extractors": [{**extractor(tap, title), "executable": tap.name}]},
+    }
+    variable = f"{tap.name.upper().replace('-', '_')}_START_DATE"
+    return f"# Every setting of the tap is an environment variable too: {variable}.\n\n{_yaml(whole, '')}"
+
+
+def examples() -> dict[Path, str]:
+    """The Meltano projects of examples/."""
+    found = {}
+    for place in sorted((FILE.parent / "examples").glob("*/pyproject.toml")):
+        tap = docs.tap_in(place.parent)
+        found[place.with_name("meltano.yml")] = project(tap, tap.vendor.capitalize())
+    return found
 
 
 def extractor(tap: type[VendorTap], title: str) -> dict[str, Any]:
@@ -94,13 +124,23 @@ def extractor(tap: type[VendorTap], title: str) -> dict[str, Any]:
 
 def duckdb() -> dict[str, Any]:
     """target-duckdb as a plugin: each vendor in a schema of its own."""
-    values = {"default_target_schema": "$MELTANO_EXTRACT__LOAD_SCHEMA"}
-    schema = copy.deepcopy(TargetDuckDB.config_jsonschema)
-    TargetDuckDB.append_builtin_config(schema)
+    return loader(TargetDuckDB, "DuckDB", {"default_target_schema": "$MELTANO_EXTRACT__LOAD_SCHEMA"})
+
+
+def loader(target: Any, title: str, values: Mapping[str, str] | None = None) -> dict[str, Any]:
+    """A target as a plugin.
+
+    Args:
+        target: Its class.
+        title: What it loads into, for people.
+        values: What Meltano sets.
+    """
+    schema = copy.deepcopy(target.config_jsonschema)
+    target.append_builtin_config(schema)
     return {
-        **_plugin(TargetDuckDB, "DuckDB"),
+        **_plugin(target, title),
         "settings_group_validation": [schema["required"]],
-        "settings": [setting(name, spec, values.get(name)) for name, spec in schema["properties"].items()],
+        "settings": [setting(name, spec, (values or {}).get(name)) for name, spec in schema["properties"].items()],
     }
 
 
@@ -184,16 +224,18 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--check", action="store_true", help="write nothing; exit with 1 when the file is stale")
     check = parser.parse_args(arguments).check
-    made = text()
-    if FILE.exists() and FILE.read_text(encoding="utf-8") == made:
-        print("meltano.yml is up to date")
-        return 0
-    if check:
-        print("meltano.yml does not say what the taps do: run `python3 run.py meltano-yml`", file=sys.stderr)
-        return 1
-    FILE.write_text(made, encoding="utf-8")
-    print("meltano.yml is written")
-    return 0
+    stale = False
+    for path, made in {FILE: text(), **examples()}.items():
+        name = path.relative_to(FILE.parent)
+        if path.exists() and path.read_text(encoding="utf-8") == made:
+            print(f"{name} is up to date")
+        elif check:
+            print(f"{name} does not say what the taps do: run `python3 run.py meltano-yml`", file=sys.stderr)
+            stale = True
+        else:
+            path.write_text(made, encoding="utf-8")
+            print(f"{name} is written")
+    return int(stale)
 
 
 if __name__ == "__main__":

@@ -19,8 +19,8 @@ import requests
 from requests.adapters import HTTPAdapter
 from requests.structures import CaseInsensitiveDict
 
-from trunkline.errors import AccessDenied, BadAnswer, Refused, SourceError, Unavailable
-from trunkline.shape import encode
+from trunkline.errors import AccessDenied, BadAnswer, Refused, SourceError, Unavailable, shown
+from trunkline.shape import BROKEN, encode
 
 if TYPE_CHECKING:
     import logging
@@ -30,8 +30,13 @@ if TYPE_CHECKING:
 
     from trunkline.governor import Governor
 
-MAX_BODY = 256 * 1024 * 1024
+MAX_BODY = 64 * 1024 * 1024
 """Largest answer read, in bytes after decompression: a bomb must not take the machine's memory."""
+
+MOST_VALUES = 4_000_000
+"""Values of an answer at most, as its commas and brackets have them: `[1,1,…` takes fifty times its size once read."""
+
+_COUNTED = 1024 * 1024  # bytes from which on an answer's values are counted at all
 
 MAX_WAIT = 60.0
 """Longest wait between two tries, in seconds, unless the vendor names a later moment."""
@@ -45,6 +50,7 @@ SLOW_BODY_FACTOR = 10
 PROBES, PROBE_TRIES = 3, 2
 """After a request has used up its tries: how many others are tried, and how often each, until the vendor is down."""
 
+_LESS = "Ask for less at once: a smaller page_size or window"
 _CHUNK, _PACKED_CHUNK = 8 * 1024 * 1024, 256 * 1024
 """Bytes read at once: as many as come, as each read changes threads; few of a packed body, which may be a bomb."""
 
@@ -113,7 +119,7 @@ class Cancelled(Exception):  # noqa: N818 - nothing failed: the answer is simply
 class Vendor(Protocol):
     """What the client must know of a vendor: how it signs, how it says no, and what its answers look like."""
 
-    def sign(self, request: Request) -> tuple[Mapping[str, str], Any]:
+    def sign(self, request: Request, /) -> tuple[Mapping[str, str], Any]:
         """Headers to send, and the JSON body with whatever credentials belong into it."""
 
     def refuse(self, request: Request, status: int, body: bytes) -> None:
@@ -318,7 +324,7 @@ class Client:
             try:
                 reply = Reply(request, status, headers, one_line(body))
                 parsed = open_body(reply)
-            except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as exc:
+            except BROKEN as exc:
                 raise Retriable(f"an answer that is not what the vendor documents ({exc})", final=BadAnswer) from None
             except BadAnswer as exc:
                 raise Retriable(exc.why or exc.what, final=BadAnswer) from None
@@ -356,14 +362,13 @@ class Client:
             chunks.append(chunk)
             size += len(chunk)
             if size > MAX_BODY:
-                raise Refused(
-                    f"{request.about} failed",
-                    f"the answer is larger than {MAX_BODY // 2**20} MiB",
-                    "Ask for less at once: a smaller page_size or window",
-                )
+                raise Refused(f"{request.about} failed", f"the answer is larger than {MAX_BODY // 2**20} MiB", _LESS)
             if time.monotonic() > deadline:
                 raise Retriable(f"the answer was not complete after {self.timeout * SLOW_BODY_FACTOR:.0f} s")
-        return chunks[0] if len(chunks) == 1 else b"".join(chunks)
+        body = chunks[0] if len(chunks) == 1 else b"".join(chunks)
+        if size > _COUNTED and sum(map(body.count, (b",", b"[", b"{"))) > MOST_VALUES:
+            raise Refused(f"{request.about} failed", f"the answer has more than {MOST_VALUES:,} values", _LESS)
+        return body
 
     def _prepare(self, request: Request) -> requests.PreparedRequest:
         headers, body = self.vendor.sign(request)
@@ -469,7 +474,7 @@ def one_line(body: bytes) -> bytes:
 
 def clean(text: str) -> str:
     """A vendor's words, fit for one log line."""
-    return re.sub(r"[\x00-\x1f\x7f<>]+", " ", text).strip()[:_REASON].rstrip(". ")
+    return shown(re.sub(r"[\x00-\x1f\x7f<>]+", " ", text[:_COUNTED]).strip()[:_REASON].rstrip(". "), _REASON)
 
 
 def _kind(exc: BaseException) -> str:

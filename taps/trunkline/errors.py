@@ -17,6 +17,20 @@ TrunklineError
 
 from __future__ import annotations
 
+_LONGEST = 2_000  # characters of an error
+
+
+def shown(text: str, most: int = 100) -> str:
+    """A text as a log shows it: on one line, nothing in it that a terminal obeys, and cut.
+
+    Args:
+        text: Anything; a stranger may have written it.
+        most: Characters that are shown.
+    """
+    if len(text) > most:
+        text = f"{text[:most]}…"
+    return text if text.isprintable() else "".join(letter if letter.isprintable() else " " for letter in text)
+
 
 class TrunklineError(Exception):
     """Base of everything this project raises on purpose.
@@ -33,7 +47,7 @@ class TrunklineError(Exception):
 
     def __str__(self) -> str:
         sentence = f"{self.what}: {self.why}" if self.why else self.what
-        return f"{sentence}. {self.remedy}" if self.remedy else sentence
+        return shown(f"{sentence}. {self.remedy}" if self.remedy else sentence, _LONGEST)
 
 
 class ConfigInvalid(TrunklineError):

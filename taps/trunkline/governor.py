@@ -60,6 +60,7 @@ class Governor:
         logger: Where waits are told.
         clock: Monotonic seconds.
         wall: Seconds since 1970, for headers that name a moment.
+        headers: How the vendor's own headers of the limit begin, before `-Remaining` and `-Reset`.
     """
 
     def __init__(
@@ -69,8 +70,10 @@ class Governor:
         logger: logging.Logger,
         clock: Callable[[], float] = time.monotonic,
         wall: Callable[[], float] = time.time,
+        headers: str = "X-RateLimit",
     ) -> None:
         self.limit, self.logger, self.clock, self.wall = limit, logger, clock, wall
+        self._prefixes = tuple(dict.fromkeys((headers, "X-RateLimit", "RateLimit")))
         self.waited = 0.0
         self._changed = threading.Condition()
         self._in_flight = 0
@@ -130,13 +133,14 @@ class Governor:
 
         Args:
             status: HTTP status.
-            headers: `Retry-After` (seconds, date or epoch), `X-RateLimit-*` and `RateLimit-*` are read.
+            headers: `Retry-After` (seconds, date or epoch), `X-RateLimit-*`, `RateLimit-*` and the vendor's are read.
 
         Returns:
             Seconds the vendor asks this request to wait before another try, if it does.
         """
         asked = self._asked_to_wait(headers)
-        remaining = _number(headers.get("X-RateLimit-Remaining") or headers.get("RateLimit-Remaining"))
+        left = (headers.get(f"{prefix}-Remaining") for prefix in self._prefixes)
+        remaining = _number(next(filter(None, left), None))
         period = self.limit.seconds if self.limit else None
         refused = status in _REFUSED or status >= HTTPStatus.INTERNAL_SERVER_ERROR
         with self._changed:
@@ -164,7 +168,7 @@ class Governor:
 
     def _asked_to_wait(self, headers: Mapping[str, str]) -> float | None:
         """Seconds until the moment the headers name; a moment is measured on the server's own clock if it tells it."""
-        for name in ("Retry-After", "X-RateLimit-Reset", "RateLimit-Reset"):
+        for name in ("Retry-After", *(f"{prefix}-Reset" for prefix in self._prefixes)):
             text = headers.get(name, "").strip()
             if not text:
                 continue

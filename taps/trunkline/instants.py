@@ -72,7 +72,9 @@ def read(text: str, zone: tzinfo = UTC) -> tuple[datetime, str]:
         and text[7:8] == "-"
         and text[10:11] == "T"
         and text[11:13] != _NEXT_MIDNIGHT
+        and text[16:17] == ":"
         and text[-1:] == "Z"
+        and text[-2:-1] != "."
         and text[19:20] in _AFTER_SECONDS
     ):
         return value, text  # what nearly all others write, the same
@@ -104,7 +106,10 @@ def from_service_stack(text: str, zone: tzinfo = UTC) -> datetime:
         if not 1 <= hour <= _HOURS_HALF_DAY:
             raise ValueError(f"{hour} is no hour of a twelve-hour clock")
         hour = hour % _HOURS_HALF_DAY + (_HOURS_HALF_DAY if match[7].lower() == "pm" else 0)
-        return datetime(year, month, day, hour, minute, second, tzinfo=zone).astimezone(UTC)
+        try:
+            return datetime(year, month, day, hour, minute, second, tzinfo=zone).astimezone(UTC)
+        except OverflowError:
+            raise ValueError("the date is outside the calendar") from None
     return from_iso(text, zone)
 
 
@@ -116,6 +121,25 @@ def has_zone(text: str) -> bool:
 def to_iso(instant: datetime) -> str:
     """Write an instant as ISO 8601 in UTC, with as many digits as it needs: `2024-08-07T12:29:23.594000+00:00`."""
     return instant.astimezone(UTC).isoformat()
+
+
+def to_epoch(instant: datetime) -> str:
+    """Write an instant as whole seconds since 1970, as some vendors' filters read it."""
+    return str((instant - EPOCH) // SECOND)
+
+
+def from_epoch(seconds: int | None) -> str | None:
+    """Seconds since 1970 as ISO 8601 in UTC, for a field computed from a vendor's UNIX time; None stays None.
+
+    Raises:
+        ValueError: The date is outside the calendar.
+    """
+    if seconds is None:
+        return None
+    try:
+        return (EPOCH + seconds * SECOND).isoformat()
+    except OverflowError:
+        raise ValueError("the date is outside the calendar") from None
 
 
 def floor(instant: datetime, tick: timedelta) -> datetime:

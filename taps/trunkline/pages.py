@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 import msgspec
 
 from trunkline.ahead import Outcome
-from trunkline.errors import Refused, Unproven
+from trunkline.errors import BadAnswer, Refused, Unproven
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Hashable, Sequence
@@ -34,7 +34,10 @@ MOST_PAGES = 100
 """A window that the vendor says holds more pages than this is halved before it is read."""
 
 ENDLESS = 100_000
-"""Pages of one window after which an answer without a total counts as endless."""
+"""Pages of one window after which the vendor counts as endless, whatever its total says."""
+
+MOST_ROWS = 2**53
+"""Largest total that is believed to be one."""
 
 
 class Page:
@@ -45,6 +48,9 @@ class Page:
         read_keys: Reads what tells each row from the others.
         total: Rows of the whole window, if the vendor says it.
         more: Whether the vendor says that pages follow; None if it does not say.
+
+    Raises:
+        BadAnswer: The total is no number of rows.
     """
 
     def __init__(
@@ -55,6 +61,8 @@ class Page:
         more: bool | None = None,  # noqa: FBT001 - a fact of the page, not a switch
     ) -> None:
         self.rows, self._read_keys, self.total, self.more = rows, read_keys, total, more
+        if total is not None and not 0 <= total <= MOST_ROWS:
+            raise BadAnswer("the answer has another form", "its total is no number that rows can have")
 
     @functools.cached_property
     def keys(self) -> list[Any]:
@@ -128,7 +136,7 @@ class _Reading:
         self.stream, self.window, self.desk, self.front = stream, window, desk, front
         self.seen: set[Hashable] = set()
         self.totals: set[int] = set()
-        self.rows = self.pages = 0
+        self.rows = self.pages = self.repeats = 0
         self.trouble = ""
         self._digests: set[int] = set()
 
@@ -168,11 +176,16 @@ class _Reading:
         if not page.rows:
             return True
         digest = hash(tuple(page.keys))
-        if digest in self._digests and not self._may_repeat(page):
-            self.trouble = f"a page came twice after {self.rows} rows"
-            return True
+        if digest in self._digests:
+            self.repeats += 1
+            if self.repeats > MOST_PAGES or not self._may_repeat(page):
+                self.trouble = f"a page came twice after {self.rows} rows"
+                return True
         self._digests.add(digest)
         self.pages += 1
+        if self.pages > ENDLESS:
+            self.trouble = f"the pages did not end after {ENDLESS}"
+            return True
         self.rows += len(page.rows)
         self.seen.update(page.keys)
         self.stream.give_page(self.desk, self.window, page, reply)
@@ -185,7 +198,10 @@ class _Reading:
     def _is_front_again(self, page: Page) -> bool:
         """Whether page 0 was no page of its own: page 1 is the same one, or page 0 is empty though rows there are."""
         if self.pages == 0:
-            return not page.rows and bool(page.total)
+            if not page.rows and page.total:
+                self.front = None  # asked once: a page 1 that is empty too is the end
+                return True
+            return False
         if self.pages == 1 and page.keys == self.front:
             self.front = None
             return True
@@ -196,9 +212,7 @@ class _Reading:
 
     def _is_last(self, page: Page) -> bool:
         if page.total is None:
-            if self.pages > ENDLESS:
-                self.trouble = f"the pages did not end after {ENDLESS}"
-            return bool(self.trouble)
+            return False
         if page.more and len(self.seen) > page.total:
             self.trouble = f"more pages came than the vendor's total of {page.total} allows"
             return True

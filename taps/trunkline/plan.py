@@ -71,10 +71,12 @@ class Window:
         if halves is None:
             return ()
         since = self.since or max(instants.floor(low, tick), instants.EPOCH)
+        if since >= self.until:
+            return halves  # what came does not lie in the window: it says nothing about how dense that is
         span = self.until - since
         count = min(MOST_PIECES, int(_ROOM * span / max(high - low, tick)))
         step = instants.floor(instants.EPOCH + span / max(count, 1), tick) - instants.EPOCH
-        if count <= len(halves) or step < tick or since >= self.until:
+        if count <= len(halves) or step < tick:
             return halves
         edges = [since + step * n for n in range(count)]
         firsts = [] if self.since else [replace(self, until=since)]
@@ -112,6 +114,8 @@ def start(*, bookmark: datetime | None, start_date: datetime | None, lookback: t
     if bookmark is None:
         return Start(start_date, "start_date" if start_date else "no bookmark and no start_date: everything", None)
     bookmark = min(bookmark, run_start)
+    if bookmark < instants.EPOCH:  # a server's way to say "no date": nothing with a telephone in it is older
+        bookmark = min(instants.EPOCH, run_start)
     if start_date and start_date > bookmark:
         return Start(start_date, "start_date, which is newer than the bookmark", bookmark)
     at = bookmark - lookback

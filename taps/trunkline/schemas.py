@@ -1,10 +1,14 @@
-"""Where the schema files are: beside this package in a wheel, at the top of a checkout otherwise."""
+"""Where the schema files are: beside this package in a wheel, at the top of a checkout otherwise.
+
+A vendor in a package of its own brings them there, as `schemas/<stream>.json`.
+"""
 
 from __future__ import annotations
 
 import copy
 import functools
 import json
+import sys
 from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -30,9 +34,26 @@ def folder() -> Traversable | Path:
     raise FileNotFoundError("no folder 'schemas' in the installed trunkline package: install it again")
 
 
+_homes: dict[str, Traversable] = {}
+
+
+def beside(vendor: str, module: str) -> None:
+    """Know the package that brings a vendor's schemas; a tap that is a module at the top, as ours are, brings none.
+
+    Args:
+        vendor: The vendor's name.
+        module: Name of the module that its tap stands in.
+    """
+    package = getattr(getattr(sys.modules.get(module), "__spec__", None), "parent", "")
+    home = resources.files(package) / "schemas" if package else None
+    if home and home.is_dir():
+        _homes[vendor] = home
+
+
 @functools.cache
 def _read(vendor: str, stream: str) -> dict[str, Any]:
-    content: dict[str, Any] = json.loads((folder() / vendor / f"{stream}.json").read_text(encoding="utf-8"))
+    home = _homes.get(vendor) or folder() / vendor
+    content: dict[str, Any] = json.loads((home / f"{stream}.json").read_text(encoding="utf-8"))
     return content
 
 

@@ -13,7 +13,7 @@ from singer_sdk.mapper import SameRecordTransform
 from singer_sdk.plugin_base import PluginBase
 
 from trunkline import instants, redact
-from trunkline.errors import TrunklineError
+from trunkline.errors import BadRecord, TrunklineError
 from trunkline.shape import Shape
 
 if TYPE_CHECKING:
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from singer_sdk.singerlib.encoding.simple import SchemaMessage
 
     from trunkline.stream import VendorStream
+    from trunkline.tap import VendorTap
     from trunkline.write import BlockWriter
 
 
@@ -56,10 +57,14 @@ def compile_shape(stream: VendorStream) -> Shape:
 
 def _short_way(stream: VendorStream) -> bool:
     """Whether records are written as they are: no map, no flattening, and no selection inside of objects."""
-    maps = stream.stream_maps
-    plain = len(maps) == 1 and type(maps[0]) is SameRecordTransform and not maps[0].flattening_enabled
     nested = any(len(crumbs) > 2 and not chosen for crumbs, chosen in stream.mask.items())  # noqa: PLR2004 - ("properties", name)
-    return plain and not nested
+    return writes_as_it_is(stream) and not nested
+
+
+def writes_as_it_is(stream: VendorStream) -> bool:
+    """Whether no map and no flattening makes other fields of the stream's."""
+    maps = stream.stream_maps
+    return len(maps) == 1 and type(maps[0]) is SameRecordTransform and not maps[0].flattening_enabled
 
 
 def record_writer(stream: VendorStream, writer: BlockWriter) -> Callable[[dict[str, Any]], None]:
@@ -68,26 +73,48 @@ def record_writer(stream: VendorStream, writer: BlockWriter) -> Callable[[dict[s
         return writer.record_line(stream.stream_maps[0].stream_alias)
 
     def write(record: dict[str, Any]) -> None:
-        for message in stream._generate_record_messages(record):  # noqa: SLF001
-            writer.write_message(message)
+        try:
+            for message in stream._generate_record_messages(record):  # noqa: SLF001
+                writer.write_message(message)
+        except RecursionError:
+            what, remedy = f"{stream.name}: a record could not be mapped", "The bookmark stays where it was"
+            raise BadRecord(what, "it is nested too deeply", remedy) from None
 
     return write
 
 
 def _command(cls: type[PluginBase]) -> click.Command:
-    """The command of a tap or target, with standard error made safe before the first line is logged."""
-    redact.install()
-    # Below a warning it logs every URL, and a phone number or an e-mail may stand in one.
-    logging.getLogger("urllib3").setLevel(logging.WARNING)
-    for number in (signal.SIGTERM, signal.SIGINT):
-        # Until a run takes over, there is nothing to finish.
-        signal.signal(number, lambda number, _frame: sys.exit(128 + number))
+    """The command of a tap or target."""
+    _make_safe()
     command: click.Command = PluginBase.__dict__["cli"].method(cls)
     return command
 
 
+def _source(cls: type[VendorTap]) -> click.Command:
+    """The command of a tap as an Airbyte source."""
+    _make_safe()
+    from trunkline.airbyte.source import command
+
+    return command(cls)
+
+
+def _make_safe() -> None:
+    """Guard standard error before the first line is logged, and end by a signal's number."""
+    redact.install()
+    # Below a warning it logs every URL, and a phone number or an e-mail may stand in one. A filter, beside the level,
+    # stays in force when the SDK's log config sets the level of every logger.
+    logging.getLogger("urllib3").setLevel(logging.WARNING)
+    logging.getLogger("urllib3.connectionpool").addFilter(lambda record: record.levelno >= logging.WARNING)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        # Until a run takes over, there is nothing to finish.
+        signal.signal(number, lambda number, _frame: sys.exit(128 + number))
+
+
 command_line = plugin_cli(_command)
 """To stand as `cli` in a tap's or target's class."""
+
+source_command = plugin_cli(_source)
+"""To stand as `source` in a tap's class."""
 
 
 def read_json(name: str, file: IO[str] | None) -> Any:

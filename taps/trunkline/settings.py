@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import difflib
 import ipaddress
+import json
 import os
 import zoneinfo
 from decimal import Decimal, InvalidOperation
@@ -19,13 +20,15 @@ import jsonschema
 import msgspec
 
 from trunkline import instants
+from trunkline.errors import shown
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
 Setting = dict[str, Any]
 
-_LARGEST = Decimal(10) ** 18  # of a number in the environment
+_YEARS = range(1900, 3000)  # of dates; far outside, what is reckoned from them leaves the calendar
+_MOST_DIGITS = 18  # before the point, of a number in the environment
 
 REFUSED = {
     "batch_config": "is not offered: the SDK's BATCH files would hold unmapped and deselected fields; leave it out",
@@ -124,6 +127,13 @@ def common(
             must="a two-letter ISO country code in capitals, such as PL",
         ),
         "ca_bundle": text("Path of a private certificate authority (PEM).", format="file"),
+        "run_report": text(
+            "Path of a JSON file that says how the run went, with its figures as OpenMetrics text beside it; or of a "
+            "folder, which gets a file for each run.",
+            format="file",
+            written=True,
+            must="the path of a folder, or of a file to be made in a folder that is there and can be written to",
+        ),
         "user_agent": text("The User-Agent header.", pattern=r"^[\x20-\x7e]+$", must="printable ASCII"),
     }
 
@@ -192,7 +202,7 @@ def _number(value: str) -> int | float | str:
         number = Decimal(value)
     except InvalidOperation:
         return value
-    if not number.is_finite() or abs(number) > _LARGEST:
+    if not number.is_finite() or number.adjusted() > _MOST_DIGITS:
         return value
     return int(number) if number == number.to_integral_value() else float(number)
 
@@ -208,7 +218,7 @@ def _list(value: str) -> Any:
 def _json(value: str) -> Any:
     try:
         return msgspec.json.decode(value)
-    except msgspec.DecodeError:
+    except (ValueError, RecursionError):
         return value
 
 
@@ -239,19 +249,33 @@ def errors(config: Mapping[str, Any], schema: Mapping[str, Any], environment: st
 def _unknown(name: str, properties: Mapping[str, Setting]) -> str:
     if name in REFUSED:
         return f"{name} {REFUSED[name]}"
+    name = shown(name)
     near = difflib.get_close_matches(name, properties, n=1, cutoff=0.6)
     return f"{name} is no setting of this tap" + (f": did you mean {near[0]}?" if near else "")
 
 
+_OUR_OWN = {"format", "default", "secret", "must", "least", "written"}
+
+
 def _problem(value: Any, spec: Setting) -> str:
     # `format` is checked below, in our own words.
-    standard = {key: part for key, part in spec.items() if key not in {"format", "default", "secret", "must", "least"}}
+    standard = {key: part for key, part in spec.items() if key not in _OUR_OWN}
+    if _has_half_surrogate(value):  # JSON can write one, and nothing that is sent can hold it
+        return f"must be {must(spec)}, without half a surrogate pair (\\ud800 to \\udfff)"
     if list(jsonschema.Draft202012Validator(standard).iter_errors(value)):
         return f"must be {must(spec)}"
     check = _FORMATS.get(spec.get("format", ""))
     if check and isinstance(value, str):
         return check(value, spec)
     return ""
+
+
+def _has_half_surrogate(value: Any) -> bool:
+    try:
+        json.dumps(value, ensure_ascii=False, default=str).encode()  # the SDK reads a fraction as a Decimal
+    except UnicodeEncodeError:
+        return True
+    return False
 
 
 def must(spec: Setting) -> str:
@@ -262,7 +286,9 @@ def must(spec: Setting) -> str:
         return f"one of {', '.join(map(str, spec['enum']))}"
     if spec.get("format") in _WORDS:
         return _WORDS[spec["format"]]
-    kind = spec.get("type", "string")
+    kinds = spec.get("type", "string")
+    # The SDK's own settings may be null, which is the same as leaving them out.
+    kind = kinds if isinstance(kinds, str) else next(kind for kind in kinds if kind != "null")
     if kind == "array":
         return f"a list, each of its members {must(spec['items'])}" if spec.get("items") else "a list"
     if kind in {"integer", "number"}:
@@ -294,7 +320,7 @@ def _url(value: str, _: Setting) -> str:
         host, port = parts.hostname or "", parts.port
     except ValueError:
         host, port = "", None
-    if not host or port == 0 or any(character.isspace() for character in value):
+    if not host or port == 0 or " " in value or not value.isprintable():
         return f"must be {_WORDS['url']}"
     if parts.username or parts.password:
         return "must not carry a user name or password"
@@ -317,10 +343,10 @@ def is_loopback(host: str) -> bool:
 
 def _date(value: str, _: Setting) -> str:
     try:
-        instants.from_iso(value)
+        year = instants.from_iso(value).year
     except (ValueError, OverflowError):
         return f"must be {_WORDS['date']}"
-    return ""
+    return "" if year in _YEARS else f"must be {_WORDS['date']}, from {_YEARS[0]} to {_YEARS[-1]}"
 
 
 def _duration(value: str, spec: Setting) -> str:
@@ -334,8 +360,26 @@ def _duration(value: str, spec: Setting) -> str:
     return ""
 
 
-def _file(value: str, _: Setting) -> str:
-    return "" if Path(value).is_file() and os.access(value, os.R_OK) else f"must be {_WORDS['file']}"
+def _file(value: str, spec: Setting) -> str:
+    path = Path(value)
+    if spec.get("written"):
+        return "" if _can_be_written(path) else f"must be {must(spec)}"
+    try:
+        readable = path.is_file() and os.access(path, os.R_OK)
+    except (OSError, ValueError):  # a name that is too long, or that holds a NUL
+        readable = False
+    return "" if readable else f"must be {_WORDS['file']}"
+
+
+def _can_be_written(path: Path) -> bool:
+    """Whether a file can be put at a path, or into it if it is a folder; never in the place of a device."""
+    try:
+        path = path.resolve()
+        folder = path if path.is_dir() else path.parent
+        in_the_way = path.exists() and not (path.is_file() or path.is_dir())
+        return not in_the_way and folder.is_dir() and os.access(folder, os.W_OK | os.X_OK)
+    except (OSError, ValueError, RuntimeError):  # a name that is too long, that holds a NUL, or a circle of links
+        return False
 
 
 def _zone(value: str, _: Setting) -> str:

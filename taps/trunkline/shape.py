@@ -16,7 +16,7 @@ from types import MappingProxyType
 import msgspec
 
 from trunkline import instants
-from trunkline.errors import BadRecord
+from trunkline.errors import BadRecord, shown
 
 if t.TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
@@ -37,10 +37,15 @@ _TYPES: dict[str, t.Any] = {
     "array": list[t.Any],
     "null": None,
 }
-_ODD = (msgspec.MsgspecError, ValueError, TypeError, KeyError, AttributeError, RecursionError)
+BROKEN = (msgspec.MsgspecError, RecursionError, ValueError, ArithmeticError)
+"""What `decode` raises: a text that is no JSON or no UTF-8, nested too deeply, or with a number beyond all bounds."""
+
+MOST_UNKNOWN = 100
+"""Unknown fields that are told of by name; a vendor may send a new one in every row."""
+
+_ODD = (*BROKEN, TypeError, KeyError, AttributeError, IndexError)
 _INSIDE: dict[str, t.Any] = {"object": dict[str, msgspec.Raw], "array": list[msgspec.Raw]}
 """What needs no look inside: of the right kind, its parts passed on as they came."""
-_BROKEN = (msgspec.MsgspecError, UnicodeError, RecursionError, ValueError)
 
 decode = msgspec.json.Decoder(float_hook=Decimal).decode
 """Decode JSON so that every number keeps its value: integers of any size, decimals with all their digits."""
@@ -106,6 +111,7 @@ class Shape:
         self.primary_keys = tuple(primary_keys)
         self.unknown_fields, self.read_time, self.compute, self.finish = unknown_fields, read_time, compute, finish
         self.unknown: Counter[str] = Counter()
+        self.unnamed = 0  # how often others came, too many to be told of by name
         self._names = properties.keys() - {EXTRA}
         self._template: dict[str, t.Any] = dict.fromkeys(properties)
         self._latest = tuple(latest.items())
@@ -209,7 +215,7 @@ class Shape:
             self.compute(row)
 
     def _long_way(self, raw: msgspec.Raw | dict[str, t.Any]) -> tuple[dict[str, t.Any], dict[str, datetime]]:
-        row = raw if isinstance(raw, dict) else self._decode(raw)
+        row = raw if isinstance(raw, dict) else self.decode(raw)
         self._compute(row)
         extra = None if row.keys() <= self._names else self._unknown(row)
         record = {**self._template, **self._conform(row)}
@@ -222,7 +228,10 @@ class Shape:
         for name in self._removed:
             del record[name]
         if self.finish:
-            self.finish(record)
+            try:
+                self.finish(record)
+            except RecursionError:
+                raise self._bad(row, "it is nested too deeply") from None
         return record, moments
 
     def _compute(self, row: dict[str, t.Any]) -> None:
@@ -258,11 +267,16 @@ class Shape:
             record[name] = _latest(moments, name, names, record)
         return moments
 
-    def _decode(self, raw: msgspec.Raw) -> dict[str, t.Any]:
+    def decode(self, raw: msgspec.Raw) -> dict[str, t.Any]:
+        """A row as a dict.
+
+        Raises:
+            BadRecord: It is no JSON object.
+        """
         what = f"a row of {self.stream} could not be read"
         try:
             row = decode(raw)
-        except _BROKEN as exc:
+        except BROKEN as exc:
             reason = "it is nested too deeply" if isinstance(exc, RecursionError) else "its text is broken"
             raise BadRecord(what, reason, "The bookmark stays where it was") from None
         if not isinstance(row, dict):
@@ -274,10 +288,14 @@ class Shape:
         if self.unknown_fields == "fail":
             raise self._bad(
                 row,
-                f"the schema does not name {', '.join(sorted(names))}",
+                f"the schema does not name {', '.join(shown(name) for name in sorted(names)[:MOST_UNKNOWN])}",
                 "Set unknown_fields to keep or drop, or upgrade to a release that knows the new field",
             )
-        self.unknown.update(names)
+        for name in names:
+            if name in self.unknown or len(self.unknown) < MOST_UNKNOWN:
+                self.unknown[name] += 1
+            else:
+                self.unnamed += 1
         return {name: row[name] for name in row if name in names} if self.unknown_fields == "keep" else None
 
     def _conform(self, row: dict[str, t.Any]) -> dict[str, t.Any]:
@@ -291,7 +309,7 @@ class Shape:
                 row[name] = int(value)
         try:
             return t.cast("dict[str, t.Any]", msgspec.convert(row, self._row_type))
-        except _BROKEN as exc:
+        except BROKEN as exc:
             where = str(exc).replace(" - at `$.", " in field `") if isinstance(exc, msgspec.MsgspecError) else ""
             raise self._bad(row, where or "it is nested too deeply") from None
 
@@ -299,7 +317,7 @@ class Shape:
         parts = []
         for name in self.primary_keys:
             spec = self.properties.get(name, {})
-            value = "(personal)" if spec.get("x-personal") else str(row.get(name))[:100]
+            value = "(personal)" if spec.get("x-personal") else shown(str(row.get(name)))
             parts.append(f"{name} {value}")
         return BadRecord(
             f"{self.stream}, the record with {', '.join(parts) or 'no key'}, contradicts its schema",
@@ -310,9 +328,10 @@ class Shape:
 
 def _getter(names: Sequence[str]) -> Callable[[t.Any], tuple[t.Any, ...]]:
     """Gets the values of some fields in one call, always as a tuple."""
-    if len(names) > 1:
-        return operator.attrgetter(*names)
-    return lambda row: tuple(getattr(row, name) for name in names)
+    if len(names) == 1:
+        (only,) = names
+        return lambda row: (getattr(row, only),)
+    return operator.attrgetter(*names) if names else lambda _: ()
 
 
 def _latest(moments: dict[str, datetime], name: str, names: Sequence[str], record: t.Any) -> str | None:

@@ -113,6 +113,11 @@ class VendorStream(RESTStream[Any]):
         """
         raise NotImplementedError
 
+    @property
+    def parts(self) -> int | None:
+        """How many partitions there are to read, where the stream has partitions."""
+        return None
+
     def shares_with(self, other: VendorStream) -> bool:  # noqa: ARG002 - for streams that do
         """Whether this stream is read from the same answers as another one of its tap."""
         return False

@@ -6,8 +6,8 @@ import signal
 import threading
 import time
 from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from singer_sdk.singerlib.catalog import REPLICATION_INCREMENTAL
 from singer_sdk.singerlib.encoding.simple import StateMessage
@@ -16,12 +16,12 @@ from trunkline import instants, process, sdk
 from trunkline.ahead import Ahead, Desk, Failure
 from trunkline.bookmark import Bookmark, clean
 from trunkline.client import Cancelled, Tally
-from trunkline.errors import AccessDenied, OutputLost, Stopped, TrunklineError
+from trunkline.errors import AccessDenied, OutputLost, Stopped, TrunklineError, shown
 from trunkline.feeds import Proven
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
-    from datetime import datetime
+    from datetime import datetime, timedelta
     from types import FrameType
 
     from trunkline.ahead import Feed
@@ -40,13 +40,43 @@ _UNREAD = AccessDenied("it was not read to its end", "the credentials were refus
 _KEPT = {"keep": "kept in _extra", "drop": "dropped"}
 
 
-@dataclass
+@dataclass(slots=True)
 class Partition:
-    """How far one partition of a stream has come in this run."""
+    """How far one partition of a stream (or the stream, if it has none) has come in this run.
+
+    Args:
+        bookmark: Its bookmark.
+        before: The bookmark's value when the run began.
+        number: Its place among the stream's partitions, from 1.
+        earliest: The earliest instant that was written.
+        latest: Of the window at hand, the latest one.
+        plan: Where it is read from and to; None before that is known.
+        at: The upper edge of the last proven window.
+        windows: Windows proven.
+        rows: Records written.
+        first: The earliest instant of the proven windows.
+        last: The latest one.
+    """
 
     bookmark: Bookmark
+    before: datetime | None
+    number: int
     earliest: datetime | None = None
     latest: datetime | None = None
+    plan: Plan | None = None
+    at: datetime | None = None
+    windows: int = 0
+    rows: int = 0
+    first: datetime | None = None
+    last: datetime | None = None
+
+
+class Plan(NamedTuple):
+    """What a partition is asked for: from an instant (None: everything) to another one, in windows of a length."""
+
+    since: datetime | None
+    until: datetime
+    length: timedelta
 
 
 class StreamRun:
@@ -63,10 +93,13 @@ class StreamRun:
         self.shape = sdk.compile_shape(stream)
         self.rows = self.missing = 0
         self.failures: list[str] = []
+        self.causes: list[tuple[Mapping[str, Any], Exception]] = []  # the same, with the partition and unworded
         self.failure: Exception | None = None  # of the stream as a whole; one of a partition is only in `failures`
         self.notes: list[str] = []
         self.first: datetime | None = None
         self.last: datetime | None = None
+        self.current: Partition | None = None  # the one that rows came from last
+        self.ended = False
         self._partitions: dict[tuple[tuple[str, Any], ...], Partition] = {}
 
     # -- where it stands ---------------------------------------------------------------------------
@@ -91,10 +124,12 @@ class StreamRun:
         """
         start = source.start(self.bookmark(context).value)
         label = self.label(context)
+        partition = self._known(context)
         nothing = source.nothing_to_do(start)
         if nothing:
             self.stream.logger.info("%s: nothing to do, %s", label, nothing)
             return None
+        partition.plan = Plan(start.at, source.until, instants.duration(source.config["window"]))
         begin = instants.to_iso(start.at) if start.at else "the beginning"
         end = instants.to_iso(source.until)
         self.stream.logger.info("%s: reading from %s (%s) to %s", label, begin, start.why, end)
@@ -104,11 +139,30 @@ class StreamRun:
         """The stream, and its partition if there is one, for log lines."""
         return f"{self.stream.name} of {', '.join(str(v) for v in context.values())}" if context else self.stream.name
 
-    def _partition(self, context: Mapping[str, Any]) -> Partition:
+    @property
+    def partitions(self) -> list[tuple[Mapping[str, Any], Partition]]:
+        """What the stream was read in so far, by context; for a stream without partitions, at most the empty one."""
+        return [(dict(key), partition) for key, partition in self._partitions.items()]
+
+    def tally(self, tallies: Mapping[str, Tally], context: Mapping[str, Any] | None = None) -> Tally:
+        """What was asked for the stream, or for one of its partitions where requests are counted for each."""
+        if context is not None:
+            return tallies.get(self.label(context), Tally())
+        labels = {self.stream.name, *(self.label(dict(key)) for key in self._partitions)}
+        each = [tallies[label] for label in labels if label in tallies]
+        return Tally(*(sum(getattr(one, field.name) for one in each) for field in fields(Tally)))
+
+    def _known(self, context: Mapping[str, Any]) -> Partition:
         key = tuple(context.items())
-        if key not in self._partitions:
-            self._partitions[key] = Partition(self.bookmark(context))
-        return self._partitions[key]
+        partition = self._partitions.get(key)
+        if partition is None:
+            bookmark = self.bookmark(context)
+            partition = self._partitions[key] = Partition(bookmark, bookmark.value, len(self._partitions) + 1)
+        return partition
+
+    def _partition(self, context: Mapping[str, Any]) -> Partition:
+        self.current = self._known(context)
+        return self.current
 
     # -- what comes --------------------------------------------------------------------------------
 
@@ -134,6 +188,7 @@ class StreamRun:
                 stopped()
         finally:
             partition.earliest, partition.latest = earliest, latest
+            partition.rows += rows
             self.rows += rows
 
     def proven(self, context: Mapping[str, Any], item: Proven) -> bool:
@@ -144,9 +199,13 @@ class StreamRun:
         """
         partition = self._partition(context)
         latest, partition.latest = partition.latest, None
+        partition.at = item.window.until
+        partition.windows += 1
         if latest is None:
             return False  # never to the end of an empty window: late rows must still be caught
-        self.first = min(self.first or latest, partition.earliest or latest)
+        partition.first = min(partition.first or latest, partition.earliest or latest)
+        partition.last = max(partition.last or latest, latest)
+        self.first = min(self.first or latest, partition.first)
         self.last = max(self.last or latest, latest)
         return partition.bookmark.advance(min(latest, item.window.until))
 
@@ -154,6 +213,7 @@ class StreamRun:
         """Note a failure; without a partition it is the whole stream's."""
         if not context:
             self.failure = error
+        self.causes.append((dict(context), error))
         kind = "" if isinstance(error, TrunklineError) else f"unexpected {type(error).__name__}: "
         self.failures.append(f"{self.label(context)}: {kind}{error}")
 
@@ -168,6 +228,8 @@ class Run:
     def __init__(self, tap: VendorTap) -> None:
         self.tap, self.writer, self.logger = tap, tap.block_writer, tap.logger
         self.workers = tap.workers
+        self.runs: list[StreamRun] = []  # of the streams begun so far
+        self.reading: Sequence[StreamRun] = ()  # of those that are read now, from the same answers
         self.stop: int | None = None
         self.denied = False  # the credentials are refused: nothing more can be read
         self._state_at = float("-inf")
@@ -182,11 +244,11 @@ class Run:
             The process's exit code: 0 only if all is well.
         """
         clean(self.tap.bookmarks)
-        runs: list[StreamRun] = []
         try:
             with self._signals():
                 for group in self._groups():
-                    runs.extend(stream.run for stream in group)
+                    self.reading = [stream.run for stream in group]
+                    self.runs.extend(self.reading)
                     if not self.denied:
                         self._group(group)
                     for stream in group:
@@ -200,8 +262,9 @@ class Run:
             self.logger.warning("stopped by signal %d; what was proven is kept in the last STATE", stopped.signum)
             return 128 + stopped.signum
         finally:
+            self.reading = ()
             self.workers.close()
-        return self._verdict(runs)
+        return self._verdict()
 
     # -- groups of streams -------------------------------------------------------------------------
 
@@ -322,9 +385,10 @@ class Run:
 
     def _told(self, run: StreamRun) -> None:
         """Say how a stream ended, as soon as it has."""
-        name = run.stream.name
+        run.ended, name = True, run.stream.name
         if run.shape.unknown:
-            seen = ", ".join(f"{field} ({count} times)" for field, count in sorted(run.shape.unknown.items()))
+            seen = ", ".join(f"{shown(field)} ({n} times)" for field, n in sorted(run.shape.unknown.items()))
+            seen += f", and {run.shape.unnamed} more" * bool(run.shape.unnamed)
             policy = _KEPT[self.tap.config["unknown_fields"]]
             self.logger.warning("%s: fields not in the schema, %s: %s", name, policy, seen)
         for note in run.notes:
@@ -337,11 +401,11 @@ class Run:
         else:
             self.logger.info("%s: complete, %d rows%s", name, run.rows, up_to)
 
-    def _verdict(self, runs: Sequence[StreamRun]) -> int:
+    def _verdict(self) -> int:
         """The table of the run, and at the very end what failed, why, and what to do."""
-        for line in _table(runs, self.tap.client.tallies):
+        for line in _table(self.runs, self.tap.client.tallies):
             self.logger.info(line)
-        failures = [failure for run in runs for failure in run.failures]
+        failures = [failure for run in self.runs for failure in run.failures]
         for failure in failures:
             self.logger.error(failure)
         return 1 if failures else 0
@@ -354,7 +418,7 @@ def _table(runs: Sequence[StreamRun], tallies: Mapping[str, Tally]) -> list[str]
     """The figures of each stream in columns; requests are counted for the stream they were sent for."""
     rows = [_HEAD]
     for run in runs:
-        tally = tallies.get(run.stream.name, Tally())
+        tally = run.tally(tallies)
         rows.append((
             run.stream.name,
             str(run.rows),
@@ -376,7 +440,12 @@ def test(tap: VendorTap) -> int:
     Returns:
         The process's exit code.
     """
-    failed = False
+    failed = [stream for stream, error in verdicts(tap) if error]
+    return 1 if failed else 0
+
+
+def verdicts(tap: VendorTap) -> Iterator[tuple[VendorStream, TrunklineError | None]]:
+    """Each stream, and why it can't be read if so, until the credentials are refused; it is logged too."""
     for stream in tap.ordered_streams():
         count = 0
         stream.run = StreamRun(stream, lambda _: None)
@@ -384,13 +453,13 @@ def test(tap: VendorTap) -> int:
             for thing in _drive(tap, stream):
                 count += sum(1 for _ in stream.records(thing))
         except TrunklineError as exc:
-            failed = True
             tap.logger.error("%s: FAILED. %s", stream.name, exc)  # noqa: TRY400 - no traceback unless asked for
+            yield stream, exc
             if isinstance(exc, AccessDenied):
-                break
+                return
         else:
             tap.logger.info("%s: ok, the vendor answers and %d rows read well", stream.name, count)
-    return 1 if failed else 0
+            yield stream, None
 
 
 def _drive(tap: VendorTap, stream: VendorStream) -> list[Any]:

@@ -48,6 +48,7 @@ class VendorTap(Tap):
 
     package_name = "trunkline"
     message_writer_class = BlockWriter
+    run_type: type[Run] = Run
     capabilities: ClassVar[list[Any]] = [
         TapCapabilities.CATALOG,
         TapCapabilities.STATE,
@@ -69,6 +70,8 @@ class VendorTap(Tap):
     """Settings needed only when there is no bookmark to go on from."""
     limit: ClassVar[Limit | None] = None
     """The documented rate limit."""
+    limit_headers: ClassVar[str] = "X-RateLimit"
+    """How the vendor's headers about it begin, before `-Remaining` and `-Reset`."""
     stream_types: ClassVar[Sequence[type[VendorStream]]]
     hints: ClassVar[Mapping[int, str]] = {}
     """What to do when the vendor answers with an HTTP status."""
@@ -87,10 +90,11 @@ class VendorTap(Tap):
         if "settings" in cls.__dict__:
             properties = {**cls.settings, **cls.common}
             cls.config_jsonschema = {"type": "object", "properties": properties, "required": list(cls.required)}
+            schemas.beside(cls.vendor, cls.__module__)
 
     # -- what a vendor says of itself --------------------------------------------------------------
 
-    def sign(self, request: Request) -> tuple[Mapping[str, str], Any]:
+    def sign(self, request: Request, /) -> tuple[Mapping[str, str], Any]:
         """Headers with the credentials, and the body to send."""
         raise NotImplementedError
 
@@ -160,7 +164,11 @@ class VendorTap(Tap):
             user_agent=config.get("user_agent") or f"trunkline/{self.get_plugin_version()} ({self.name})",
             ca_bundle=config.get("ca_bundle"),
             pool_size=int(config["concurrency"]),
-            governor=Governor(Limit.per_minute(per_minute) if per_minute else self.limit, logger=self.logger),
+            governor=Governor(
+                Limit.per_minute(per_minute) if per_minute else self.limit,
+                logger=self.logger,
+                headers=self.limit_headers,
+            ),
             transport=self.transport,
             logger=self.logger,
         )
@@ -176,7 +184,12 @@ class VendorTap(Tap):
         Returns:
             The process's exit code: 0 only if all is well, 128 + the signal's number after a signal.
         """
-        return Run(self).sync()
+        from trunkline import progress, report
+
+        run = self.run_type(self)
+        with report.written(run) as told, progress.shown(run):
+            told.exit_code = run.sync()
+        return told.exit_code
 
     def read_records(self, stream: VendorStream, context: Mapping[str, Any] | None) -> Iterator[dict[str, Any]]:
         """The records of a stream, without messages and bookmarks, for the SDK's own machinery."""
@@ -243,6 +256,7 @@ class VendorTap(Tap):
     # -- the command -------------------------------------------------------------------------------
 
     cli = sdk.command_line
+    source = sdk.source_command
 
     @classmethod
     def cb_config(cls, ctx: click.Context, param: click.Option, value: tuple[str, ...]) -> t.Any:
@@ -323,12 +337,13 @@ class guarded:  # noqa: N801 - reads as a statement: with guarded(logger)
             sys.exit(128 + error.signum)
         if isinstance(error, KeyboardInterrupt):
             sys.exit(130)
-        for line in _lines(error):
+        for line in sentences(error):
             self.logger.error(line)
         sys.exit(1)
 
 
-def _lines(error: BaseException) -> list[str]:
+def sentences(error: BaseException) -> list[str]:
+    """What is told of an error: a line for each setting that is wrong, else one line."""
     if isinstance(error, ConfigInvalid):
         return error.errors
     if isinstance(error, ConfigValidationError):

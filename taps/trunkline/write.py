@@ -52,9 +52,14 @@ class BlockWriter(GenericSingerWriter[bytes, Message]):
         self._stamp = b""
         self.tick()
 
-    def record_line(self, stream: str) -> Callable[[Any], None]:
-        """A function that writes one record of `stream`, the message around it prepared once."""
-        prefix = b'{"type":"RECORD","stream":' + msgspec.json.encode(stream) + b',"record":'
+    def record_line(self, stream: str, wanted: Callable[[Any, bytes], bool] | None = None) -> Callable[[Any], None]:
+        """A function that writes one record of `stream`, the message around it prepared once.
+
+        Args:
+            stream: Its name.
+            wanted: Gets each record and its JSON, and says whether it is to be written; all are when left out.
+        """
+        prefix = self.before_record(stream)
         encode_into, block = _encoder.encode_into, self._block
 
         def write(record: Any) -> None:
@@ -65,15 +70,26 @@ class BlockWriter(GenericSingerWriter[bytes, Message]):
             except (ValueError, RecursionError, msgspec.MsgspecError) as exc:
                 del block[mark:]  # half a line would be glued to the next one
                 raise _unwritable(stream, exc) from None
+            if wanted is not None and not wanted(record, bytes(block[mark + len(prefix) :])):
+                block[mark:] = b""
+                return
             block.extend(self._stamp)
             if len(block) >= BLOCK:
                 self.flush()
 
         return write
 
+    def before_record(self, stream: str) -> bytes:
+        """What stands before the record in its line."""
+        return b'{"type":"RECORD","stream":' + msgspec.json.encode(stream) + b',"record":'
+
+    def after_record(self, now: datetime) -> bytes:
+        """What stands behind it: when it was extracted."""
+        return b',"time_extracted":"%s"}\n' % instants.to_iso(now).encode()
+
     def tick(self) -> None:
         """Look at the clock: once for each answer is often enough, once for each record is not cheap enough."""
-        self._stamp = b',"time_extracted":"%s"}\n' % instants.to_iso(datetime.now(instants.UTC)).encode()
+        self._stamp = self.after_record(datetime.now(instants.UTC))
         if time.monotonic() - self._since > AGE:
             self.flush()
 
@@ -132,6 +148,7 @@ def _unwritable(stream: str, exc: Exception) -> BadRecord:
 
 def _let_go(output: BinaryIO) -> None:
     """Let what is still buffered go nowhere, or the interpreter tries to write it once more as it ends."""
-    if output is sys.stdout.buffer:
-        with contextlib.suppress(OSError, ValueError):
+    # By its number: another object may stand before the file, or for it in sys.stdout.
+    with contextlib.suppress(OSError, ValueError, AttributeError):
+        if sys.__stdout__ and output.fileno() == sys.__stdout__.fileno():
             os.dup2(os.open(os.devnull, os.O_WRONLY), output.fileno())

@@ -137,10 +137,11 @@ def _collect(schema: Any) -> tuple[set[str], set[str | None]]:
     declared = schema.get("type")
     if declared is not None:
         types = {str(kind) for kind in declared} if isinstance(declared, list) else {str(declared)}
-        return types, {schema.get("format")} if "string" in types else set()
-    branches = schema.get("anyOf") or schema.get("oneOf") or []
+        named = schema.get("format")
+        return types, {named if isinstance(named, str) else None} if "string" in types else set()
+    branches = schema.get("anyOf") or schema.get("oneOf")
     types, formats = set(), set()
-    for branch in branches:
+    for branch in branches if isinstance(branches, list) else ():
         branch_types, branch_formats = _collect(branch)
         if not branch_types:
             return set(), set()

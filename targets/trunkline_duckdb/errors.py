@@ -8,6 +8,10 @@ _SHOWN = 100  # characters of a name or key that a message shows; a hostile name
 class LoadError(Exception):
     """The load can't go on. What was committed before stays; the last STATE on stdout covers it."""
 
+    def __str__(self) -> str:
+        # Names, types and keys in it may be a stranger's: nothing in them ends the line or is obeyed by a terminal.
+        return "".join(letter if letter.isprintable() else " " for letter in super().__str__())
+
 
 class InputError(LoadError):
     """The Singer input can't be loaded; everything before the named line can."""

@@ -19,6 +19,7 @@ from typing import IO, TYPE_CHECKING, Any
 import msgspec
 from msgspec import Raw
 
+from trunkline_duckdb import reader
 from trunkline_duckdb.columns import declare
 from trunkline_duckdb.errors import InputError, LoadError, StoreError, shown
 from trunkline_duckdb.reader import Lines, Signals
@@ -135,6 +136,9 @@ class Loader:
 
     def _read(self, lines: Lines, signals: Signals, seen: Counter[str]) -> None:
         for line in lines:
+            if lines.endless:
+                self._line += 1
+                raise self._fault(f"longer than {reader.LONGEST_LINE / 1e6:.0f} MB")
             if line is None:
                 if signals.number is not None:
                     return
@@ -204,8 +208,12 @@ class Loader:
             )
         if known is not None:
             self._flush()
+        try:
+            declared = [declare(key, value) for key, value in properties.items()]
+        except RecursionError:
+            raise self._fault(f"the SCHEMA of stream {shown(name)} is nested too deeply") from None
         table = self._store.table_for(name)
-        columns = self._store.columns_for(name, table, [declare(key, value) for key, value in properties.items()])
+        columns = self._store.columns_for(name, table, declared)
         batch = Batch(table, Codec(name, columns, keys))
         self._streams[name] = _Stream(described, batch, known.received if known else 0)
 
@@ -298,7 +306,7 @@ class Loader:
         if isinstance(problem, msgspec.ValidationError):
             return self._fault("JSON, but no Singer message: a field is missing or of the wrong type")
         if has_half_surrogate(line):
-            named = shown(str(json.loads(line).get("stream")))
+            named = shown(str(json.loads(line, parse_int=str).get("stream")))
             return self._fault(f"half a surrogate pair in a string of stream {named}, which no UTF-8 text can hold")
         if cut:
             return self._fault("ends in the middle: the tap was cut off", "See why the tap ended")

@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 _BLOCK = 1 << 18  # bytes; a signal is seen between two blocks
 _BLOCKS_AHEAD = 4
 
+LONGEST_LINE = 256_000_000
+"""Bytes of a line at most: it is held whole, and a few times over while it is read."""
+
 
 class Lines:
     """The input's lines as bytes, without their newline, and None whenever the loader should look around.
@@ -37,6 +40,8 @@ class Lines:
         self._room = threading.Semaphore(_BLOCKS_AHEAD)
         self.unfinished = False
         """Whether the last line ended without a newline."""
+        self.endless = False
+        """Whether the line at hand is longer than any line may be; nothing comes after it."""
 
     def wake(self) -> None:
         """Make the iterator yield soon. Safe in a signal handler: SimpleQueue.put is reentrant."""
@@ -45,6 +50,7 @@ class Lines:
     def __iter__(self) -> Iterator[bytes | None]:
         threading.Thread(target=self._fill, name="input", daemon=True).start()
         begun: list[bytes] = []
+        size = 0
         while True:
             try:
                 block = self._blocks.get(timeout=self._timeout)
@@ -60,10 +66,15 @@ class Lines:
                 break
             first, *rest = block.split(b"\n")
             begun.append(first)
+            size += len(first)
+            if size > LONGEST_LINE:
+                self.endless = True
+                yield b""
+                return
             if rest:
                 yield b"".join(begun)
                 yield from rest[:-1]
-                begun = [rest[-1]]
+                begun, size = [rest[-1]], len(rest[-1])
             yield None
         last = b"".join(begun)
         if last:

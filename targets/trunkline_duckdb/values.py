@@ -108,11 +108,14 @@ def _json_converter(column: Column) -> Convert:
 
 
 def _is_whole(text: bytes) -> bool:
-    number = Decimal(text.decode())
-    exponent = number.as_tuple().exponent
-    return isinstance(exponent, int) and (
-        exponent >= 0 or number == number.to_integral_value(context=Context(prec=10_000))
-    )
+    try:
+        number = Decimal(text.decode())
+        exponent = number.as_tuple().exponent
+        return isinstance(exponent, int) and (
+            exponent >= 0 or number == number.to_integral_value(context=Context(prec=10_000))
+        )
+    except DecimalException:  # more digits, or a larger exponent, than anything whole that is stored here
+        return False
 
 
 def _integer(column: Column, text: bytes) -> int | str | msgspec.Raw:
@@ -135,8 +138,7 @@ def _integer(column: Column, text: bytes) -> int | str | msgspec.Raw:
 def _whole_text(text: bytes) -> bytes:
     if json_type(text) != "number":
         raise Mismatch(json_type(text))
-    number = Decimal(text.decode())
-    if not _is_whole(text) or number.adjusted() > _MOST_DIGITS:
+    if not _is_whole(text) or (number := Decimal(text.decode())).adjusted() > _MOST_DIGITS:
         raise Mismatch("number")
     return format(number, "f").split(".")[0].encode()
 

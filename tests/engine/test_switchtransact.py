@@ -42,3 +42,14 @@ def test_g2_not_found_is_an_answer_whatever_status_it_comes_with(status: int) ->
 def test_g2_a_404_with_another_body_is_no_miss(body: str) -> None:
     """A wrong address answers 404 too: that fails, and no lookup is recorded as one without a match."""
     assert looked_up(Fault("status", status=404, body=body)) == (1, [])
+
+
+@pytest.mark.parametrize("status", [401, 403])
+def test_g6_a_refused_key_is_knocked_with_once_whatever_the_body_says(status: int) -> None:
+    """A 401, or a 403 before any success, is about the key, also when the body gives another reason."""
+    sandbox = Sandbox(size=5)
+    sandbox.faults.add(Fault("status", status=status, body='{"status": false, "error": "Invalid key"}'))
+    config = {**sandbox.config("switchtransact", "http://127.0.0.1:1"), "phones": ["+27721234567", "+27721234568"]}
+    tap = TapSwitchTransact(config=config, transport=SandboxAdapter(sandbox), message_writer=BlockWriter(io.BytesIO()))
+    assert tap.run() == 1
+    assert len(sandbox.requests.of("switchtransact")) == 1

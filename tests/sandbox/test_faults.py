@@ -236,6 +236,29 @@ def test_a_rate_is_drawn_with_the_seed(clock: Any) -> None:
     assert 60 < len(hits(1)) < 120
 
 
+def test_labels_are_counted_apart(sandbox: Sandbox, statuses: Callable[..., list[int]]) -> None:
+    """Two rules of one kind can be told apart in what has fired; a rule without a label counts as its kind."""
+    one, other = Fault("status", times=1, label="bare"), Fault("status", status=429, times=2, label="limited")
+    sandbox.faults.add(one, other, Fault("status", status=500, times=1))
+    assert statuses(5) == [503, 429, 429, 500, 200]
+    assert sandbox.faults.fired() == {"bare": 1, "limited": 2, "status": 1}
+
+
+@pytest.mark.parametrize(
+    ("value", "meant"),
+    [
+        ("{date:2}", "Sun, 12 Jan 2020 18:00:02 GMT"),
+        ("{epoch:2}", "1578852002"),
+        ("{epoch_ms:2}", "1578852002000"),
+        ("2", "2"),
+    ],
+)
+def test_a_header_can_name_a_moment(sandbox: Sandbox, ask: Ask, value: str, meant: str) -> None:
+    """A moment in a header is counted from the answer, not from the making of the rule; other values stay."""
+    sandbox.faults.add(Fault("status", status=429, headers={"Retry-After": value}))
+    assert ask("evolux", EVOLUX).header("Retry-After") == meant
+
+
 def test_the_body_can_be_matched_and_the_first_rule_wins(sandbox: Sandbox, ask: Ask) -> None:
     """HostedSuite's pages are told apart by their body."""
     sandbox.faults.add(Fault("status", r'"Page":1\b', status=500), Fault("status", "hostedsuite", status=502))
