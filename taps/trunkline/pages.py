@@ -412,10 +412,16 @@ def _by_offset(
     ask: Callable[[int], Ticket], page: Page, reply: Reply, give: Callable[[Page, Reply], None]
 ) -> Generator[Ticket, Reply, set[Hashable]]:
     seen: set[Hashable] = set()
-    offset = 0
+    offset = count = 0
     while page.rows:
-        if seen.issuperset(page.keys):
-            raise Unproven("a single second could not be read", f"the page at offset {offset} brought nothing new", "")
+        count += 1
+        if seen.issuperset(page.keys) or count > ENDLESS:
+            why = "brought nothing new" if count <= ENDLESS else f"is the {count}th, and there is no end"
+            raise Unproven(
+                "a single second could not be read",
+                f"the page at offset {offset} {why}",
+                "The bookmark stays where it was: run again, and if it goes on, ask the vendor about offset",
+            )
         seen.update(page.keys)
         give(page, reply)
         offset += len(page.rows)

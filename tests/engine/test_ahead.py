@@ -190,7 +190,7 @@ def test_a_split_is_read_in_order() -> None:
 
 
 @pytest.mark.parametrize("concurrency", [1, 2, 8, 32])
-def test_a_feed_that_fails_does_so_alone(concurrency: int) -> None:
+def test_g8_a_feed_that_fails_does_so_alone(concurrency: int) -> None:
     """What stood before the failure comes out, then the failure, then the other feeds in full."""
 
     def answer(request: Request) -> bytes:

@@ -126,7 +126,7 @@ def test_other_4xx_are_not_tried_again(bench: Callable[..., Any], code: int) -> 
 
 
 @pytest.mark.parametrize("code", [301, 302, 303, 307, 308, 304])
-def test_a_redirect_is_refused_and_never_followed(bench: Callable[..., Any], code: int) -> None:
+def test_g7_a_redirect_is_refused_and_never_followed(bench: Callable[..., Any], code: int) -> None:
     """The credentials go to the configured host only, whatever a Location says."""
     asked = bench([status(code, b"", Location="https://evil.example/things")])
     with pytest.raises(Refused, match=r"redirect.*api_url"):
@@ -374,7 +374,7 @@ def test_headers_of_a_reply_know_no_case(bench: Callable[..., Any]) -> None:
     assert bench([(200, {"x-total-count": "7"}, b"[]")]).fetch().headers["X-Total-Count"] == "7"
 
 
-def test_a_vendors_words_are_cut_and_cleaned(bench: Callable[..., Any]) -> None:
+def test_g7_a_vendors_words_are_cut_and_cleaned(bench: Callable[..., Any]) -> None:
     """One log line: no markup, no line breaks, no novel."""
     with pytest.raises(Refused) as caught:
         bench([status(400, b"<h1>no\r\n\x1b[31m</h1>" + b"x" * 10_000)]).fetch()
@@ -423,7 +423,7 @@ def test_a_json_body_is_sent_with_its_type(bench: Callable[..., Any]) -> None:
     assert get.headers["Authorization"] == "sesame"
 
 
-def test_netrc_does_not_replace_the_credentials(
+def test_g7_netrc_does_not_replace_the_credentials(
     bench: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """An entry for the vendor's host in ~/.netrc belongs to somebody else."""
@@ -436,7 +436,7 @@ def test_netrc_does_not_replace_the_credentials(
     assert asked.wire.seen[0].headers["Authorization"] == "sesame"
 
 
-def test_cookies_are_not_kept(bench: Callable[..., Any]) -> None:
+def test_g7_cookies_are_not_kept(bench: Callable[..., Any]) -> None:
     """Requests are alike, whichever thread sends them."""
     asked = bench([(200, {"Set-Cookie": "session=1; Path=/"}, b"{}")])
     asked.fetch()
@@ -456,7 +456,7 @@ def test_proxies_come_from_the_environment(bench: Callable[..., Any], monkeypatc
     assert "https" not in asked.wire.options[0]["proxies"]
 
 
-def test_the_certificate_authority_is_the_configured_one(
+def test_g7_the_certificate_authority_is_the_configured_one(
     bench: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """`ca_bundle` wins over the environment; verification is never off."""
@@ -477,7 +477,7 @@ def wrapped(error: ssl.SSLError) -> requests.exceptions.SSLError:
     return requests.exceptions.SSLError(urllib3.exceptions.MaxRetryError(pool, "/", urllib3.exceptions.SSLError(error)))
 
 
-def test_an_unknown_certificate_is_not_tried_again(bench: Callable[..., Any]) -> None:
+def test_g7_an_unknown_certificate_is_not_tried_again(bench: Callable[..., Any]) -> None:
     """Repeating does not make a certificate better; the error names the setting that does."""
     asked = bench([wrapped(ssl.SSLCertVerificationError(1, "certificate verify failed"))])
     with pytest.raises(Refused, match=r"certificate could not be verified.*ca_bundle"):
@@ -491,7 +491,7 @@ def test_a_connection_lost_within_tls_is_tried_again(bench: Callable[..., Any]) 
     assert asked.fetch().status == 200
 
 
-def test_an_error_shows_no_url(bench: Callable[..., Any]) -> None:
+def test_g7_an_error_shows_no_url(bench: Callable[..., Any]) -> None:
     """A URL may hold a phone number: the kind of the fault says enough."""
     asked = bench([requests.ConnectionError("HTTPSConnectionPool: /things?phone=%2B2772")])
     with pytest.raises(SourceError) as caught:
@@ -538,7 +538,7 @@ def served() -> Iterator[tuple[str, list[str]]]:
     server.server_close()
 
 
-def test_over_a_socket_redirects_stay_and_cut_bodies_are_noticed(
+def test_g7_over_a_socket_redirects_stay_and_cut_bodies_are_noticed(
     bench: Callable[..., Any], served: tuple[str, list[str]]
 ) -> None:
     """The library's own adapter behaves as the fake one: no redirect is followed, a short body is a fault."""

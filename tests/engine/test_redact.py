@@ -44,7 +44,7 @@ def knowing(*known: str) -> Redactor:
 
 
 @given(secrets, st.sampled_from(sorted(FORMS)), st.text(max_size=10), st.text(max_size=10))
-def test_no_form_of_a_secret_gets_through(secret: str, form: str, before: str, after: str) -> None:
+def test_g7_no_form_of_a_secret_gets_through(secret: str, form: str, before: str, after: str) -> None:
     """URLs, JSON, Python's repr and base64: none shows the secret, whatever stands around it."""
     shown = FORMS[form](secret)
     text = knowing(secret)(f"{before} {shown} {after}")
@@ -54,7 +54,7 @@ def test_no_form_of_a_secret_gets_through(secret: str, form: str, before: str, a
 
 
 @given(secrets, st.text(st.characters(codec="ascii"), max_size=7))
-def test_basic_authentication_gives_nothing_away(secret: str, user: str) -> None:
+def test_g7_basic_authentication_gives_nothing_away(secret: str, user: str) -> None:
     """Inside `user:password` the letters of base64 fall otherwise; the part that is fixed is masked."""
     header = base64.b64encode(f"{user}:{secret}".encode()).decode()
     text = knowing(secret)(f"Authorization: Basic {header}")
@@ -87,7 +87,7 @@ def test_secrets_can_be_added_later() -> None:
     assert redactor("first-secret second-secret") == f"{MASK} {MASK}"
 
 
-def test_a_secret_in_pieces_is_masked() -> None:
+def test_g7_a_secret_in_pieces_is_masked() -> None:
     """What is written bit by bit waits for the end of its line."""
     out = io.StringIO()
     stream = RedactingStream(out, knowing("sesame-token"))

@@ -6,29 +6,16 @@ import io
 import json
 import logging
 from datetime import datetime, timezone
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
-from tap_bspk import TapBSPK
-from tap_conpeek import TapConpeek
-from tap_evolux import TapEvolux
-from tap_hostedsuite import TapHostedSuite
-from tap_switchtransact import TapSwitchTransact
+from trunkline.docs import vendor_taps
 from trunkline.write import BlockWriter
 from trunkline_sandbox import Fault, Sandbox
 from trunkline_sandbox.transport import SandboxAdapter
 
-if TYPE_CHECKING:
-    from trunkline.tap import VendorTap
-
-TAPS: dict[str, type[VendorTap]] = {
-    "bspk": TapBSPK,
-    "conpeek": TapConpeek,
-    "evolux": TapEvolux,
-    "hostedsuite": TapHostedSuite,
-    "switchtransact": TapSwitchTransact,
-}
+TAPS = vendor_taps("trunkline")
 RUN_START = datetime(2026, 2, 1, 12, 0, 0, 500_000, tzinfo=timezone.utc)
 SMALL_PAGES = {"bspk": {"page_size": 7}, "conpeek": {"page_size": 25}, "hostedsuite": {"page_size": 9}}
 

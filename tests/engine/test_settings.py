@@ -98,14 +98,14 @@ def test_a_wrong_setting_is_one_line_that_says_what_it_must_be(name: str, value:
     st.sampled_from(sorted(PROPERTIES)),
     st.text(st.characters(codec="ascii", categories=["L", "N"]), min_size=8, max_size=30),
 )
-def test_no_value_is_ever_shown(name: str, value: str) -> None:
+def test_g9_no_value_is_ever_shown(name: str, value: str) -> None:
     """A secret in the wrong setting is still a secret."""
     for given_value in (value, [value], {"a": value}, f"{value}\n", f"https://user:{value}@vendor.example/"):
         for line in errors(**{name: given_value}):
             assert value not in line
 
 
-def test_all_wrong_settings_are_told_together() -> None:
+def test_g9_all_wrong_settings_are_told_together() -> None:
     """One run, all the errors."""
     assert len(errors(pii="x", page_size=0, lookback="x")) == 3
 
@@ -122,7 +122,7 @@ def test_a_missing_setting_names_its_variable() -> None:
     ("name", "near"),
     [("api_tokn", "api_token"), ("startdate", "start_date"), ("page-size", "page_size"), ("concurency", "concurrency")],
 )
-def test_an_unknown_setting_names_the_nearest_known_one(name: str, near: str) -> None:
+def test_g9_an_unknown_setting_names_the_nearest_known_one(name: str, near: str) -> None:
     """A typing error must not silently mean "the default"."""
     assert errors(**{name: "x"}) == [f"{name} is no setting of this tap: did you mean {near}?"]
 
@@ -139,13 +139,13 @@ def test_the_sdks_batches_are_refused_with_the_reason() -> None:
 
 
 @pytest.mark.parametrize("host", ["localhost", "127.0.0.1", "127.1.2.3", "[::1]", "a.localhost"])
-def test_plain_http_is_for_this_machine_only(host: str) -> None:
+def test_g7_plain_http_is_for_this_machine_only(host: str) -> None:
     """The sandbox needs no certificate; nobody else goes without."""
     assert errors(api_url=f"http://{host}:8000/x") == []
 
 
 @pytest.mark.parametrize("host", ["10.0.0.1", "localhost.example", "127.0.0.1.example", "0.0.0.0", "[::2]"])  # noqa: S104 - refused
-def test_what_only_looks_like_this_machine_is_refused(host: str) -> None:
+def test_g7_what_only_looks_like_this_machine_is_refused(host: str) -> None:
     """A token would travel in the open."""
     assert errors(api_url=f"http://{host}/x") != []
 

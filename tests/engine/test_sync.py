@@ -96,7 +96,7 @@ def test_a_second_run_re_reads_the_lookback_and_no_more(run: Callable[..., Resul
     assert 0 < len(records(second, "studio_calls")) < len(records(first, "studio_calls"))
 
 
-def test_one_failing_stream_does_not_stop_the_other(
+def test_g8_one_failing_stream_does_not_stop_the_other(
     run: Callable[..., Result], sandbox: Sandbox, caplog: pytest.LogCaptureFixture
 ) -> None:
     """The exit code is not 0, the last lines say which and why, and the bookmark of the failed one stays."""
@@ -110,7 +110,7 @@ def test_one_failing_stream_does_not_stop_the_other(
     assert "HTTP 400" in caplog.text
 
 
-def test_a_fault_of_our_own_in_one_stream_does_not_stop_the_other(
+def test_g8_a_fault_of_our_own_in_one_stream_does_not_stop_the_other(
     run: Callable[..., Result], sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Also an exception that nobody foresaw is that stream's failure."""
@@ -126,7 +126,7 @@ def test_a_fault_of_our_own_in_one_stream_does_not_stop_the_other(
     assert set(last_state(messages)) == {"studio_calls"}
 
 
-def test_a_campaign_whose_bookmark_can_not_be_read_does_not_stop_the_others(run: Callable[..., Result]) -> None:
+def test_g8_a_campaign_whose_bookmark_can_not_be_read_does_not_stop_the_others(run: Callable[..., Result]) -> None:
     """One partition's trouble is its own."""
     _, first, _ = run(TapConpeek)
     bookmarks = last_state(first)

@@ -31,7 +31,7 @@ def test_wrong_settings_are_told_together_and_before_anything_else() -> None:
     assert "sesame" not in "".join(lines)
 
 
-def test_settings_that_contradict_each_other() -> None:
+def test_g9_settings_that_contradict_each_other() -> None:
     """Each right for itself, and wrong together."""
     for more, line in (
         ({"end_date": "2026-01-01"}, "end_date must be later than start_date"),
@@ -49,14 +49,14 @@ def test_defaults_are_filled_in_and_not_shared() -> None:
     assert "end_date" not in tap.config
 
 
-def test_secrets_are_masked_from_the_first_line_on() -> None:
+def test_g7_secrets_are_masked_from_the_first_line_on() -> None:
     """Known to the redactor before anything can be logged, also when the rest of the config is wrong."""
     with pytest.raises(ConfigInvalid):
         TapEvolux(config={**CONFIG, "api_token": "sesame-of-a-wrong-config", "page_size": 0})
     assert redactor("token sesame-of-a-wrong-config") == f"token {MASK}"
 
 
-def test_the_environment_is_read_in_the_types_of_the_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_g9_the_environment_is_read_in_the_types_of_the_settings(monkeypatch: pytest.MonkeyPatch) -> None:
     """A list is a list, a number a number, when the user asked for the environment."""
     for name, text in {"AUTH_TOKEN": "sesame-bspk", "CONCURRENCY": "4", "CLIENT_IDS": "a,b", "PAGE_SIZE": ""}.items():
         monkeypatch.setenv(f"TAP_BSPK_{name}", text)
@@ -90,7 +90,7 @@ def test_a_state_in_another_wrapping_is_taken() -> None:
         (KeyboardInterrupt(), 130, []),
     ],
 )
-def test_an_error_is_told_in_lines_and_not_in_a_traceback(
+def test_g9_an_error_is_told_in_lines_and_not_in_a_traceback(
     error: BaseException, code: int, words: list[str], caplog: pytest.LogCaptureFixture
 ) -> None:
     """Each line is one sentence, and the exit code says how it ended."""
@@ -103,7 +103,7 @@ def test_an_error_is_told_in_lines_and_not_in_a_traceback(
     assert "Traceback" not in caplog.text
 
 
-def test_the_traceback_is_there_when_asked_for(caplog: pytest.LogCaptureFixture) -> None:
+def test_g9_the_traceback_is_there_when_asked_for(caplog: pytest.LogCaptureFixture) -> None:
     """At log level DEBUG."""
     with pytest.raises(SystemExit), caplog.at_level(logging.DEBUG), guarded(LOGGER):
         raise ZeroDivisionError

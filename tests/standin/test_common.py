@@ -233,7 +233,7 @@ def test_g9_broken_files_and_missing_settings_are_one_line(serve: Serve, run: Ta
         wholly(vendor, "evolux", [runs[name]])
 
 
-def test_settings_come_from_the_environment(serve: Serve, run: Taps) -> None:
+def test_g9_settings_come_from_the_environment(serve: Serve, run: Taps) -> None:
     """Every setting is an environment variable too, and becomes the type that the setting has."""
     bspk, config = build(serve, "bspk")
     env = {f"TAP_BSPK_{k.upper()}": v if isinstance(v, str) else json.dumps(v) for k, v in config.items()}
@@ -441,7 +441,7 @@ def test_g6_bspk_documented_limit_is_kept_as_the_server_counts(serve: Serve, run
     assert all(times[n + 30] - times[n] >= 10 for n in range(len(times) - 30))
 
 
-def test_personal_data_is_hashed_or_dropped_or_the_setting_is_refused(serve: Serve, run: Taps) -> None:
+def test_g7_personal_data_is_hashed_or_dropped_or_the_setting_is_refused(serve: Serve, run: Taps) -> None:
     """No personal field goes out in clear when `pii` says otherwise, and a hash without a key is a config error."""
     _vendor, config = build(serve, "bspk", days=1)
     runs = run.many(

@@ -262,7 +262,7 @@ def test_g7_no_link_is_followed(serve: Serve, run: Taps) -> None:
         elsewhere.close()
 
 
-def test_task_parameters_lose_what_is_secret_unless_told_otherwise(serve: Serve, run: Taps) -> None:
+def test_g7_task_parameters_lose_what_is_secret_unless_told_otherwise(serve: Serve, run: Taps) -> None:
     """Task parameters stay an object, without credentials under redact_task_params and as sent without it."""
     vendor = serve(Evolux([Evolux.call(7, MARCH + timedelta(hours=1))]))
     runs = run.many(
