@@ -45,8 +45,8 @@ class Task(NamedTuple):
     steps: Sequence[Sequence[str]]
 
 
-TESTS = ("pytest", "-n", "2", "--dist", "loadfile")
-"""Two at once: most tests wait for programs they started; a file's tests share what it has set up."""
+TESTS = ("pytest", "-n", "3", "--dist", "loadfile")
+"""Three at once: most tests wait for programs they started; a file's tests share what it has set up."""
 LINT = (("ruff", "check", "."), ("ruff", "format", "--check", "."), ("mypy",))
 
 TASKS = {

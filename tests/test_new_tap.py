@@ -117,6 +117,7 @@ def test_a_name_that_can_not_be_is_told_and_changes_nothing(
 
 
 @pytest.mark.slow
+@pytest.mark.skipif("TRUNKLINE_NIGHT" not in os.environ, reason="the same as above, in a package: at night")
 def test_a_package_of_its_own_passes_everything_at_once(tool: Any, tmp_path: Path) -> None:
     """A package that new-tap wrote is found by its entry points, and has schema, page, Meltano project and commands."""
     folder = tmp_path / "tap-other"

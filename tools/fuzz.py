@@ -15,6 +15,7 @@ from __future__ import annotations
 import argparse
 import hashlib
 import importlib
+import logging
 import os
 import random
 import subprocess
@@ -127,6 +128,7 @@ def _inside(name: str, seconds: int) -> int:
     atheris: Any = importlib.import_module("atheris")
     with atheris.instrument_imports(include=["trunkline", "trunkline_duckdb", *_tap_modules()]):
         module = importlib.import_module("fuzz_targets")
+    logging.disable()
     corpus, findings = OUTPUT / "corpus" / name, OUTPUT / "findings"
     for folder in (corpus, findings):
         folder.mkdir(parents=True, exist_ok=True)

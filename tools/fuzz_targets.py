@@ -121,7 +121,6 @@ class Pages:
         if vendor == "switchtransact":
             del config["page_size"]
         self.tap = TAPS[vendor](config=config, transport=self.wire, run_start=NOW, message_writer=self.writer)
-        self.tap.logger.setLevel(logging.CRITICAL)
         # Every look at the clock finds it on: no limit is ever waited for.
         leaps = itertools.count(0, 10)
         self.tap.client.governor.clock = lambda: float(next(leaps))
@@ -281,7 +280,6 @@ def config(data: bytes) -> None:
         return
     try:
         tap = TAPS[vendor](config={**Sandbox(size=0, vendors=[vendor]).config(vendor), **given}, run_start=NOW)
-        tap.logger.setLevel(logging.CRITICAL)
         for stream in tap.ordered_streams():
             stream.run = StreamRun(stream, lambda _: None)
             if isinstance(stream, WindowedStream):
@@ -327,7 +325,6 @@ def state(data: bytes) -> None:
     if not _STATEFUL:
         for vendor in ("bspk", "conpeek", "hostedsuite"):
             tap = TAPS[vendor](config=Sandbox(size=0, vendors=[vendor]).config(vendor), run_start=NOW)
-            tap.logger.setLevel(logging.CRITICAL)
             _STATEFUL.append(tap)
     for tap in _STATEFUL:
         tap.bookmarks.clear()
@@ -351,7 +348,6 @@ class Lines:
 
     def __init__(self) -> None:
         self.logger = logging.getLogger("fuzz")
-        self.logger.setLevel(logging.CRITICAL)
         self.folder = tempfile.TemporaryDirectory()
         self.store: Store | None = None
         self.count = 0
@@ -487,7 +483,6 @@ def _recorded(vendor: str) -> tuple[list[tuple[str, bytes]], bytes]:
     if vendor == "switchtransact":
         del config["page_size"]
     tap = TAPS[vendor](config=config, transport=recorder, run_start=NOW, message_writer=BlockWriter(output))
-    tap.logger.setLevel(logging.CRITICAL)
     leaps = itertools.count(0, 10)
     tap.client.governor.clock = lambda: float(next(leaps))
     tap.run()

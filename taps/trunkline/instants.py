@@ -14,6 +14,7 @@ else:  # 3.10's own knows no `Z`
 UTC = timezone.utc
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 BEGINNING = datetime.min.replace(tzinfo=UTC)
+EARLIEST = datetime(1900, 1, 1, tzinfo=UTC)  # no start is older: nothing with a telephone in it is
 SECOND = timedelta(seconds=1)
 
 _MS_DATE = re.compile(r"/Date\((-?\d+)([+-]\d{4})?\)/")

@@ -114,8 +114,7 @@ def start(*, bookmark: datetime | None, start_date: datetime | None, lookback: t
     if bookmark is None:
         return Start(start_date, "start_date" if start_date else "no bookmark and no start_date: everything", None)
     bookmark = min(bookmark, run_start)
-    if bookmark < instants.EPOCH:  # a server's way to say "no date": nothing with a telephone in it is older
-        bookmark = min(instants.EPOCH, run_start)
+    bookmark = max(bookmark, instants.EARLIEST)  # year 1, a server's way to say "no date", has no room for a lookback
     if start_date and start_date > bookmark:
         return Start(start_date, "start_date, which is newer than the bookmark", bookmark)
     at = bookmark - lookback

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 Setting = dict[str, Any]
 
-_YEARS = range(1900, 3000)  # of dates; far outside, what is reckoned from them leaves the calendar
+_YEARS = range(instants.EARLIEST.year, 3000)  # of dates; far outside, what is reckoned from them leaves the calendar
 _MOST_DIGITS = 18  # before the point, of a number in the environment
 
 REFUSED = {

@@ -238,3 +238,34 @@ def test_pieces_follow_the_density_that_an_answer_shows() -> None:
     assert since is not None
     assert len(day.pieces(since, since + timedelta(hours=1), SECOND)) == 33
     assert day.pieces(since, day.until - SECOND, SECOND) == day.halves(SECOND)
+
+
+far = st.datetimes(min_value=datetime(1, 1, 1), max_value=datetime(9999, 12, 31), timezones=st.just(UTC))  # noqa: DTZ001 - Hypothesis adds the zone
+
+
+@given(st.none() | far, far, far, far, ticks)
+def test_g1_whatever_rows_come_the_pieces_are_the_window(
+    since: datetime | None, until: datetime, low: datetime, high: datetime, tick: timedelta
+) -> None:
+    """Rows may say any instant of the calendar: a window is split into parts that follow each other, or not at all."""
+    until = min(max(until, datetime(1970, 1, 2, tzinfo=UTC)), datetime(2999, 1, 1, tzinfo=UTC))
+    if since is not None:
+        since = instants.floor(max(min(since, until - tick), EPOCH), tick)
+    window = plan.Window(since, until)
+    parts = window.pieces(min(low, high), max(low, high), tick)
+    if parts:
+        assert (parts[0].since, parts[-1].until) == (since, until)
+        assert all(one.until == other.since for one, other in itertools.pairwise(parts))
+        assert all(part.since is None or part.since < part.until for part in parts)
+
+
+@given(st.none() | far, st.none() | far, st.timedeltas(timedelta(0), timedelta(days=36_500)))
+def test_g3_no_bookmark_leads_out_of_the_calendar(
+    bookmark: datetime | None, start: datetime | None, lookback: timedelta
+) -> None:
+    """A server's year 1 in a bookmark less a lookback is still a place to begin, and never after the run's start."""
+    run_start = datetime(2026, 6, 1, tzinfo=UTC)
+    begun = plan.start(bookmark=bookmark, start_date=start, lookback=lookback, run_start=run_start)
+    if bookmark is not None:
+        assert begun.at is not None
+        assert start is not None or begun.at <= run_start

@@ -105,6 +105,7 @@ def test_g1_backfill_that_leaves_a_gap_sets_no_bookmark(settings: Make, config: 
 
 
 @pytest.mark.slow
+@pytest.mark.skipif("TRUNKLINE_NIGHT" not in os.environ, reason="half a dozen starts of Meltano: at night")
 def test_meltano_keeps_the_bookmark(
     settings: Make, config: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
