@@ -346,10 +346,10 @@ def page(results: Mapping[str, Any], rows: Sequence[Verdict]) -> str:
 
 
 _INTRODUCTION = """\
-All peers of a case are measured in one run, in turn (A B C A B C and so on), against the same sandbox server in a process
-of its own; with `--resume`, cases may be of different runs. Figures are medians with the smallest and the largest in brackets: ratios hold from machine to machine, seconds do
-not. CPU and peak memory are what the operating system accounts to the finished process. Every peer writes its records
-to a file. The peers:
+All peers of a case are measured in one run, in turn (A B C A B C and so on), against the same sandbox server in a
+process of its own; with `--resume`, cases may be of different runs. Figures are medians with the smallest and the
+largest in brackets: ratios hold from machine to machine, seconds do not. CPU and peak memory are what the operating
+system accounts to the finished process. Every peer writes its records to a file. The peers:
 
 - **Trunkline**: the installed commands, bookmarks, checks of completeness and all.
 - **vanilla**: a tap as the Singer SDK's cookiecutter lays it out: `RESTStream`, paginator, JSONPath, schemas in Python,
