@@ -55,6 +55,7 @@ _CHUNK, _PACKED_CHUNK = 8 * 1024 * 1024, 256 * 1024
 """Bytes read at once: as many as come, as each read changes threads; few of a packed body, which may be a bomb."""
 
 _REASON = 200  # characters of a vendor's own words that are shown
+_LOOKED_AT = 2**20  # of these, characters that are looked at: they may be megabytes long
 _RETRIED_4XX = {HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_EARLY, HTTPStatus.TOO_MANY_REQUESTS}
 
 
@@ -298,7 +299,14 @@ class Client:
 
     # -- one try -----------------------------------------------------------------------------------
 
-    def _try(self, request: Request, open_body: Callable[[Reply], Any], cancelled: threading.Event) -> Reply:
+    def _asked(
+        self, request: Request, cancelled: threading.Event
+    ) -> tuple[int, Mapping[str, str], bytes, float | None]:
+        """Send a request once, when the limit has a place for it.
+
+        Returns:
+            Status, headers and body of the answer, and the seconds that the vendor asks to wait, if it does.
+        """
         before = time.monotonic()
         with self.governor.place(cancelled) as place:
             with self._lock:
@@ -310,6 +318,10 @@ class Client:
             status, headers, body = self._send(request)
             not_before = place.learn(status, headers)
         self.answered.set()
+        return status, headers, body, not_before
+
+    def _try(self, request: Request, open_body: Callable[[Reply], Any], cancelled: threading.Event) -> Reply:
+        status, headers, body, not_before = self._asked(request, cancelled)
         try:
             self._classify(request, status, body, not_before)
         except Retriable as exc:
@@ -474,7 +486,7 @@ def one_line(body: bytes) -> bytes:
 
 def clean(text: str) -> str:
     """A vendor's words, fit for one log line."""
-    return shown(re.sub(r"[\x00-\x1f\x7f<>]+", " ", text[:_COUNTED]).strip()[:_REASON].rstrip(". "), _REASON)
+    return shown(re.sub(r"[\x00-\x1f\x7f<>]+", " ", text[:_LOOKED_AT]).strip()[:_REASON].rstrip(". "), _REASON)
 
 
 def _kind(exc: BaseException) -> str:

@@ -12,7 +12,7 @@ import urllib3.exceptions
 from requests.exceptions import RequestException
 
 from tap_switchtransact import TapSwitchTransact
-from trunkline.client import Cancelled, Client, Request, Retriable, clean
+from trunkline.client import Client, Request, Retriable, clean
 from trunkline.errors import AccessDenied, Refused
 
 if TYPE_CHECKING:
@@ -63,14 +63,7 @@ class WritingClient(Client):
             AccessDenied: Another request was told that the key is not permitted.
             Cancelled: The run ended before the request was sent.
         """
-        with self.governor.place(cancelled) as place:
-            if self.denied:
-                raise self.denied
-            if cancelled.is_set():
-                raise Cancelled
-            status, headers, body = self._send(request)
-            not_before = place.learn(status, headers)
-        self.answered.set()
+        status, _, body, not_before = self._asked(request, cancelled)
         return Said(status, body, not_before)
 
     def _send(self, request: Request) -> tuple[int, Mapping[str, str], bytes]:
