@@ -99,6 +99,7 @@ class _Recorder(SandboxAdapter):
         head = [str(response.headers.get(name, "")) for name in ("X-Total-Count", "Link")]
         answer = f"{response.status_code} {head[0]}\n{head[1]}\n".encode() + response.content
         self.answers.append((request.url or "", answer))
+        response.raw = HTTPResponse(io.BytesIO(response.content), preload_content=False, decode_content=False)
         return response
 
 

@@ -101,14 +101,16 @@ class _SlowBody(io.BytesIO):
         self._pause = seconds / 10
         self._pause_by = sleep
 
+    def read1(self, size: int | None = -1, /) -> bytes:
+        part = super().read1(self._piece if size is None or size < 0 else min(self._piece, size))
+        if part:
+            self._pause_by(self._pause)
+        return part
+
     def read(self, size: int | None = -1, /) -> bytes:
         parts = []
         wanted = len(self.getbuffer()) if size is None or size < 0 else size
-        while wanted > 0:
-            part = super().read(min(self._piece, wanted))
-            if not part:
-                break
-            self._pause_by(self._pause)
+        while wanted > 0 and (part := self.read1(wanted)):
             parts.append(part)
             wanted -= len(part)
         return b"".join(parts)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import os
 import re
 import ssl
@@ -16,6 +17,7 @@ from urllib.parse import quote, urlencode, urlsplit
 import backoff
 import msgspec
 import requests
+import urllib3
 from requests.adapters import HTTPAdapter
 from requests.structures import CaseInsensitiveDict
 
@@ -36,8 +38,6 @@ MAX_BODY = 64 * 1024 * 1024
 MOST_VALUES = 4_000_000
 """Values of an answer at most, as its commas and brackets have them: `[1,1,…` takes fifty times its size once read."""
 
-_COUNTED = 1024 * 1024  # bytes from which on an answer's values are counted at all
-
 MAX_WAIT = 60.0
 """Longest wait between two tries, in seconds, unless the vendor names a later moment."""
 
@@ -52,7 +52,9 @@ PROBES, PROBE_TRIES = 3, 2
 
 _LESS = "Ask for less at once: a smaller page_size or window"
 _CHUNK, _PACKED_CHUNK = 8 * 1024 * 1024, 256 * 1024
-"""Bytes read at once: as many as come, as each read changes threads; few of a packed body, which may be a bomb."""
+"""Bytes taken at once: as many as have come; few of a packed body, which may be a bomb."""
+
+_CHECKED = 64 * 1024  # bytes whose encoding is checked at once: a text of the whole body would take twice its memory
 
 _REASON = 200  # characters of a vendor's own words that are shown
 _LOOKED_AT = 2**20  # of these, characters that are looked at: they may be megabytes long
@@ -357,7 +359,7 @@ class Client:
                 prepared, stream=True, timeout=self.timeout, verify=self.verify, proxies=self.proxies
             ) as response:
                 return response.status_code, response.headers, self._read(request, response)
-        except (requests.exceptions.RequestException, OSError) as exc:
+        except (requests.exceptions.RequestException, urllib3.exceptions.HTTPError, OSError) as exc:
             if _is_untrusted(exc):
                 raise Refused(
                     f"{request.about} failed",
@@ -369,8 +371,10 @@ class Client:
 
     def _read(self, request: Request, response: requests.Response) -> bytes:
         deadline = time.monotonic() + self.timeout * SLOW_BODY_FACTOR
+        packed = "Content-Encoding" in response.headers
         chunks, size = [], 0
-        for chunk in response.iter_content(_PACKED_CHUNK if "Content-Encoding" in response.headers else _CHUNK):
+        # What has come and no more: a read that waits until it is full does not notice a body that comes in drops.
+        while chunk := response.raw.read1(_PACKED_CHUNK if packed else _CHUNK, decode_content=packed):
             chunks.append(chunk)
             size += len(chunk)
             if size > MAX_BODY:
@@ -378,7 +382,8 @@ class Client:
             if time.monotonic() > deadline:
                 raise Retriable(f"the answer was not complete after {self.timeout * SLOW_BODY_FACTOR:.0f} s")
         body = chunks[0] if len(chunks) == 1 else b"".join(chunks)
-        if size > _COUNTED and sum(map(body.count, (b",", b"[", b"{"))) > MOST_VALUES:
+        # Counting takes time, and no answer has more values than bytes.
+        if size > MOST_VALUES and sum(map(body.count, (b",", b"[", b"{"))) > MOST_VALUES:
             raise Refused(f"{request.about} failed", f"the answer has more than {MOST_VALUES:,} values", _LESS)
         return body
 
@@ -479,8 +484,11 @@ def one_line(body: bytes) -> bytes:
     Raises:
         UnicodeDecodeError: It is not UTF-8.
     """
-    if not body.isascii():
-        str(body, "utf-8")  # a decoder that skips a text does not look at its letters
+    if not body.isascii():  # a decoder that skips a text does not look at its letters
+        decode = codecs.getincrementaldecoder("utf-8")().decode
+        for at in range(0, len(body), _CHECKED):
+            decode(body[at : at + _CHECKED])
+        decode(b"", final=True)
     return msgspec.json.format(body, indent=-1) if b"\n" in body or b"\r" in body else body
 
 
@@ -493,8 +501,10 @@ def _kind(exc: BaseException) -> str:
     kinds = {
         "ConnectTimeout": "the connection timed out",
         "ReadTimeout": "the answer timed out",
-        "ChunkedEncodingError": "the answer was cut off",
-        "ContentDecodingError": "the answer could not be decompressed",
+        "ReadTimeoutError": "the answer timed out",
+        "IncompleteRead": "the answer was cut off",
+        "ProtocolError": "the answer was cut off",
+        "DecodeError": "the answer could not be decompressed",
         "ProxyError": "the proxy refused",
         "ConnectionError": "the connection failed",
     }

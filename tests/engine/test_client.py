@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import http.server
+import itertools
 import ssl
 import threading
-from typing import TYPE_CHECKING, Any
+import time
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import msgspec
 import pytest
@@ -508,44 +511,106 @@ def test_the_host_of_log_lines_has_no_credentials(bench: Callable[..., Any]) -> 
 # -- once over a real socket: what the fake wire can't show ----------------------------------------
 
 
+class Served(http.server.BaseHTTPRequestHandler):
+    """Answers by the path, and notes what it was asked for and over which connection."""
+
+    protocol_version = "HTTP/1.1"
+    seen: ClassVar[list[tuple[str, int]]] = []
+
+    def do_GET(self) -> None:
+        self.seen.append((self.path, self.client_address[1]))
+        self.send_response(302 if self.path == "/moved" else 200)
+        {
+            "/moved": self.moved, "/cut": self.cut, "/drops": self.drops,
+            "/chunks": self.chunks, "/cut-chunks": self.cut_chunks, "/packed": self.packed,
+        }.get(self.path, self.plain)()  # fmt: skip
+
+    def plain(self, body: bytes = b"[" + b"1," * 200_000 + b"1]", **headers: str) -> None:
+        for name, value in {"Content_Length": str(len(body)), **headers}.items():
+            self.send_header(name.replace("_", "-"), value)
+        self.end_headers()
+        self.wfile.write(body)
+
+    def moved(self) -> None:
+        self.plain(b"{}", Location="/elsewhere")
+
+    def packed(self) -> None:
+        self.plain(gzip.compress(b"[" + b"1," * 200_000 + b"1]"), Content_Encoding="gzip")
+
+    def cut(self) -> None:
+        self.plain(b"{}", Content_Length="99", Connection="close")
+        self.close_connection = True
+
+    def chunks(self) -> None:
+        self.send_header("Transfer-Encoding", "chunked")
+        self.end_headers()
+        self.wfile.write(b"1\r\n[\r\n" + b"2\r\n1,\r\n" * 50 + b"2\r\n1]\r\n0\r\n\r\n")
+
+    def cut_chunks(self) -> None:
+        self.send_header("Transfer-Encoding", "chunked")
+        self.send_header("Connection", "close")
+        self.end_headers()
+        self.wfile.write(b"2\r\n[1\r\n")
+        self.close_connection = True
+
+    def drops(self) -> None:
+        self.send_header("Content-Length", "2000")
+        self.end_headers()
+        with contextlib.suppress(OSError):  # the other side may hang up
+            for _ in range(2000):
+                self.wfile.write(b"1")
+                time.sleep(0.001)  # or several would be read as one
+        self.close_connection = True
+
+    def log_message(self, *_: object) -> None:
+        """Quiet."""
+
+
 @pytest.fixture
-def served() -> Iterator[tuple[str, list[str]]]:
-    """A server on loopback that redirects, and notes what it was asked for."""
-    seen: list[str] = []
-
-    class Handler(http.server.BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-
-        def do_GET(self) -> None:
-            seen.append(self.path)
-            self.send_response(302 if self.path == "/moved" else 200)
-            self.send_header("Location", "/elsewhere")
-            self.send_header("Connection", "close")
-            self.send_header("Content-Length", "2" if self.path != "/cut" else "99")
-            self.end_headers()
-            self.wfile.write(b"{}")
-            self.close_connection = True
-
-        def log_message(self, *_: object) -> None:
-            """Quiet."""
-
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+def served() -> Iterator[tuple[str, list[tuple[str, int]]]]:
+    """A server on loopback; its address, and the path and the client's port of every request."""
+    Served.seen = []
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Served)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()
-    yield f"http://127.0.0.1:{server.server_port}", seen
+    yield f"http://127.0.0.1:{server.server_port}", Served.seen
     server.shutdown()
     thread.join()
     server.server_close()
 
 
 def test_g7_over_a_socket_redirects_stay_and_cut_bodies_are_noticed(
-    bench: Callable[..., Any], served: tuple[str, list[str]]
+    bench: Callable[..., Any], served: tuple[str, list[tuple[str, int]]]
 ) -> None:
     """The library's own adapter behaves as the fake one: no redirect is followed, a short body is a fault."""
     url, seen = served
     asked = bench([OK], api_url=url, transport=None)
     with pytest.raises(Refused, match="redirect"):
         asked.fetch(Request("x", "/moved"))
-    with pytest.raises(Unavailable, match="cut off"):
-        asked.fetch(Request("x", "/cut"))
-    assert seen == ["/moved", *["/cut"] * 4]
+    for path in ("/cut", "/cut-chunks"):
+        with pytest.raises(Unavailable, match="cut off"):
+            bench([OK], api_url=url, transport=None).fetch(Request("x", path))
+    assert [path for path, _ in seen] == ["/moved", *["/cut"] * 4, *["/cut-chunks"] * 4]
+
+
+def test_over_a_socket_bodies_of_every_form_are_whole_and_the_connection_is_kept(
+    bench: Callable[..., Any], served: tuple[str, list[tuple[str, int]]]
+) -> None:
+    """With a length, in chunks or packed: the last byte is known for it, and the next request goes the same way."""
+    url, seen = served
+    asked = bench([OK], api_url=url, transport=None)
+    for path, values in (("/plain", 200_001), ("/chunks", 51), ("/packed", 200_001)) * 2:
+        assert asked.fetch(Request("x", path)).body.count(b"1") == values
+    assert len({port for _, port in seen}) == 1
+
+
+def test_over_a_socket_a_body_that_comes_in_drops_for_too_long_is_given_up(
+    bench: Callable[..., Any], served: tuple[str, list[tuple[str, int]]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every drop comes in time, so no single read is late: the body as a whole has a deadline."""
+    url, _ = served
+    passed = itertools.count(1000.0, 0.5)
+    monkeypatch.setattr("trunkline.client.time.monotonic", lambda: next(passed))
+    asked = bench([OK], api_url=url, transport=None, max_attempts=1)
+    with pytest.raises(Unavailable, match=r"the answer was not complete after 50 s"):
+        asked.fetch(Request("x", "/drops"))
