@@ -51,6 +51,7 @@ class _Error(msgspec.Struct):
 class _Answer(msgspec.Struct):
     Items: list[msgspec.Raw] | msgspec.UnsetType | None = msgspec.UNSET
     TotalCount: int | None = None
+    TotalPages: int | None = None
 
 
 class Calls(WindowedStream):
@@ -112,13 +113,13 @@ class Calls(WindowedStream):
         return on_the_wall.strftime("%m/%d/%Y %I:%M %p" if us else "%Y-%m-%dT%H:%M:%S")
 
     def open(self, reply: Reply) -> Page:
-        """Rows under `Items`, their number over all pages in `TotalCount`."""
+        """Rows under `Items`, their number over all pages in `TotalCount`, that of the pages in `TotalPages`."""
         answer = self.read_answer(reply.body)
         if answer.Items is msgspec.UNSET or answer.Items is None:
             if answer.TotalCount != 0:
                 raise BadAnswer("the answer has another form", "it has no list 'Items'")
             return Page([], list, 0)
-        return Page(answer.Items, self.read_key, answer.TotalCount)
+        return Page(answer.Items, self.read_key, answer.TotalCount, pages=answer.TotalPages)
 
     def read_time(self, text: str) -> tuple[datetime, str]:
         """Any of the forms a ServiceStack server writes."""

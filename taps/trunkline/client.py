@@ -385,7 +385,7 @@ class Client:
         # Counting takes time, and no answer has more values than bytes.
         if size > MOST_VALUES and sum(map(body.count, (b",", b"[", b"{"))) > MOST_VALUES:
             raise Refused(f"{request.about} failed", f"the answer has more than {MOST_VALUES:,} values", _LESS)
-        return body
+        return body.removeprefix(codecs.BOM_UTF8)  # which RFC 8259 lets a reader ignore, and some servers write
 
     def _prepare(self, request: Request) -> requests.PreparedRequest:
         headers, body = self.vendor.sign(request)

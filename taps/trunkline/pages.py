@@ -48,6 +48,7 @@ class Page:
         read_keys: Reads what tells each row from the others.
         total: Rows of the whole window, if the vendor says it.
         more: Whether the vendor says that pages follow; None if it does not say.
+        pages: Pages of the whole window, if the vendor says it.
 
     Raises:
         BadAnswer: The total is no number of rows.
@@ -59,8 +60,9 @@ class Page:
         read_keys: Callable[[list[msgspec.Raw]], list[Any]],
         total: int | None = None,
         more: bool | None = None,  # noqa: FBT001 - a fact of the page, not a switch
+        pages: int | None = None,
     ) -> None:
-        self.rows, self._read_keys, self.total, self.more = rows, read_keys, total, more
+        self.rows, self._read_keys, self.total, self.more, self.pages = rows, read_keys, total, more, pages
         if total is not None and not 0 <= total <= MOST_ROWS:
             raise BadAnswer("the answer has another form", "its total is no number that rows can have")
 
@@ -217,7 +219,8 @@ class _Reading:
             self.trouble = f"more pages came than the vendor's total of {page.total} allows"
             return True
         if page.more is None:
-            return len(self.seen) >= page.total
+            # Where pages are left a total that is reached may only count the rows of one page: what follows tells.
+            return len(self.seen) >= page.total and self.pages >= (page.pages or 0)
         return not page.more and self.rows >= page.total
 
 

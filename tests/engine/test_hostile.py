@@ -137,7 +137,7 @@ BROKEN: dict[str, Callable[[bytes], bytes]] = {
     "cut before its end": lambda body: body[:-1],
     "something behind": lambda body: body + b"{",
     "utf-16": lambda body: body.decode().encode("utf-16"),
-    "a byte order mark": lambda body: b"\xef\xbb\xbf" + body,
+    "two byte order marks": lambda body: b"\xef\xbb\xbf" * 2 + body,
     "nested a hundred thousand times": lambda body: body[:-1] + b',"x":' + b"[" * 100_000 + b"]" * 100_000 + b"}",
     "NaN": lambda body: body.replace(b"10:00", b'10:00", "x": NaN, "y": "', 1).replace(b"Anna", b'", "x":NaN,"y":"', 1),
     "a NUL byte": lambda body: body + b"\0",
@@ -159,6 +159,15 @@ def test_g2_a_body_that_is_no_answer_fails_its_stream(vendor: str, name: str) ->
     failed(vendor, result)
     assert not result.of("RECORD")
     assert box.asked <= 8
+
+
+@pytest.mark.parametrize("vendor", VENDORS)
+def test_g2_a_byte_order_mark_before_an_answer_changes_nothing(vendor: str) -> None:
+    """Some servers begin a UTF-8 body with one."""
+    headers, body = page(vendor, fields(ROWS[vendor]))
+    plain, marked = (read(vendor, (headers, mark + body))[0] for mark in (b"", b"\xef\xbb\xbf"))
+    assert plain.of("RECORD")
+    assert [line["record"] for line in marked.of("RECORD")] == [line["record"] for line in plain.of("RECORD")]
 
 
 @pytest.mark.parametrize("instead", ["null", "5", '"x"', "{}", "true", "[null]", "[5]", '["x"]', "[[]]", "[[{}]]"])

@@ -27,9 +27,9 @@ WINDOW = Window(EPOCH, EPOCH + 8 * SECOND)
 LOGGER = logging.getLogger("trunkline.tests")
 
 
-def page(keys: str, total: int | None = None, *, more: bool | None = None) -> Page:
+def page(keys: str, total: int | None = None, *, more: bool | None = None, count: int | None = None) -> Page:
     """A page whose rows have these letters as keys."""
-    return Page([msgspec.Raw(b"{}")] * len(keys), lambda _: list(keys), total, more)
+    return Page([msgspec.Raw(b"{}")] * len(keys), lambda _: list(keys), total, more, count)
 
 
 class Play:
@@ -136,6 +136,20 @@ def test_the_vendors_word_that_nothing_follows_is_not_believed_against_its_total
     play = Play(listed(page("ab", 3, more=False), page("c", 3, more=False)))
     read(play)
     assert play.given == "abc"
+
+
+def test_g1_a_total_that_only_counts_its_page_is_no_end() -> None:
+    """Where the vendor says that there are more pages, a total that is reached is not believed before the next one."""
+    with pytest.raises(Unproven, match="total says 2, 3 different rows"):
+        read(Play(listed(page("ab", 2, count=2), page("c", 2, count=2))))
+
+
+def test_a_number_of_pages_never_ends_a_window_and_costs_one_request_where_it_is_too_high() -> None:
+    """A cap makes more pages than the vendor counts; one that is too many is empty."""
+    for count, asked in ((1, [1, 2]), (2, [1, 2]), (9, [1, 2, 3])):
+        play = Play(listed(page("ab", 3, count=count), page("c", 3, count=count)))
+        assert read(play) == Outcome(empty=False)
+        assert (play.given, play.asked, play.warnings) == ("abc", asked, [])
 
 
 @pytest.mark.parametrize("total", [2, 4])

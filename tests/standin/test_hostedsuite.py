@@ -204,6 +204,7 @@ def test_g2_answers_that_are_no_page(serve: Serve, run: Taps) -> None:
     lies: dict[str, dict[str, Any]] = {
         "total high": {"total": lambda true: true + 4},
         "total low": {"total": lambda true: max(0, true - 4)},
+        "total of one page": {"total": lambda true: min(true, 20)},
         "total zero": {"total": lambda _true: 0},
         "filter ignored": {"ignores_filter": True},
         "us dates not understood": {"filter_format": "us"},
