@@ -317,8 +317,9 @@ class Client:
                 raise self.denied
             if cancelled.is_set():
                 raise Cancelled
+            sent = place.clock()
             status, headers, body = self._send(request)
-            not_before = place.learn(status, headers)
+            not_before = place.learn(status, headers, sent=sent)
         self.answered.set()
         return status, headers, body, not_before
 

@@ -80,6 +80,7 @@ class Governor:
         self._answered: deque[float] = deque()
         self._paused_until = 0.0
         self._gap = 0.0
+        self._slowed_at = float("-inf")
         self._next_send = 0.0
         self._calm = 0
         self._said_at = float("-inf")
@@ -128,12 +129,14 @@ class Governor:
             self._said_at = now
             self.logger.info("waiting %.1f s for the vendor's limit%s", delay, f" ({self.limit})" if self.limit else "")
 
-    def learn(self, status: int, headers: Mapping[str, str]) -> float | None:
+    def learn(self, status: int, headers: Mapping[str, str], *, sent: float = float("inf")) -> float | None:
         """Take what an answer says about the limit.
 
         Args:
             status: HTTP status.
             headers: `Retry-After` (seconds, date or epoch), `X-RateLimit-*`, `RateLimit-*` and the vendor's are read.
+            sent: When the request was sent, on the governor's clock: a 429 to one that was sent before the pace was
+                last slowed down says nothing about the pace since.
 
         Returns:
             Seconds the vendor asks this request to wait before another try, if it does.
@@ -146,7 +149,8 @@ class Governor:
         with self._changed:
             if status == HTTPStatus.TOO_MANY_REQUESTS:
                 self._calm = 0
-                self._gap = min(_LAST_GAP, max(_FIRST_GAP, self._gap * 2))
+                if sent >= self._slowed_at:
+                    self._gap, self._slowed_at = min(_LAST_GAP, max(_FIRST_GAP, self._gap * 2)), self.clock()
                 self._pause(asked if asked is not None else period or SAID_FROM)
             elif status < HTTPStatus.INTERNAL_SERVER_ERROR:
                 self._calm += 1

@@ -227,6 +227,18 @@ def test_a_429_slows_down_and_calm_speeds_up_again() -> None:
     assert max(pace.count(gap) for gap in set(pace) if gap) <= 20
 
 
+def test_the_429s_of_requests_in_flight_together_slow_down_once() -> None:
+    """Eight were sent at the old pace and all were refused: that is one reason to slow down, and the next is another."""
+    world = World(None)
+    sent = world.now
+    world.now += 1.0
+    for _ in range(8):
+        world.governor.learn(429, {"Retry-After": "0"}, sent=sent)
+    assert gaps(world, 1) == [0.1]
+    world.governor.learn(429, {"Retry-After": "0"}, sent=world.now)
+    assert gaps(world, 1) == [0.2]
+
+
 def test_a_server_error_is_no_reason_to_slow_down_or_to_speed_up() -> None:
     """A 5xx says nothing about the rate."""
     world = World(None)
