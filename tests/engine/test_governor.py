@@ -228,7 +228,7 @@ def test_a_429_slows_down_and_calm_speeds_up_again() -> None:
 
 
 def test_the_429s_of_requests_in_flight_together_slow_down_once() -> None:
-    """Eight were sent at the old pace and all were refused: that is one reason to slow down, and the next is another."""
+    """Eight were sent at the old pace and all refused: one reason to slow down; the next is another."""
     world = World(None)
     sent = world.now
     world.now += 1.0
