@@ -183,11 +183,13 @@ class Loading:
     Attributes:
         name: What `--only` calls it.
         size: Rows.
+        pipes: Which of `warehouses.PIPES`.
         repeats: Rounds.
     """
 
-    name: str = "load"
-    size: int = 50_000
+    name: str
+    size: int
+    pipes: tuple[str, ...]
     repeats: int = 5
 
     @property
@@ -206,8 +208,8 @@ class Loading:
             Job("bspk", server.url, 8, 100, "P30D").write(at)
             measure.run([READERS["limit"]("bspk")], at)
             for turn in range(rounds):
-                for name, pipe in warehouses.PIPES.items():
-                    commands, count = pipe(at, postgres, turn)
+                for name in self.pipes:
+                    commands, count = warehouses.PIPES[name](at, postgres, turn)
                     server.forget_requests()
                     sample = measure.run(commands, at)
                     sample = replace(sample, rows=count(), requests=server.requests("bspk")[0])
@@ -252,5 +254,7 @@ CASES: tuple[Case, ...] = (
     Reading("memory-bspk-100k", "bspk", 100_000, 0.0, peers=FEW),
     Reading("memory-bspk-1m", "bspk", 1_000_000, 0.0, peers=FEW),
     Reading("memory-conpeek", "conpeek", 50_000, 0.0, page_size=1000, window="PT12H", small_window="P5D", peers=FEW),
-    Loading(),
+    # So many that starting two processes, a second whatever they do, is a small part of it.
+    Loading("load", 200_000, ("trunkline > target-duckdb", "vanilla > published target-duckdb")),
+    Loading("load-all", 50_000, tuple(warehouses.PIPES)),
 )

@@ -332,7 +332,7 @@ def page(results: Mapping[str, Any], rows: Sequence[Verdict]) -> str:
         _HOW_TO_READ,
         "",
         *_case_tables(read),
-        *_load_table(read),
+        *_load_tables(read),
         *_start_table(read),
         *_failures(results),
         "## Versions",
@@ -441,23 +441,24 @@ def _odd_rows(read: Results, name: str, peer: str) -> str:
     return f" (**{', '.join(told)}**)" if told else ""
 
 
-def _load_table(read: Results) -> Iterator[str]:
-    pipes = read.peers("load")
-    if not pipes:
-        return
-    size = read.facts("load")["size"]
-    yield from ("### Into a database", "", f"BSPK, {size:,} rows, 0 ms.", "")
-    yield "| pipe | seconds | rows per second | CPU, s | peak MB | rows held |"
-    yield "|---|---|---|---|---|---|"
-    for pipe in pipes:
-        wall, rows = read.spread("load", pipe, "wall"), read.median("load", pipe, "rows")
-        lost = f" (**{size - rows:.0f} lost**)" if rows < size else ""
-        yield (
-            f"| {pipe.replace('>', 'to')} | {wall.text()} | {rows / wall.median:,.0f} "
-            f"| {read.spread('load', pipe, 'cpu').text()} | {read.median('load', pipe, 'peak') / _MB:.0f} "
-            f"| {rows:,.0f}{lost} |"
-        )
-    yield ""
+def _load_tables(read: Results) -> Iterator[str]:
+    names = [name for name, _ in read.cases() if name.startswith("load")]
+    if names:
+        yield from ("### Into a database", "")
+    for name in names:
+        size = read.facts(name)["size"]
+        yield from (f"BSPK, {size:,} rows, 0 ms.", "")
+        yield "| pipe | seconds | rows per second | CPU, s | peak MB | rows held |"
+        yield "|---|---|---|---|---|---|"
+        for pipe in read.peers(name):
+            wall, rows = read.spread(name, pipe, "wall"), read.median(name, pipe, "rows")
+            lost = f" (**{size - rows:.0f} lost**)" if rows < size else ""
+            yield (
+                f"| {pipe.replace('>', 'to')} | {wall.text()} | {rows / wall.median:,.0f} "
+                f"| {read.spread(name, pipe, 'cpu').text()} | {read.median(name, pipe, 'peak') / _MB:.0f} "
+                f"| {rows:,.0f}{lost} |"
+            )
+        yield ""
 
 
 def _start_table(read: Results) -> Iterator[str]:
