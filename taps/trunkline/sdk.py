@@ -7,6 +7,7 @@ import signal
 import sys
 from typing import IO, TYPE_CHECKING, Any
 
+import click
 from singer_sdk.cli import plugin_cli
 from singer_sdk.helpers._util import load_json
 from singer_sdk.mapper import SameRecordTransform
@@ -19,7 +20,6 @@ from trunkline.shape import Shape
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    import click
     from singer_sdk.singerlib.encoding.simple import SchemaMessage
 
     from trunkline.stream import VendorStream
@@ -81,6 +81,21 @@ def record_writer(stream: VendorStream, writer: BlockWriter) -> Callable[[dict[s
             raise BadRecord(what, "it is nested too deeply", remedy) from None
 
     return write
+
+
+class ConfigFiles(PluginBase):
+    """For a tap or target: a config file that can't be read is one line, never a traceback."""
+
+    @classmethod
+    def cb_config(cls, ctx: click.Context, param: click.Option, value: tuple[str, ...]) -> Any:
+        """Read the config files."""
+        try:
+            return super().cb_config(ctx, param, value)
+        except (OSError, ValueError, TypeError) as exc:
+            reason = exc.strerror if isinstance(exc, OSError) else "it holds no JSON object"
+            raise click.BadParameter(
+                f"a config file could not be read: {reason}. Give the path of a JSON file, or ENV", ctx, param
+            ) from None
 
 
 def _command(cls: type[PluginBase]) -> click.Command:

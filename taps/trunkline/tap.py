@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from trunkline.stream import VendorStream
 
 
-class VendorTap(Tap):
+class VendorTap(sdk.ConfigFiles, Tap):
     """A tap for one vendor; the facts stand in the class.
 
     Args:
@@ -257,17 +257,6 @@ class VendorTap(Tap):
 
     cli = sdk.command_line
     source = sdk.source_command
-
-    @classmethod
-    def cb_config(cls, ctx: click.Context, param: click.Option, value: tuple[str, ...]) -> t.Any:
-        """Read the config files."""
-        try:
-            return super().cb_config(ctx, param, value)
-        except (OSError, ValueError, TypeError) as exc:
-            reason = exc.strerror if isinstance(exc, OSError) else "it holds no JSON object"
-            raise click.BadParameter(
-                f"a config file could not be read: {reason}. Give the path of a JSON file, or ENV", ctx, param
-            ) from None
 
     @classmethod
     def cb_test(cls, ctx: click.Context, param: click.Option, value: str) -> None:

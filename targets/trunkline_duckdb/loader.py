@@ -19,13 +19,13 @@ from typing import IO, TYPE_CHECKING, Any
 import msgspec
 from msgspec import Raw
 
-from trunkline_duckdb import reader
+import trunkline_lines
 from trunkline_duckdb.columns import declare
 from trunkline_duckdb.errors import InputError, LoadError, StoreError, shown
-from trunkline_duckdb.reader import Lines, Signals
 from trunkline_duckdb.records import Codec, Extras
 from trunkline_duckdb.store import Batch, Store
 from trunkline_duckdb.values import Outgrown, has_half_surrogate
+from trunkline_lines import Lines, Message, Signals
 
 if TYPE_CHECKING:
     import logging
@@ -36,19 +36,6 @@ BATCH_BYTES = 32_000_000
 
 BATCH_AGE = 30.0
 """Seconds after which a record that waits is committed, so that a slow tap's STATE is not held for ever."""
-
-_EMPTY = Raw()
-
-
-class Message(msgspec.Struct, gc=False):
-    """A Singer line, its parts still as JSON text."""
-
-    type: str
-    stream: str | None = None
-    record: Raw = _EMPTY
-    schema: Raw = _EMPTY
-    key_properties: list[str] | None = None
-    value: Raw = _EMPTY
 
 
 @dataclass
@@ -138,7 +125,7 @@ class Loader:
         for line in lines:
             if lines.endless:
                 self._line += 1
-                raise self._fault(f"longer than {reader.LONGEST_LINE / 1e6:.0f} MB")
+                raise self._fault(f"longer than {trunkline_lines.LONGEST_LINE / 1e6:.0f} MB")
             if line is None:
                 if signals.number is not None:
                     return

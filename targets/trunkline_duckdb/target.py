@@ -16,8 +16,8 @@ from singer_sdk.io_base import SingerReader
 
 from trunkline_duckdb.errors import LoadError, StoreError
 from trunkline_duckdb.loader import Loader
-from trunkline_duckdb.reader import Signals
 from trunkline_duckdb.store import Store
+from trunkline_lines import Signals
 
 if TYPE_CHECKING:
     import logging

@@ -18,6 +18,7 @@ from msgspec import Raw
 from singer_sdk.mapper import RemoveRecordTransform
 
 from trunkline.errors import OutputLost, TrunklineError
+from trunkline_lines import Lines, Message, Signals
 from trunkline_switchtransact.calls import CALLS, Call, content_identity, digest, key_identity, numbered
 from trunkline_switchtransact.errors import InDoubt, InputError, VendorDown, shown
 from trunkline_switchtransact.sender import End, Order, Result
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
 
     from singer_sdk.mapper import PluginMapper, StreamMap
 
-    from trunkline_duckdb.reader import Lines, Signals
     from trunkline_switchtransact.ledger import Ledger
     from trunkline_switchtransact.orders import Orders, Preview
 
@@ -39,20 +39,8 @@ LOOK_AROUND = 5.0
 """Seconds between two looks at what happened when no line comes."""
 
 _STATES_HELD = 16
-_EMPTY = Raw()
 _SETTLED = {End.WRITTEN, End.ALREADY, End.REJECTED, End.SKIPPED}
 _WELL = {End.WRITTEN, End.ALREADY, End.PLANNED}
-
-
-class Message(msgspec.Struct, gc=False):
-    """A Singer line, its parts still as JSON text."""
-
-    type: str
-    stream: str | None = None
-    record: Raw = _EMPTY
-    schema: Raw = _EMPTY
-    key_properties: list[str] | None = None
-    value: Raw = _EMPTY
 
 
 class States:
@@ -134,8 +122,6 @@ class Loader:
         Returns:
             The exit code: 0 when every record is written, 128 and the number after a signal, else 1.
         """
-        from trunkline_duckdb.reader import Lines, Signals  # not before it is needed: it brings DuckDB with it
-
         lines = Lines(source, timeout=LOOK_AROUND)
         self._orders.wake = lines.wake
 

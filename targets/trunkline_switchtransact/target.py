@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, ClassVar
 from zoneinfo import ZoneInfo
 
-import click
 from singer_sdk import Target
 from singer_sdk.helpers.capabilities import CapabilitiesEnum, PluginCapabilities
 from singer_sdk.io_base import SingerReader
@@ -36,7 +35,7 @@ if TYPE_CHECKING:
 _COMMON = settings.common()
 
 
-class TargetSwitchTransact(Target):
+class TargetSwitchTransact(sdk.ConfigFiles, Target):
     """Singer target for SwitchTransact: creates contacts and logs calls, each record once.
 
     Args:
@@ -208,17 +207,6 @@ class TargetSwitchTransact(Target):
     # -- the command ---------------------------------------------------------------------------------------------------
 
     cli = sdk.command_line
-
-    @classmethod
-    def cb_config(cls, ctx: click.Context, param: click.Option, value: tuple[str, ...]) -> Any:
-        """Read the config files, with one line for a file that can't be read."""
-        try:
-            return super().cb_config(ctx, param, value)
-        except (OSError, ValueError, TypeError) as exc:
-            reason = exc.strerror if isinstance(exc, OSError) else "it holds no JSON object"
-            raise click.BadParameter(
-                f"a config file could not be read: {reason}. Give the path of a JSON file, or ENV", ctx, param
-            ) from None
 
     @classmethod
     def invoke(  # type: ignore[override] # as the SDK's, whose names are its command line's

@@ -18,7 +18,6 @@ import time
 from pathlib import Path
 from typing import Any
 
-import trunkline_duckdb.reader  # noqa: F401 - brought in before the fork, like everything else
 from trunkline_switchtransact import TargetSwitchTransact
 from trunkline_switchtransact.ledger import Entry, Ledger
 

@@ -1,4 +1,4 @@
-"""Lines from a file, a pipe or text, with a word in between when nothing comes or a signal arrives.
+"""What both targets read: lines from a file, a pipe or text, and a word in between when nothing or a signal comes.
 
 A thread reads blocks, so that a slow tap does not keep the loader from looking at the clock. Not more than a few
 blocks are ahead.
@@ -14,6 +14,8 @@ import sys
 import threading
 from typing import IO, TYPE_CHECKING
 
+import msgspec
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from types import FrameType
@@ -23,6 +25,19 @@ _BLOCKS_AHEAD = 4
 
 LONGEST_LINE = 256_000_000
 """Bytes of a line at most: it is held whole, and a few times over while it is read."""
+
+_EMPTY = msgspec.Raw()
+
+
+class Message(msgspec.Struct, gc=False):
+    """A Singer line, its parts still as JSON text."""
+
+    type: str
+    stream: str | None = None
+    record: msgspec.Raw = _EMPTY
+    schema: msgspec.Raw = _EMPTY
+    key_properties: list[str] | None = None
+    value: msgspec.Raw = _EMPTY
 
 
 class Lines:
