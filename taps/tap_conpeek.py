@@ -19,7 +19,7 @@ import msgspec
 from trunkline import feeds, instants, pages, plan, settings
 from trunkline.ahead import Outcome
 from trunkline.client import Request
-from trunkline.errors import Refused, TrunklineError, Unproven
+from trunkline.errors import BadAnswer, Refused, TrunklineError, Unproven
 from trunkline.shape import encode
 from trunkline.stream import EMPTY, Page, Rows, WindowedStream
 from trunkline.tap import VendorTap
@@ -38,6 +38,8 @@ OPEN_STATES = ("OPEN", "PROCESSING")
 
 class _Answer(msgspec.Struct):
     data: list[msgspec.Raw]
+    success: Any = None  # this and the next one as on the vendor's other routes
+    error: Any = None
 
 
 class _Dates(msgspec.Struct):
@@ -175,6 +177,7 @@ class VoiceCampaignRequests(WindowedStream):
             ),
             # Each campaign's requests are counted for themselves.
             stream=self.run.label({"voice_campaign_id": campaign}),
+            endpoint=self.name,
         )
         return desk.ask(request, self.open)
 
@@ -190,7 +193,10 @@ class VoiceCampaignRequests(WindowedStream):
 
     def open(self, reply: Reply) -> Page:
         """Rows under `data`; the vendor gives no total."""
-        return Page(self.read_answer(reply.body).data, self.read_key)
+        answer = self.read_answer(reply.body)
+        if answer.success is False or answer.error:
+            raise BadAnswer("the answer has another form", "it has a list 'data', and says that it is an error")
+        return Page(answer.data, self.read_key)
 
     def probe(self, desk: Desk) -> Generator[Ticket, Reply, list[Any]]:
         """The newest day of each campaign."""
@@ -231,7 +237,7 @@ class TapConpeek(VendorTap):
         "voice_campaign_ids": settings.array(
             "The campaigns to read; the vendor has no list of them.",
             minItems=1,
-            must="a list of at least one campaign id",
+            must="a list of at least one campaign id, none of them empty",
         ),
         "exclude": settings.array(
             "Parts of a request not to be sent; their columns leave the schema too.",

@@ -5,6 +5,7 @@ Rests on the vendor's page "API - Relatório - Histórico de Chamadas - Studio" 
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import re
 from http import HTTPStatus
@@ -16,6 +17,7 @@ import msgspec
 from trunkline import instants, settings
 from trunkline.client import Request
 from trunkline.errors import BadRecord, Refused, TrunklineError, Unproven
+from trunkline.shape import BROKEN, decode
 from trunkline.stream import Page, Rows, WindowedStream
 from trunkline.tap import VendorTap
 
@@ -142,7 +144,7 @@ class StudioCdr(StudioCalls):
         if self.config["redact_task_params"]:
             for task in row.get("executed_tasks") or ():
                 if isinstance(task, dict) and "task_raw_params" in task:
-                    task["task_raw_params"] = _without_secrets(task["task_raw_params"])
+                    task["task_raw_params"] = _without_secrets(_parsed(task["task_raw_params"]))
 
     def open_detail(self, reply: Reply) -> msgspec.Raw:
         """One object under `data`."""
@@ -155,12 +157,15 @@ class StudioCdr(StudioCalls):
         call, ticket = thing
         self.asked += 1
         try:
-            row = self.run.shape.decode(ticket.result().parsed)
+            detail = ticket.result().parsed
         except Refused as exc:
             if exc.status != HTTPStatus.NOT_FOUND:
                 raise
+            detail = None
+        if detail is None:  # a 404, or a 204: it may come later
             self.missing += 1
             return
+        row = self.run.shape.decode(detail)
         record, moments = self.run.shape({**row, "call_id": call.id, "call_start_time": call.start_time})
         yield record, moments["call_start_time"]
 
@@ -249,6 +254,14 @@ def _meta(body: bytes) -> _Meta:
         return msgspec.json.decode(body, type=_Envelope).meta
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return _Meta()
+
+
+def _parsed(value: Any) -> Any:
+    """What a text stands for, where it is JSON of something to look into."""
+    if isinstance(value, str) and value.lstrip()[:1] in {"{", "["}:
+        with contextlib.suppress(*BROKEN):
+            return decode(value)
+    return value
 
 
 def _without_secrets(value: Any) -> Any:

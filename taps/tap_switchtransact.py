@@ -84,10 +84,12 @@ class LookupFeed:
 def open_contacts(reply: Reply) -> list[dict[str, Any]]:
     """The contacts of an answer: one object as documented, or a list, as a search may well have it."""
     answer = _read_answer(reply.body)
-    if not answer.status:
-        return []  # not found; a `false` with an error was refused before
     found = answer.contact if answer.contact is not msgspec.UNSET else answer.contacts
     content = decode(found) if found is not msgspec.UNSET else None
+    if not answer.status:
+        if content:
+            raise BadAnswer("the answer has another form", "its status is false, and it has a contact")
+        return []  # not found; a `false` with an error was refused before
     rows: list[Any] = content if isinstance(content, list) else [content]
     if not all(isinstance(row, dict) for row in rows):
         raise BadAnswer("the answer has another form", "its status is true, but it has no contact")
@@ -197,6 +199,12 @@ class TapSwitchTransact(VendorTap):
         """At least one lookup, and a file whose rows are all lookups."""
         found = super().check_config(config)
         listed = any(config.get(name) for name in ("phones", "emails", "terms"))
+        found += [
+            f"{kind}s[{place}] must not be blank"
+            for kind in KINDS
+            for place, value in enumerate(config.get(f"{kind}s", ()))
+            if not value.strip()
+        ]
         if not listed and not config.get("lookups_file"):
             found.append("phones, emails, terms or lookups_file must name at least one thing to look up")
         if config.get("lookups_file"):
@@ -212,7 +220,7 @@ class TapSwitchTransact(VendorTap):
         wanted = [(kind, value) for kind in KINDS for value in config.get(f"{kind}s", ())]
         if config.get("lookups_file"):
             wanted += _read_file(Path(config["lookups_file"]))[0]
-        clean = dict.fromkeys((kind, _trimmed(kind, value)) for kind, value in wanted if value.strip())
+        clean = dict.fromkeys((kind, _trimmed(kind, value)) for kind, value in wanted)
         return [
             Lookup(kind, value, f"{kind} lookup {number} of {len(clean)}")
             for number, (kind, value) in enumerate(clean, start=1)

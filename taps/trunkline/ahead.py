@@ -16,7 +16,7 @@ and no queue has a consumer that is also its producer. Which requests are in fli
 from __future__ import annotations
 
 import threading
-from collections import deque
+from collections import defaultdict, deque
 from dataclasses import dataclass, field
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
@@ -38,10 +38,11 @@ LOOK_AHEAD = 8
 class Ticket:
     """One request on its way: wanted, sent, or answered with a reply or an error."""
 
-    __slots__ = ("desk", "done", "error", "open_body", "owner", "reply", "request", "sent")
+    __slots__ = ("cancelled", "desk", "done", "error", "open_body", "owner", "reply", "request", "sent")
 
     def __init__(self, desk: Desk, request: Request, open_body: Callable[[Reply], Any], owner: object) -> None:
         self.desk, self.request, self.open_body, self.owner = desk, request, open_body, owner
+        self.cancelled = desk.cancelled if owner is None else desk.abandoned[owner]
         self.sent = self.done = False
         self.reply: Reply | None = None
         self.error: BaseException | None = None
@@ -116,6 +117,7 @@ class Desk:
         self.wanted: deque[Ticket] = deque()
         self.items: deque[_Item] = deque()
         self.cancelled = threading.Event()
+        self.abandoned: defaultdict[object, threading.Event] = defaultdict(threading.Event)  # by owner
         self.held = 0  # bytes of answers that were not handed out
         self.answers = 0  # their number
 
@@ -191,7 +193,8 @@ class _Reading:
         return self.desk.items[0].ticket if self.desk.items else self.waits_for
 
     def cancel(self) -> None:
-        self.desk.cancelled.set()
+        for cancelled in (self.desk.cancelled, *self.desk.abandoned.values()):
+            cancelled.set()
         self.desk.wanted.clear()
         self.steps.close()
 
@@ -256,7 +259,7 @@ class Workers:
     def _work(self) -> None:
         while (ticket := self._wanted.get()) is not None:
             try:
-                ticket.reply = self.client.fetch(ticket.request, ticket.open_body, ticket.desk.cancelled)
+                ticket.reply = self.client.fetch(ticket.request, ticket.open_body, ticket.cancelled)
             except BaseException as exc:  # noqa: BLE001 - whatever it is, it belongs to the thread that waits
                 ticket.error = exc
             ticket.done = True
@@ -307,6 +310,7 @@ class Ahead:
     def abandon(self, owner: object) -> None:
         """Send nothing more for an owner (see `Desk.ask`); what stands in line for it is answered with `Cancelled`."""
         for reading in self._readings:
+            reading.desk.abandoned[owner].set()  # what waits for its turn or its next try gives up
             for ticket in [ticket for ticket in reading.desk.wanted if ticket.owner is owner]:
                 reading.desk.wanted.remove(ticket)
                 ticket.sent = ticket.done = True

@@ -8,7 +8,7 @@ import re
 import ssl
 import threading
 import time
-from collections import defaultdict
+from collections import Counter, defaultdict
 from dataclasses import dataclass, fields, replace
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Protocol
@@ -48,8 +48,9 @@ SLOW_BODY_FACTOR = 10
 """A body may take this many times `request_timeout` as a whole; each single read may take `request_timeout`."""
 
 PROBES, PROBE_TRIES = 3, 2
-"""After a request has used up its tries: how many others are tried, and how often each, until the vendor is down."""
+"""After a request has used up its tries: how many others of an endpoint are tried, and how often, until it is down."""
 
+_REPORT = "Run again; if it goes on, report it with the vendor's documentation"
 _LESS = "Ask for less at once: a smaller page_size or window"
 _CHUNK, _PACKED_CHUNK = 8 * 1024 * 1024, 256 * 1024
 """Bytes taken at once: as many as have come; few of a packed body, which may be a bomb."""
@@ -72,6 +73,7 @@ class Request:
         method: HTTP method.
         json: Body to send as JSON, if any.
         stream: Name of the stream it is for, under which it is counted.
+        endpoint: What the vendor may fail to serve while it serves others; the stream when left out.
     """
 
     about: str
@@ -80,6 +82,7 @@ class Request:
     method: str = "GET"
     json: Any = None
     stream: str = ""
+    endpoint: str = ""
 
 
 @dataclass(frozen=True)
@@ -156,35 +159,37 @@ class Tally:
 
 
 class Breaker:
-    """Shared by all requests of a tap: tells one broken partition from a vendor that is down."""
+    """Shared by all requests of a tap: tells one broken partition, or endpoint, from a vendor that is down."""
 
     def __init__(self) -> None:
-        self._tripped = False
-        self._probes_failed = 0
+        self._tripped = self._shut = False
+        self._probes_failed: Counter[str] = Counter()  # by endpoint: one that is broken says little of the others
         self._last_success = float("-inf")
         self._lock = threading.Lock()
 
-    def tries(self, max_attempts: int) -> int:
+    def tries(self, endpoint: str, max_attempts: int) -> int:
         """How many tries a new request gets: all of them; a few, as a probe; or none, when the vendor is down."""
         if not self._tripped:
             return max_attempts
-        return min(PROBE_TRIES, max_attempts) if self._probes_failed < PROBES else 0
+        return 0 if self._shut or self._probes_failed[endpoint] >= PROBES else min(PROBE_TRIES, max_attempts)
 
     def success(self) -> None:
         """The vendor answered: whatever failed before was that request's own trouble."""
         with self._lock:
-            self._tripped, self._probes_failed, self._last_success = False, 0, time.monotonic()
+            self._tripped = self._shut = False
+            self._probes_failed.clear()
+            self._last_success = time.monotonic()
 
     def open(self) -> None:
         """The vendor said itself that there is nothing to be had for long."""
         with self._lock:
-            self._tripped, self._probes_failed = True, PROBES
+            self._tripped = self._shut = True
 
-    def failure(self, began: float, *, probe: bool) -> None:
+    def failure(self, endpoint: str, began: float, *, probe: bool) -> None:
         """A request that began at `began` has used up its tries; it counts if nothing else succeeded meanwhile."""
         with self._lock:
             if self._last_success < began:
-                self._probes_failed += probe and self._tripped
+                self._probes_failed[endpoint] += probe and self._tripped
                 self._tripped = True
 
 
@@ -265,7 +270,8 @@ class Client:
         began = time.monotonic()
         waits = backoff.expo(base=2, factor=1, max_value=MAX_WAIT)
         next(waits)
-        tries = self.breaker.tries(self.max_attempts)
+        endpoint = request.endpoint or request.stream
+        tries = self.breaker.tries(endpoint, self.max_attempts)
         if not tries:
             raise Unavailable(f"{request.about} was not asked for", "the vendor is down", "Run again later")
         for attempt in range(1, tries + 1):
@@ -273,9 +279,10 @@ class Client:
                 reply = self._try(request, open_body, cancelled)
             except Retriable as exc:  # noqa: PERF203 - a network's wait is longer than any of Python's
                 if attempt == tries:
-                    self.breaker.failure(began, probe=tries < self.max_attempts)
+                    self.breaker.failure(endpoint, began, probe=tries < self.max_attempts)
                     counted = f"{tries} tries, the last" if tries > 1 else "one try"
-                    raise exc.final(f"{request.about} failed", f"{counted}: {exc.why}", "Run again later") from None
+                    remedy = "Run again later" if exc.final is Unavailable else _REPORT
+                    raise exc.final(f"{request.about} failed", f"{counted}: {exc.why}", remedy) from None
                 wait = backoff.full_jitter(next(waits) or 1.0) if exc.not_before is None else exc.not_before
                 self._pause(
                     request,

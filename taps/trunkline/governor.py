@@ -127,7 +127,9 @@ class Governor:
     def _say(self, delay: float, now: float) -> None:
         if delay >= SAID_FROM and now - self._said_at >= delay:
             self._said_at = now
-            self.logger.info("waiting %.1f s for the vendor's limit%s", delay, f" ({self.limit})" if self.limit else "")
+            full = self.limit and self._in_flight + len(self._answered) >= self.limit.requests
+            why = f"for the vendor's limit ({self.limit})" if full else "as the vendor asked to be asked less"
+            self.logger.info("waiting %.1f s %s", delay, why)
 
     def learn(self, status: int, headers: Mapping[str, str], *, sent: float = float("inf")) -> float | None:
         """Take what an answer says about the limit.

@@ -15,6 +15,7 @@ from __future__ import annotations
 import functools
 from collections import deque
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import msgspec
@@ -141,17 +142,20 @@ class _Reading:
         self.rows = self.pages = self.repeats = 0
         self.trouble = ""
         self._digests: set[int] = set()
+        self._front_was_empty = False
 
     @property
     def adds_up(self) -> bool:
-        """Whether the different rows are as many as the one total says; without a total the end was an empty page."""
-        return not self.trouble and (not self.totals or self.totals == {len(self.seen)})
+        """Whether the different rows are as many as the one total says; without a total, whether no row came twice."""
+        return not self.trouble and (self.totals or {self.rows}) == {len(self.seen)}
 
     @property
     def story(self) -> str:
         """Both numbers, for the error."""
         if self.trouble:
             return self.trouble
+        if not self.totals:
+            return f"{self.rows} rows came, {len(self.seen)} of them different"
         said = " then ".join(str(total) for total in sorted(self.totals))
         return f"the vendor's total says {said}, {len(self.seen)} different rows came"
 
@@ -159,7 +163,8 @@ class _Reading:
         """Whether both readings brought the same rows and the one total, so that only their keys repeat."""
         return (
             not (self.trouble or other.trouble)
-            and self.totals == other.totals == {self.rows}
+            and self.totals == other.totals
+            and self.totals in ({self.rows}, set())
             and self.rows == other.rows
             and self.seen == other.seen
         )
@@ -173,10 +178,11 @@ class _Reading:
         if page.total is not None:
             self.totals.add(page.total)
         if self.front is not None and self._is_front_again(page):
-            self.stream.first_page = 1
             return False
         if not page.rows:
             return True
+        if self._front_was_empty:
+            self.stream.first_page = 1
         digest = hash(tuple(page.keys))
         if digest in self._digests:
             self.repeats += 1
@@ -200,12 +206,14 @@ class _Reading:
     def _is_front_again(self, page: Page) -> bool:
         """Whether page 0 was no page of its own: page 1 is the same one, or page 0 is empty though rows there are."""
         if self.pages == 0:
-            if not page.rows and page.total:
-                self.front = None  # asked once: a page 1 that is empty too is the end
+            if not page.rows and page.total != 0:
+                self.front = None  # asked once: a page 1 that is empty too is the end, and tells nothing
+                self._front_was_empty = True
                 return True
             return False
         if self.pages == 1 and page.keys == self.front:
             self.front = None
+            self.stream.first_page = 1
             return True
         if self.stream.first_page is None and page.rows:
             self.stream.first_page = 0
@@ -289,10 +297,11 @@ def _begin(stream: Numbered, window: Window, desk: Desk, ticket: Ticket) -> Gene
     unsure, number = stream.first_page is None, stream.first_page or 0
     try:
         return _Beginning(number, (yield ticket), unsure)
-    except Refused:
-        if not unsure:
+    except Refused as exc:
+        if not unsure or exc.status < HTTPStatus.BAD_REQUEST:
             raise
-    stream.first_page = 1  # no page 0 here: the count begins at one
+        stream.warn(f"page 0 is refused ({exc.why}): pages are counted from 1")
+    stream.first_page = 1
     return _Beginning(1, (yield stream.ask_page(desk, window, 1)), unsure=False)
 
 

@@ -74,11 +74,15 @@ def record_writer(stream: VendorStream, writer: BlockWriter) -> Callable[[dict[s
 
     def write(record: dict[str, Any]) -> None:
         try:
-            for message in stream._generate_record_messages(record):  # noqa: SLF001
-                writer.write_message(message)
-        except RecursionError:
-            what, remedy = f"{stream.name}: a record could not be mapped", "The bookmark stays where it was"
-            raise BadRecord(what, "it is nested too deeply", remedy) from None
+            messages = list(stream._generate_record_messages(record))  # noqa: SLF001
+        except Exception as exc:  # noqa: BLE001 - whatever an expression of the user's raises
+            deep = isinstance(exc, RecursionError)
+            # The exception's own text may hold values.
+            why = "it is nested too deeply" if deep else f"stream_maps or flattening raised {type(exc).__name__}"
+            remedy = "The bookmark stays where it was" + ("" if deep else ": correct the map")
+            raise BadRecord(f"{stream.name}: a record could not be mapped", why, remedy) from None
+        for message in messages:
+            writer.write_message(message)
 
     return write
 
@@ -92,7 +96,9 @@ class ConfigFiles(PluginBase):
         try:
             return super().cb_config(ctx, param, value)
         except (OSError, ValueError, TypeError) as exc:
-            reason = exc.strerror if isinstance(exc, OSError) else "it holds no JSON object"
+            reason = (
+                (exc.strerror or "there is no such file") if isinstance(exc, OSError) else "it holds no JSON object"
+            )
             raise click.BadParameter(
                 f"a config file could not be read: {reason}. Give the path of a JSON file, or ENV", ctx, param
             ) from None
@@ -136,15 +142,18 @@ def read_json(name: str, file: IO[str] | None) -> Any:
     """The content of a file given on the command line.
 
     Raises:
-        TrunklineError: It is no JSON.
+        TrunklineError: It is no JSON object.
     """
     if file is None:
         return None
     try:
-        return load_json(file.read())
+        content = load_json(file.read())
     except ValueError:
+        content = None
+    if not isinstance(content, dict):
         raise TrunklineError(
             f"the {name} file could not be read",
             "it holds no JSON object",
             f"Give the {name} a tap or Meltano has written",
-        ) from None
+        )
+    return content

@@ -244,6 +244,7 @@ class Run:
             The process's exit code: 0 only if all is well.
         """
         clean(self.tap.bookmarks)
+        self._warn_of_catalog()
         try:
             with self._signals():
                 for group in self._groups():
@@ -279,6 +280,14 @@ class Run:
             left = [s for s in left if s not in same]
             yield [first, *same]
 
+    def _warn_of_catalog(self) -> None:
+        """Tell of a catalog that was made for another tap, or selects nothing: nothing is left out in silence."""
+        names = [stream.name for stream in self.tap.ordered_streams()]
+        for name in sorted(set(self.tap.input_catalog or ()) - set(names)):
+            self.logger.warning("the catalog names %s, which is no stream of this tap", shown(name))
+        if not any(stream.selected for stream in self.tap.ordered_streams()):
+            self.logger.warning("the catalog selects none of %s: nothing is read", ", ".join(names))
+
     def _group(self, streams: list[VendorStream]) -> None:
         """Read one group of streams."""
         for stream in streams:
@@ -310,7 +319,7 @@ class Run:
                 return
 
     def _deliver(self, ahead: Ahead, feed: Feed, stream: VendorStream, thing: Any) -> None:
-        if stream.run.failure:
+        if stream.run.failure or stream not in feed.listeners:
             return
         with self._isolated(ahead, feed, stream):
             self.writer.tick()
@@ -339,9 +348,11 @@ class Run:
             stream.run.fail(feed.context, exc)
             if isinstance(exc, AccessDenied):
                 self.denied = True
-            if feed.context or all(other.run.failure for other in feed.listeners):
+            if feed.context:  # the partition's, and this stream's alone
+                feed.listeners = [other for other in feed.listeners if other is not stream]
+            if all(other.run.failure for other in feed.listeners):
                 ahead.drop(feed)
-            else:
+            elif not feed.context:
                 ahead.abandon(stream)
 
     # -- state -------------------------------------------------------------------------------------

@@ -386,6 +386,39 @@ def test_an_abandoned_owner_is_answered_without_a_request() -> None:
     assert client.sent == ["detail 0", "detail 1"]
 
 
+def test_an_abandoned_owners_requests_on_their_way_give_up() -> None:
+    """Those that wait for the vendor's limit or their next try have no reader any more; those of others go on."""
+    asked: list[tuple[str, threading.Event]] = []
+
+    class Waiting:
+        answered = threading.Event()
+
+        def fetch(self, request: Request, _: object, cancelled: threading.Event) -> Reply:
+            asked.append((request.about, cancelled))
+            if request.about != "kept" and not cancelled.wait(10):
+                raise AssertionError("the request was waited for")
+            return Reply(request, 200, {}, b"")
+
+    class Two(Plain):
+        def read(self, job: int, desk: Desk) -> Generator[Ticket, Reply, Outcome]:
+            desk.ask(Request("left", "/"), lambda reply: reply.body, owner="left")
+            ticket = desk.ask(Request("kept", "/"), lambda reply: reply.body)
+            desk.give("first")
+            desk.give((yield ticket).request.about)
+            return Outcome()
+
+    Waiting.answered.set()
+    workers = Workers(Waiting(), 2)  # type: ignore[arg-type]
+    ahead = Ahead(workers, [Two("a", 1)])
+    seen = []
+    for _, item in ahead.items():  # noqa: PERF102 - not a dict
+        seen.append(item)
+        ahead.abandon("left")
+    workers.close(30)
+    assert seen == ["first", "kept"]
+    assert {about: cancelled.is_set() for about, cancelled in asked} == {"left": True, "kept": False}
+
+
 def test_an_interrupt_ends_the_wait() -> None:
     """A signal that comes while everything waits for the vendor is seen at once."""
     gate = threading.Event()

@@ -223,6 +223,10 @@ def test_G7_evolux_task_parameters_lose_what_opens_other_systems() -> None:
     cdr.compute(row)
     kept = {"url": "https://crm.example", "auth": None, "headers": None, "data": [{"apiToken": None, "n": 1}]}
     assert row["executed_tasks"] == [{"task_name": "http", "task_raw_params": kept}]
+    for text, left in ((json.dumps(given), kept), ("{no JSON", "{no JSON"), ("plain", "plain")):
+        row = {"executed_tasks": [{"task_raw_params": text}]}
+        cdr.compute(row)
+        assert row["executed_tasks"] == [{"task_raw_params": left}], "a text that is JSON is looked into"
 
 
 def test_G1_hostedsuite_asks_an_hour_wider_where_the_clocks_change() -> None:

@@ -341,6 +341,21 @@ def test_a_refusal_shows_that_the_vendor_is_up(bench: Callable[..., Any]) -> Non
     assert asked.fetch().status == 200
 
 
+def test_g8_an_endpoint_that_is_down_takes_no_other_with_it(bench: Callable[..., Any]) -> None:
+    """Details that are all broken, and their probes too, leave the list its own; an answer closes the breaker."""
+    asked = bench(lambda _, sent: OK if "list" in sent.url else status(503), max_attempts=4)
+    for _ in range(20):
+        with pytest.raises(Unavailable):
+            asked.fetch(Request("a detail", "/details/7", stream="details"))
+    assert asked.fetch(Request("the list", "/list", stream="calls")).status == 200
+    # The campaigns of one endpoint share what is known of it.
+    asked = bench([status(503)], max_attempts=4)
+    for number in range(100):
+        with pytest.raises(Unavailable):
+            asked.fetch(Request("requests", f"/{number}", stream=f"requests of {number}", endpoint="requests"))
+    assert len(asked.wire.seen) <= 4 + 2 * module.PROBES
+
+
 # -- bodies ----------------------------------------------------------------------------------------
 
 

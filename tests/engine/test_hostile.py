@@ -161,6 +161,19 @@ def test_g2_a_body_that_is_no_answer_fails_its_stream(vendor: str, name: str) ->
     assert box.asked <= 8
 
 
+@pytest.mark.parametrize("no", [b'{"data":[],"success":false}', b'{"success":true,"data":[],"error":"over quota"}'])
+def test_g2_conpeek_a_list_beside_an_error_is_no_empty_answer(no: bytes) -> None:
+    """The vendor's other routes say in the body that something failed: so may this one."""
+    result, _ = read("conpeek", lambda _: ((), no))
+    assert "says that it is an error" in failed("conpeek", result)
+
+
+def test_g2_switchtransact_a_contact_beside_a_false_status_is_no_answer() -> None:
+    """Not found, and found: an answer that contradicts itself drops nobody in silence."""
+    result, _ = read("switchtransact", ((), b'{"status":false,"contact":{"id":"7"}}'))
+    assert "its status is false, and it has a contact" in failed("switchtransact", result)
+
+
 @pytest.mark.parametrize("vendor", VENDORS)
 def test_g2_a_byte_order_mark_before_an_answer_changes_nothing(vendor: str) -> None:
     """Some servers begin a UTF-8 body with one."""

@@ -138,6 +138,21 @@ def test_the_vendors_word_that_nothing_follows_is_not_believed_against_its_total
     assert play.given == "abc"
 
 
+def test_g1_without_a_total_rows_that_move_between_pages_are_read_again() -> None:
+    """A row that comes twice tells that rows moved, and then others may have been passed over."""
+    play = Play(lambda number, time: [page("ab"), page("bc" if time == 1 else "cd"), page("")][number - 1])
+    read(play)
+    assert set(play.given) == set("abcd")
+    assert (play.asked, len(play.warnings)) == ([1, 2, 3] * 2, 1)
+
+
+def test_without_a_total_rows_that_share_a_key_are_taken_when_two_readings_agree() -> None:
+    """Two equal calls in a millisecond exist: the same rows twice are what the vendor has."""
+    play = Play(listed(page("ab"), page("bc")))
+    assert read(play) == Outcome(empty=False)
+    assert len(play.warnings) == 2
+
+
 def test_g1_a_total_that_only_counts_its_page_is_no_end() -> None:
     """Where the vendor says that there are more pages, a total that is reached is not believed before the next one."""
     with pytest.raises(Unproven, match="total says 2, 3 different rows"):
@@ -278,6 +293,24 @@ def test_a_window_of_a_single_page_teaches_nothing() -> None:
     play = Play(listed(page("ab", 2), base=0), first_page=None)
     read(play)
     assert (play.given, play.first_page) == ("ab", None)
+
+
+def test_g1_an_empty_page_0_without_a_total_is_no_empty_window() -> None:
+    """Page 1 is asked for too, in each window until one has rows: an empty one does not tell how pages are counted."""
+    empty = Play(lambda *_: page(""), first_page=None)
+    assert read(empty) == Outcome(empty=True)
+    assert (empty.asked, empty.first_page) == ([0, 1], None)
+    play = Play(lambda number, _: page("ab" if number == 1 else ""), first_page=None)
+    assert read(play) == Outcome(empty=False)
+    assert (play.given, play.asked, play.first_page) == ("ab", [0, 1, 2], 1)
+
+
+def test_a_redirect_is_not_taken_for_a_refused_page() -> None:
+    """What is no word about the page does not tell how pages are counted, and is the window's error."""
+    moved = Play(lambda *_: Refused("x failed", "a redirect", status=301), first_page=None)
+    with pytest.raises(Refused, match="a redirect"):
+        read(moved)
+    assert moved.asked == [0]
 
 
 # -- without totals: a span in one answer ----------------------------------------------------------

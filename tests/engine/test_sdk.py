@@ -7,6 +7,7 @@ import io
 import json
 from typing import TYPE_CHECKING, Any
 
+import click
 import msgspec
 import pytest
 import singer_sdk.helpers._util
@@ -19,8 +20,11 @@ from tap_switchtransact import TapSwitchTransact
 from trunkline import sdk
 from trunkline.errors import TrunklineError
 from trunkline.write import BlockWriter
+from trunkline_switchtransact import TargetSwitchTransact
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from trunkline.tap import VendorTap
 
 CONFIG = {"api_url": "https://vendor.example", "api_token": "t", "start_date": "2026-01-01"}
@@ -174,5 +178,14 @@ def test_a_file_that_is_no_json_is_a_clear_error() -> None:
     """What, why and what to do, without a traceback."""
     assert sdk.read_json("state", None) is None
     assert sdk.read_json("state", io.StringIO('{"a":1}')) == {"a": 1}
-    with pytest.raises(TrunklineError, match=r"^the state file could not be read: .*Give the state"):
-        sdk.read_json("state", io.StringIO("{"))
+    for text in ("{", "[1]", "5"):
+        with pytest.raises(TrunklineError, match=r"^the state file could not be read: .*Give the state"):
+            sdk.read_json("state", io.StringIO(text))
+
+
+@pytest.mark.parametrize("name", ["tap", "target"])
+def test_g9_a_config_file_that_is_not_there_is_told_as_such(name: str, tmp_path: Path) -> None:
+    """Of a tap and of a target: why, in words, and what to give."""
+    command = TapEvolux if name == "tap" else TargetSwitchTransact
+    with pytest.raises(click.BadParameter, match=r"could not be read: there is no such file\. Give the path"):
+        command.cb_config(None, None, (str(tmp_path / "none.json"),))  # type: ignore[arg-type]

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from tap_switchtransact import TapSwitchTransact
+from trunkline.errors import ConfigInvalid
 from trunkline.write import BlockWriter
 from trunkline_sandbox import Fault, Sandbox
 from trunkline_sandbox.transport import SandboxAdapter
@@ -53,3 +54,12 @@ def test_g6_a_refused_key_is_knocked_with_once_whatever_the_body_says(status: in
     tap = TapSwitchTransact(config=config, transport=SandboxAdapter(sandbox), message_writer=BlockWriter(io.BytesIO()))
     assert tap.run() == 1
     assert len(sandbox.requests.of("switchtransact")) == 1
+
+
+def test_g10_a_blank_lookup_is_an_error() -> None:
+    """It can't be looked up, and leaving it out would be silent: told with its place, before any request."""
+    sandbox = Sandbox(size=5)
+    config = {**sandbox.config("switchtransact", "http://127.0.0.1:1"), "phones": ["+27721234567", " "], "terms": [" "]}
+    with pytest.raises(ConfigInvalid) as caught:
+        TapSwitchTransact(config=config)
+    assert caught.value.errors == ["phones[1] must not be blank", "terms[0] must not be blank"]

@@ -12,7 +12,8 @@ import pytest
 
 from tap_conpeek import TapConpeek
 from tap_evolux import StudioCdr, TapEvolux
-from trunkline_sandbox import Sandbox
+from tap_switchtransact import TapSwitchTransact
+from trunkline_sandbox import Response, Sandbox
 from trunkline_sandbox.transport import SandboxAdapter
 
 if TYPE_CHECKING:
@@ -108,6 +109,67 @@ def test_g8_one_failing_stream_does_not_stop_the_other(
     assert set(last_state(messages)) == {"studio_calls"}
     assert "studio_cdr: FAILED after 0 rows" in caplog.text
     assert "HTTP 400" in caplog.text
+
+
+def test_g8_details_that_are_down_stop_no_list_at_any_concurrency(
+    run: Callable[..., Result], sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every detail fails with a fault that is tried again: the calls are all read, whatever was in flight."""
+    monkeypatch.setattr("trunkline.client.backoff.full_jitter", lambda _: 0.0)
+    sandbox.fault("status", r"/cdr", status=500)
+    for workers in (1, 8, 32):
+        code, messages, _ = run(TapEvolux, concurrency=workers, max_attempts=3)
+        assert code == 1
+        assert len(records(messages, "studio_calls")) == len(truth(sandbox)), workers
+        assert set(last_state(messages)) == {"studio_calls"}
+
+
+def test_g2_a_204_for_a_detail_is_one_that_is_not_there_yet(
+    run: Callable[..., Result], sandbox: Sandbox, caplog: pytest.LogCaptureFixture
+) -> None:
+    """No content is an answer, if an empty one: told, counted, and asked for again by later runs."""
+    sandbox.fault("status", r"/cdr", status=204, times=2)
+    with caplog.at_level(logging.WARNING):
+        code, messages, _ = run(TapEvolux)
+    assert code == 0
+    assert len(records(messages, "studio_cdr")) == len(truth(sandbox)) - 2
+    assert "2 details are not there yet" in caplog.text
+
+
+def test_g8_one_stream_of_a_lookup_fails_alone(
+    run: Callable[..., Result], sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A contact that breaks its schema is an error, and what was looked up is on record all the same."""
+    answer = Response(200, (), json.dumps({"status": True, "contact": {"id": "7", "firstname": 5}}).encode())
+    monkeypatch.setattr(sandbox, "handle", lambda _: answer)
+    lookups = {"phones": ["+27720000000", "+27720000001"], "emails": [], "terms": [], "lookups_file": None}
+    code, messages, _ = run(TapSwitchTransact, **lookups)
+    assert code == 1
+    assert not records(messages, "contacts")
+    assert len(records(messages, "contact_lookups")) == 2
+
+
+def test_g10_a_catalog_that_names_or_selects_nothing_of_this_tap_is_told(
+    sandbox: Sandbox, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A catalog left over from another tap would read nothing without a word."""
+    tap = TapEvolux(config=sandbox.config("evolux"))
+    catalog = tap.catalog_dict
+    for entry in catalog["streams"]:
+        entry["tap_stream_id"] = entry["stream"] = "of_another_tap"
+    with caplog.at_level(logging.WARNING):
+        adapter = SandboxAdapter(sandbox, sleep=lambda _: None)
+        assert TapEvolux(config=sandbox.config("evolux"), catalog=catalog, transport=adapter, run_start=RUN).run() == 0
+    assert "the catalog names of_another_tap, which is no stream of this tap" in caplog.text
+    assert "selects none of studio_calls, studio_cdr: nothing is read" in caplog.text
+
+
+def test_g9_a_map_that_raises_is_named(run: Callable[..., Result], caplog: pytest.LogCaptureFixture) -> None:
+    """What the user's own expression raises is no fault of the tap, and its text may hold values."""
+    code, _, _ = run(TapEvolux, stream_maps={"studio_calls": {"x": "int('not a ' + str(id))"}})
+    assert code == 1
+    assert "studio_calls: a record could not be mapped: stream_maps or flattening raised ValueError" in caplog.text
+    assert "not a" not in caplog.text.replace("could not be a", "")
 
 
 def test_g8_a_fault_of_our_own_in_one_stream_does_not_stop_the_other(
