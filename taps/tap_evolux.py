@@ -177,12 +177,12 @@ class StudioCdr(StudioCalls):
             other = "uuid" if self.config["cdr_call_id"] == "id" else "id"
             raise Unproven(
                 f"{self.name}, {window}, could not be read",
-                f"the vendor has no detail (404) of any of its {asked} calls",
+                f"the vendor has no detail (404 or 204) of any of its {asked} calls",
                 f"Its details may be known by the call's {other}: set cdr_call_id to {other}",
             )
         if missing:
             self.run.missing += missing
-            self.warn(f"{missing} of {asked} calls of {window} have no detail yet (404); the next runs ask again")
+            self.warn(f"{missing} of {asked} calls of {window} have no detail yet (404 or 204); later runs ask again")
 
     def probe(self, desk: Desk) -> Generator[Ticket, Reply, list[Any]]:
         """The last window's first page, and the detail of one call on it."""

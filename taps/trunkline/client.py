@@ -55,7 +55,6 @@ _LESS = "Ask for less at once: a smaller page_size or window"
 _CHUNK, _PACKED_CHUNK = 8 * 1024 * 1024, 256 * 1024
 """Bytes taken at once: as many as have come; few of a packed body, which may be a bomb."""
 
-
 _REASON = 200  # characters of a vendor's own words that are shown
 _LOOKED_AT = 2**20  # of these, characters that are looked at: they may be megabytes long
 _RETRIED_4XX = {HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_EARLY, HTTPStatus.TOO_MANY_REQUESTS}
