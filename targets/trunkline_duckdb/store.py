@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -45,6 +46,7 @@ _CATALOG = "loaded"  # our own name for the file: its stem may equal a schema's 
 _EXACT_IN_DOUBLE = 2**53
 _THREADS = 2  # one batch is too small for more, and each costs a read buffer
 _MEMORY = 1 << 29
+_GLOB = re.compile(r"[*?\[\]]")
 _UNITS = {"KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30, "TiB": 1 << 40, "PiB": 1 << 50}
 _ISO = "strftime({} AT TIME ZONE 'UTC', '%Y-%m-%dT%H:%M:%S.%fZ')"
 # What these say is about the file and its tables; other DuckDB messages may quote values of a record.
@@ -91,7 +93,7 @@ class Store:
     """
 
     def __init__(self, path: Path, schema: str, logger: logging.Logger, lock_timeout: float = LOCK_TIMEOUT) -> None:
-        self.path = path.expanduser().absolute()
+        self.path = _absolute(path)
         self.schema = schema
         self._logger = logger
         self._lock_timeout = lock_timeout
@@ -105,11 +107,14 @@ class Store:
         Raises:
             StoreError: It is in use for longer than the lock timeout, is no DuckDB file, or can't be made.
         """
+        self._refuse_misread()
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
+            with contextlib.suppress(FileNotFoundError):
+                self._staging.lstat()  # a name too long for the files beside it is seen here, not at the first batch
         except (OSError, ValueError) as problem:
             raise self._failed("make the folder of", problem) from None
-        if self.path.is_dir():
+        if os.path.isdir(self.path):  # noqa: PTH112 - Path.is_dir raises for a name that is too long
             raise StoreError(
                 f"Can't open {self.path}: it is a folder. Set `path` to a file in it, e.g. "
                 f"{self.path / 'calls.duckdb'}."
@@ -259,6 +264,15 @@ class Store:
         with self._explained(f"count the rows of {shown(table)} in"):
             return int(self._run(f"SELECT count(*) FROM {self._qualified(table)}").fetchall()[0][0])
 
+    def _refuse_misread(self) -> None:
+        """Refuse a path that DuckDB misreads: it takes a backslash for `/`, and puts its log at the first `?`."""
+        folder = str(self.path.parent)
+        if os.sep == "/" and ("\\" in str(self.path) or "?" in folder):
+            raise StoreError(
+                f"Can't open {self.path}: DuckDB can't open a file whose path has a backslash, or whose folder has a "
+                "question mark. Rename it, and set `path`."
+            )
+
     def _bound_memory(self) -> None:
         """DuckDB would cache the file in up to 80 % of the machine's memory; a loader has no use for that."""
         number, unit = str(self._run("SELECT current_setting('memory_limit')").fetchall()[0][0]).split()
@@ -332,8 +346,10 @@ class Store:
         with os.fdopen(descriptor, "wb") as staging:
             staging.write(batch.lines)
         codec = batch.codec
+        glob = _GLOB.sub(r"[\g<0>]", str(self._staging))  # `read_json` takes one: `[[]` is a glob for `[`
         read = (
-            f"read_json({_literal(str(self._staging))}, format = 'newline_delimited', auto_detect = false, "
+            f"read_json({_literal(glob)}, format = 'newline_delimited', auto_detect = false, "
+            "hive_partitioning = false, "  # a folder called c0=x would become the column c0
             f"columns = {codec.staged_types()}, maximum_object_size = {max(batch.longest + 1024, 1 << 20)}) AS batch"
         )
         names = [quoted(column.name) for column in codec.columns]
@@ -421,6 +437,15 @@ def _holder(problem: duckdb.Error) -> str:
     """Who has the file, in DuckDB's words, when it says so."""
     _, found, rest = str(problem).partition("Conflicting lock is held in ")
     return f"(Held by {rest.split('. ')[0]})" if found else ""
+
+
+def _absolute(path: Path) -> Path:
+    try:
+        return path.expanduser().absolute()
+    except RuntimeError:
+        raise StoreError(
+            f"Can't open {path}: there is no user of that name. Set `path` to the file itself, without `~`."
+        ) from None
 
 
 def _literal(text: str) -> str:

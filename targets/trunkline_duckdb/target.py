@@ -17,6 +17,7 @@ from singer_sdk.io_base import SingerReader
 from trunkline_duckdb.errors import LoadError, StoreError
 from trunkline_duckdb.loader import Loader
 from trunkline_duckdb.store import Store
+from trunkline_files import why_no_file
 from trunkline_lines import Signals
 
 if TYPE_CHECKING:
@@ -120,6 +121,13 @@ class TargetDuckDB(Target):
             raise ConfigValidationError(
                 "Config validation failed", errors=[problem], schema=self.config_jsonschema
             ) from None
+        reason = why_no_file(str(self.config.get("path", "x")))
+        if reason and validate_config:
+            raise ConfigValidationError(
+                "Config validation failed",
+                errors=[f"path {reason} (TARGET_DUCKDB_PATH)"],
+                schema=self.config_jsonschema,
+            )
         self.message_reader = _LoadingReader(self.config, self.logger)
 
     @classmethod

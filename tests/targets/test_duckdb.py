@@ -663,7 +663,7 @@ def test_a_path_that_can_not_be_a_file_is_a_clear_error(load: Loads, tmp_path: P
 
 @pytest.mark.parametrize("name", ["it's.duckdb", "md:x", ":memory:", "s3.duckdb?a=b"])
 def test_a_path_is_a_path(load: Loads, name: str) -> None:
-    """Names that mean something else to DuckDB are files here."""
+    """In a folder, names that mean something else to DuckDB are files here."""
     load.path = load.path.with_name(name)
     load(schema(), row(id="a"))
     assert load.path.is_file()
