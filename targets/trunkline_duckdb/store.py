@@ -43,6 +43,7 @@ LOCK_TIMEOUT = 60.0
 
 _LOCK_PAUSE = 0.5
 _CATALOG = "loaded"  # our own name for the file: its stem may equal a schema's name, which DuckDB finds ambiguous
+_STORAGE = "v1.0.0"
 _EXACT_IN_DOUBLE = 2**53
 _THREADS = 2  # one batch is too small for more, and each costs a read buffer
 _MEMORY = 1 << 29
@@ -285,7 +286,9 @@ class Store:
         waiting = False
         while True:
             try:
-                self._run(f"ATTACH {_literal(str(self.path))} AS {_CATALOG} (TYPE duckdb)")
+                # An existing file keeps its format. A new one gets that of DuckDB 1.0, which every later release reads.
+                storage = "" if os.path.lexists(self.path) else f", STORAGE_VERSION '{_STORAGE}'"
+                self._run(f"ATTACH {_literal(str(self.path))} AS {_CATALOG} (TYPE duckdb{storage})")
             except duckdb.Error as problem:  # noqa: PERF203 - this loop waits
                 if "lock on file" not in str(problem):
                     raise self._failed("open", problem) from None

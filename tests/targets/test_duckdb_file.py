@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import struct
 from typing import TYPE_CHECKING, Any
 
 import duckdb
@@ -167,3 +168,28 @@ def test_g9_a_name_that_no_disk_takes_is_one_line(tmp_path: Path, path: str) -> 
     assert b"Traceback" not in errors
     assert not out
     assert [file.name for file in tmp_path.iterdir()] == ["config.json"]
+
+
+def version(path: Path) -> int:
+    """The number of the storage format, from the file's header."""
+    header = path.read_bytes()[:20]
+    assert header[8:12] == b"DUCK"
+    return int(struct.unpack("<Q", header[12:20])[0])
+
+
+def test_g10_a_new_file_is_one_that_duckdb_1_reads(tmp_path: Path) -> None:
+    """Storage format 64 is read by every release since 1.0, also after the file was written again."""
+    path = tmp_path / "calls.duckdb"
+    for values in (["a"], ["b"]):
+        load(path, values)
+        assert version(path) == 64
+
+
+def test_a_file_of_a_newer_format_is_loaded_as_it_is(tmp_path: Path) -> None:
+    """A file that somebody else made keeps its format: DuckDB can't lower it, and says so as an error."""
+    path = tmp_path / "calls.duckdb"
+    with duckdb.connect() as connection:
+        connection.execute(f"ATTACH '{path}' AS made (STORAGE_VERSION 'latest')")
+    before = version(path)
+    load(path, ["a"])
+    assert (version(path), rows(path)) == (before, [("a", "name a")])
