@@ -17,7 +17,7 @@ import msgspec
 from trunkline import instants, settings
 from trunkline.client import Request
 from trunkline.errors import BadRecord, Refused, TrunklineError, Unproven
-from trunkline.shape import BROKEN, decode
+from trunkline.shape import BROKEN, decode, encode
 from trunkline.stream import Page, Rows, WindowedStream
 from trunkline.tap import VendorTap
 
@@ -31,8 +31,24 @@ if TYPE_CHECKING:
     from trunkline.stream import VendorStream
 
 CALLS = "/api/v1/studio/calls"
-_SECRET_NAME = re.compile(r"token|password|passwd|senha|secret|authorization|api.?key|credential", re.IGNORECASE)
+_SECRET_NAME = re.compile(
+    r"token|passwor|passwd|passphrase|senha|secret|authori[sz]ation|(api|private|access).?key|credential|cookie"
+    r"|\b(pass|pwd)\b",
+    re.IGNORECASE,
+)
+_SECRET_PARTS = frozenset({"auth", "headers", "header"})
+"""Parts of a task's parameters that hold credentials whatever stands in them."""
+_LABELS = frozenset({"name", "key", "field", "param", "parameter", "property", "header", "label", "id", "type"})
+"""Fields that name what stands in the fields beside them."""
+_VALUES = frozenset({"value", "val", "content"})
+_PAIR = 2
+_PARAMETER = re.compile(
+    r"((?:^|(?<=[?&#;\s\"']))([\w.\-%\[\]]+)(?:=|:\s*))(?:(?:Bearer|Basic)\s+)?[^&#;,\s\"']+", re.IGNORECASE
+)
+_USER_INFO = re.compile(r"(\b[a-z][a-z0-9+.\-]*://)[^/?#\s@]+@", re.IGNORECASE)
 _ALL_MISSING = 5
+_NO_KEY = ("", ".", "..")  # what makes another path of the detail's
+_NAMED = 10  # calls without a number that a line names
 
 
 class _Meta(msgspec.Struct):
@@ -109,6 +125,8 @@ class StudioCdr(StudioCalls):
     def __init__(self, tap: VendorTap) -> None:
         super().__init__(tap)
         self.asked = self.missing = 0
+        self.unnamed: list[int] = []
+        """Calls of the window at hand that have no number to request their detail by."""
 
     def shares_with(self, other: VendorStream) -> bool:
         """The list of calls serves both streams."""
@@ -126,7 +144,15 @@ class StudioCdr(StudioCalls):
                 # Told when its turn comes, and for this stream alone: the list may serve another one too.
                 desk.give((self, exc if isinstance(exc, TrunklineError) else _bad_call(exc)))
                 return
-            desk.give_later(self.ask_detail(desk, call), functools.partial(self.detail, call))
+            if self.key_of(call) is None:
+                desk.give((self, (call, None)))
+            else:
+                desk.give_later(self.ask_detail(desk, call), functools.partial(self.detail, call))
+
+    def key_of(self, call: _Listed) -> str | None:
+        """The number that the detail of a call is requested by; None where the vendor gives the call none."""
+        key = call.uuid if self.config["cdr_call_id"] == "uuid" else str(call.id)
+        return None if key is None or key.strip() in _NO_KEY else key
 
     def detail(self, call: _Listed, ticket: Ticket) -> tuple[StudioCdr, Any]:
         """What is handed out for a call once its detail is answered."""
@@ -134,17 +160,16 @@ class StudioCdr(StudioCalls):
 
     def ask_detail(self, desk: Desk, call: _Listed) -> Ticket:
         """Want the detail of one call."""
-        key = call.uuid if self.config["cdr_call_id"] == "uuid" else call.id
-        path = f"{CALLS}/{quote(str(key), safe='')}/cdr"
+        path = f"{CALLS}/{quote(self.key_of(call) or '', safe='')}/cdr"
         request = Request(f"{self.name} of call {call.id}", path, stream=self.name)
         return desk.ask(request, self.open_detail, owner=self)
 
     def compute(self, row: Any) -> None:
         """Remove what opens other systems from the parameters of the customer's own steps."""
         if self.config["redact_task_params"]:
-            for task in row.get("executed_tasks") or ():
-                if isinstance(task, dict) and "task_raw_params" in task:
-                    task["task_raw_params"] = _without_secrets(_parsed(task["task_raw_params"]))
+            tasks = row.get("executed_tasks")
+            if tasks:
+                row["executed_tasks"] = _tasks_without_secrets(tasks)
 
     def open_detail(self, reply: Reply) -> msgspec.Raw:
         """One object under `data`."""
@@ -156,6 +181,10 @@ class StudioCdr(StudioCalls):
             raise thing
         call, ticket = thing
         self.asked += 1
+        if ticket is None:
+            self.missing += 1
+            self.unnamed.append(call.id)
+            return
         try:
             detail = ticket.result().parsed
         except Refused as exc:
@@ -171,13 +200,20 @@ class StudioCdr(StudioCalls):
 
     def prove(self, window: Window) -> None:
         """A detail may not be there yet, but not all of them: then they are asked for by the wrong number."""
-        asked, missing = self.asked, self.missing
-        self.asked = self.missing = 0
-        if missing == asked >= _ALL_MISSING:
-            other = "uuid" if self.config["cdr_call_id"] == "id" else "id"
+        asked, missing, unnamed, number = self.asked, self.missing, self.unnamed, self.config["cdr_call_id"]
+        self.asked, self.missing, self.unnamed = 0, 0, []
+        if unnamed:
+            calls = ", ".join(map(str, sorted(unnamed)[:_NAMED])) + " and others" * (len(unnamed) > _NAMED)
+            self.warn(
+                f"{len(unnamed)} of {asked} calls of {window} have no {number}, so their details can't be requested "
+                f"(calls {calls}); cdr_call_id chooses the number"
+            )
+            missing -= len(unnamed)
+        if missing + len(unnamed) == asked >= _ALL_MISSING:
+            other = "uuid" if number == "id" else "id"
             raise Unproven(
                 f"{self.name}, {window}, could not be read",
-                f"the vendor has no detail (404 or 204) of any of its {asked} calls",
+                f"the vendor has no detail (404, 204 or no {number}) of any of its {asked} calls",
                 f"Its details may be known by the call's {other}: set cdr_call_id to {other}",
             )
         if missing:
@@ -189,6 +225,8 @@ class StudioCdr(StudioCalls):
         things = yield from super().probe(desk)
         for raw in things[0].rows[:1]:
             call = self.read_listed(raw)
+            if self.key_of(call) is None:
+                return [(call, None)]
             ticket = self.ask_detail(desk, call)
             try:
                 yield ticket
@@ -256,21 +294,63 @@ def _meta(body: bytes) -> _Meta:
         return _Meta()
 
 
-def _parsed(value: Any) -> Any:
-    """What a text stands for, where it is JSON of something to look into."""
-    if isinstance(value, str) and value.lstrip()[:1] in {"{", "["}:
-        with contextlib.suppress(*BROKEN):
-            return decode(value)
-    return value
-
-
 def _without_secrets(value: Any) -> Any:
     """Task parameters without what opens other systems; anything may stand in them, at any depth."""
     if isinstance(value, dict):
+        label = _secret_label(value)
+        if label:  # `{"name": "token", "value": …}`: the name stands in a field of its own
+            return {name: inner if name == label else None for name, inner in value.items()}
+        return {name: None if _is_secret(name) else _without_secrets(inner) for name, inner in value.items()}
+    if isinstance(value, list):
+        if len(value) == _PAIR and isinstance(value[0], str) and _is_secret(value[0]):
+            return [value[0], None]
+        return [_without_secrets(inner) for inner in value]
+    return _text_without_secrets(value) if isinstance(value, str) else value
+
+
+def _secret_label(entry: Mapping[str, Any]) -> str:
+    """The field of an entry that names its other fields as a secret; empty when there is none."""
+    named = any(name.lower() in _VALUES for name in entry)
+    for name, inner in entry.items():
+        # A sentence is no name, unless a value stands beside it.
+        if name.lower() in _LABELS and isinstance(inner, str) and _is_secret(inner) and (named or " " not in inner):
+            return name
+    return ""
+
+
+def _is_secret(name: str) -> bool:
+    return name.strip().lower() in _SECRET_PARTS or _SECRET_NAME.search(name) is not None
+
+
+def _text_without_secrets(text: str) -> str:
+    """A text without the secrets in the JSON that it is, or in a query or form that stands in it."""
+    if text.lstrip()[:1] in {"{", "[", '"'}:
+        with contextlib.suppress(*BROKEN):
+            found = decode(text)
+            cleaned = _without_secrets(found)
+            return text if cleaned == found else encode(cleaned).decode()
+    return _USER_INFO.sub(r"\1", _PARAMETER.sub(lambda part: part[1] if _is_secret(part[2]) else part[0], text))
+
+
+def _tasks_without_secrets(value: Any) -> Any:
+    """Executed tasks with their parameters cleaned, in whatever form they come; parameters that are text are read."""
+    if isinstance(value, str) and value.lstrip()[:1] in {"{", "["}:
+        with contextlib.suppress(*BROKEN):
+            return _tasks_without_secrets(decode(value))
+    if isinstance(value, list):
+        return [_tasks_without_secrets(inner) for inner in value]
+    if isinstance(value, dict):
         return {
-            name: None if name.lower() in {"auth", "headers"} or _SECRET_NAME.search(name) else _without_secrets(inner)
+            name: _without_secrets(_parsed(inner)) if name == "task_raw_params" else _tasks_without_secrets(inner)
             for name, inner in value.items()
         }
-    if isinstance(value, list):
-        return [_without_secrets(inner) for inner in value]
+    return value
+
+
+def _parsed(value: Any) -> Any:
+    """The object or list that a text stands for; anything else as it is."""
+    if isinstance(value, str) and value.lstrip()[:1] in {"{", "[", '"'}:
+        with contextlib.suppress(*BROKEN):
+            found = _parsed(decode(value))
+            return found if isinstance(found, (dict, list)) else value
     return value

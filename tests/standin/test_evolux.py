@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -287,6 +288,58 @@ def test_g7_task_parameters_lose_what_is_secret_unless_told_otherwise(serve: Ser
     assert {k: v for k, v in listed.items() if k not in {"_extra", "start_time", "end_time"}} == {
         k: v for k, v in vendor.rows[0].items() if k not in {"start_time", "end_time"}
     }
+
+
+CARRIERS: dict[str, Any] = {
+    "named": [{"name": "token", "value": "third-party-1"}, {"key": "X-Api-Key", "value": ["third-party-2"]}],
+    "a label with a blank": {"label": "API key", "content": {"deep": "third-party-3"}},
+    "pairs": [["Authorization", "Bearer third-party-4"], ["page", "2"]],
+    "JSON in a text": json.dumps({"login": {"password": "third-party-5"}, "page": 1}),
+    "JSON in JSON": json.dumps(json.dumps([{"name": "senha", "value": "third-party-6"}])),
+    "a query": "https://user:third-party-7@api.example.org/a?page=1&access_token=third-party-8&x=y#id_token=third-party-9",
+    "a header in a text": "-H 'Authorization: Bearer third-party-10' --silent",
+    "plain": {"name": "Ask for the password again", "url": "https://api.example.org/?page=2", "text": "page: 3"},
+}
+
+
+@pytest.mark.parametrize("whole", ["object", "text", "list"])
+def test_g7_a_secret_in_task_parameters_is_removed_however_it_is_carried(serve: Serve, run: Taps, whole: str) -> None:
+    """A name beside its value, a pair, JSON inside a text, a query: the secret goes, what stands beside it stays."""
+    vendor = serve(Evolux([Evolux.call(7, MARCH + timedelta(hours=1))]))
+    parameters = {"object": CARRIERS, "text": json.dumps(CARRIERS), "list": [CARRIERS]}[whole]
+    vendor.detail_extra = {"executed_tasks": [{"task_id": "t", "task_raw_params": parameters}]}
+    (row,) = run("evolux", vendor.config("2024-03-01", end_date="2024-03-02")).rows("studio_cdr")
+    assert "third-party" not in json.dumps(row)
+    if whole == "list":
+        return  # no object: where it is kept is another promise
+    kept = row["executed_tasks"][0]["task_raw_params"]
+    assert kept["plain"] == CARRIERS["plain"]
+    assert kept["pairs"][1] == ["page", "2"]
+    assert json.loads(kept["JSON in a text"]) == {"login": {"password": None}, "page": 1}
+    assert [kept["named"][0]["name"], kept["named"][1]["key"]] == ["token", "X-Api-Key"]
+    assert "page=1&" in kept["a query"]
+    assert "x=y" in kept["a query"]
+
+
+@pytest.mark.parametrize("uuid", [None, "", "  ", ".."])
+def test_g10_a_call_without_a_uuid_is_counted_and_named(serve: Serve, run: Taps, uuid: str | None) -> None:
+    """No null goes into a path: the detail of such a call is not requested, and a line counts and names it."""
+    vendor = serve(Evolux([Evolux.call(n, MARCH + timedelta(hours=n)) for n in range(1, 8)]))
+    vendor.detail_by = "uuid"
+    for row in vendor.rows[2:4]:
+        row["uuid"] = uuid
+    config = vendor.config("2024-03-01", end_date="2024-03-02", cdr_call_id="uuid")
+    one = run("evolux", config)
+    assert ids(one) == set(range(1, 8))
+    assert ids(one, "studio_cdr", "call_id") == {1, 2, 5, 6, 7}
+    assert len([seen for seen in vendor.seen if seen.path.endswith("/cdr")]) == 5
+    (line,) = [line for line in one.stderr.splitlines() if "have no uuid" in line]
+    assert "2 of 7" in line
+    assert "calls 3, 4" in line
+    for row in vendor.rows:
+        row["uuid"] = uuid
+    none = run("evolux", config, code=1)
+    assert "cdr_call_id" in none.stderr.splitlines()[-1]
 
 
 def test_g10_what_contradicts_the_schema_is_an_error_naming_stream_key_and_field(serve: Serve, run: Taps) -> None:
