@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
-import ssl
+import threading
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 import msgspec
-import urllib3.exceptions
-from requests.exceptions import RequestException
+from requests.adapters import HTTPAdapter
 
 from tap_switchtransact import TapSwitchTransact
 from trunkline.client import Client, Request, Retriable, clean
-from trunkline.errors import AccessDenied, Refused
+from trunkline.errors import AccessDenied, Refused, TrunklineError
 
 if TYPE_CHECKING:
-    import threading
     from collections.abc import Mapping
 
+    import requests
+    from requests.adapters import BaseAdapter
+
+    from trunkline.client import Vendor
+
 _PERMISSION = TapSwitchTransact.hints[HTTPStatus.FORBIDDEN]
+_WRITE = "POST"
 _NO_PATH = {HTTPStatus.NOT_FOUND, HTTPStatus.METHOD_NOT_ALLOWED, HTTPStatus.GONE}
 
 
@@ -42,6 +46,19 @@ class NotSent(Retriable):
     """No connection was made: the vendor has seen nothing of the request."""
 
 
+class Lost(Exception):  # noqa: N818 - nothing need have failed: the write may have been acted on
+    """A request that may have reached the vendor, and whose response is not known.
+
+    Args:
+        why: One clause for the log.
+        error: What ends the run, if it does.
+    """
+
+    def __init__(self, why: str, error: TrunklineError | None = None) -> None:
+        self.why, self.error = why, error
+        super().__init__(why)
+
+
 @dataclass(frozen=True)
 class Said:
     """An answer to a write, whatever it says."""
@@ -51,15 +68,88 @@ class Said:
     not_before: float | None
 
 
+class OwnConnections(HTTPAdapter):
+    """Sends each write on a connection of its own, and knows whether there was one.
+
+    A connection that was kept alive may be closed by the other end at any time: an error on it says nothing about
+    whether the request was read. On a new one, an error before it stands shows that no byte of the request has left.
+    """
+
+    def __init__(self, pool_size: int) -> None:
+        super().__init__(pool_connections=1, pool_maxsize=pool_size)
+        self._thread = threading.local()
+
+    @property
+    def connected(self) -> bool:
+        """Whether a connection stood for this thread's write: bytes of it may have left."""
+        return bool(getattr(self._thread, "connected", False))
+
+    @connected.setter
+    def connected(self, value: bool) -> None:
+        self._thread.connected = value
+
+    def send(  # noqa: PLR0913, PLR0917 - the signature is that of requests
+        self,
+        request: requests.PreparedRequest,
+        stream: bool = False,  # noqa: FBT001, FBT002 - same
+        timeout: Any = None,
+        verify: Any = True,  # noqa: FBT002 - same
+        cert: Any = None,
+        proxies: Any = None,
+    ) -> requests.Response:
+        """Send a request; a write on a new connection, which is closed after its response."""
+        if request.method != _WRITE:
+            return super().send(request, stream, timeout, verify, cert, proxies)
+        own = HTTPAdapter(pool_connections=1, pool_maxsize=1)
+        try:
+            self._watch(own.get_connection_with_tls_context(request, verify, proxies=proxies, cert=cert))
+            return own.send(request, stream, timeout, verify, cert, proxies)
+        finally:
+            own.close()  # a connection that is in use closes once the response was read
+
+    def _watch(self, pool: Any) -> None:
+        """Take note when a connection stands: through the proxy, and with TLS, where there is any.
+
+        Args:
+            pool: urllib3's, whose connections are made by its attribute `ConnectionCls`.
+        """
+        make = pool.ConnectionCls
+
+        def made(*args: Any, **kwargs: Any) -> Any:
+            connection = make(*args, **kwargs)
+            connect = connection.connect
+
+            def connecting() -> None:
+                connect()
+                self.connected = True
+
+            connection.connect = connecting
+            return connection
+
+        pool.ConnectionCls = made
+
+
 class WritingClient(Client):
-    """The taps' client, which also sends what must not be sent twice."""
+    """The taps' client, which also sends what must not be sent twice.
+
+    Args:
+        vendor: The vendor's ways.
+        transport: Answers in place of the network.
+        pool_size: Connections kept open for look-ups.
+        more: What the taps' client takes.
+    """
+
+    def __init__(self, vendor: Vendor, *, transport: BaseAdapter | None, pool_size: int, **more: Any) -> None:
+        self._own = None if transport else OwnConnections(pool_size)
+        super().__init__(vendor, transport=transport or self._own, pool_size=pool_size, **more)
 
     def post(self, request: Request, cancelled: threading.Event) -> Said:
         """Send a request once.
 
         Raises:
-            Retriable: There was no complete answer; `NotSent` when the vendor has seen nothing of the request.
-            Refused: The server's certificate is not to be trusted, or the answer is larger than any can be.
+            NotSent: No connection was made.
+            Lost: Nobody knows whether the vendor has acted on it.
+            Refused: The server's certificate is not to be trusted, so that nothing was sent.
             AccessDenied: Another request was told that the key is not permitted.
             Cancelled: The run ended before the request was sent.
         """
@@ -67,33 +157,21 @@ class WritingClient(Client):
         return Said(status, body, not_before)
 
     def _send(self, request: Request) -> tuple[int, Mapping[str, str], bytes]:
+        if request.method != _WRITE:
+            return super()._send(request)
+        if self._own:
+            self._own.connected = False
         try:
             return super()._send(request)
-        except Retriable as exc:
-            # The client hides the network's own error from the log, as its text may be personal; it is still there.
-            if never_left(exc.__context__):
-                raise NotSent(exc.why) from exc.__context__
-            raise
-
-
-def never_left(exc: BaseException | None) -> bool:
-    """Whether a network's error shows that no byte of the request can have reached the vendor."""
-    seen: list[Any] = [exc]
-    while seen:
-        cause = seen.pop()
-        if isinstance(
-            cause,
-            (
-                urllib3.exceptions.NewConnectionError,  # refused, unreachable, or the name is not known
-                urllib3.exceptions.ConnectTimeoutError,
-                urllib3.exceptions.ProxyError,  # only raised until the way through the proxy stands
-                ssl.SSLCertVerificationError,
-            ),
-        ):
-            return True
-        if isinstance(cause, (RequestException, urllib3.exceptions.HTTPError)):
-            seen += [*cause.args, getattr(cause, "reason", None)]
-    return False
+        except Exception as exc:
+            never_left = self._own is not None and not self._own.connected
+            if isinstance(exc, Retriable):
+                raise (NotSent if never_left else Lost)(exc.why) from exc.__context__
+            if never_left:
+                raise
+            if isinstance(exc, TrunklineError):
+                raise Lost(exc.why, exc) from exc.__context__
+            raise Lost(f"unexpected {type(exc).__name__}") from exc
 
 
 class Account:

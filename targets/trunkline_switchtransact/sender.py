@@ -1,8 +1,9 @@
 """One record's requests: what an answer means, what is tried again, and what is in doubt.
 
 A request is repeated only where the vendor provably did not act on it: no connection was made, or it answered 429. An
-answer that got lost, a 5xx and an answer that is not the vendor's leave the record in doubt: it may be written. Such a
-contact can be looked up; for everything else the setting `in_doubt` decides.
+answer that got lost, a 5xx and an answer that is not the vendor's leave the record in doubt: it may be written, now or
+in a while. A contact can be looked up, which may show that it was written; nothing ever shows that it was not. What is
+not found then is for the setting `in_doubt` to decide.
 """
 
 from __future__ import annotations
@@ -18,9 +19,9 @@ import backoff
 import msgspec
 
 from tap_switchtransact import open_contacts
-from trunkline.client import MAX_VENDOR_WAIT, MAX_WAIT, Cancelled, Request, Retriable
-from trunkline.errors import AccessDenied, Refused, SourceError, Unavailable
-from trunkline_switchtransact.client import NOBODY_THERE, NotSent, answer_of, denial, never_left
+from trunkline.client import MAX_VENDOR_WAIT, MAX_WAIT, Cancelled, Request
+from trunkline.errors import BadAnswer, Refused, SourceError, Unavailable
+from trunkline_switchtransact.client import NOBODY_THERE, Lost, NotSent, answer_of, denial
 from trunkline_switchtransact.errors import LedgerError
 
 if TYPE_CHECKING:
@@ -32,6 +33,9 @@ if TYPE_CHECKING:
 
 LOOK_UP = "/calls/record"
 """Where a contact is looked up by its phone."""
+
+LOOKS = 4
+"""Look-ups of a contact in doubt: one at once, the others over the time in which the vendor may still write it."""
 
 
 class End(enum.Enum):
@@ -123,7 +127,7 @@ class Sender:
     clock: Callable[[], float] = field(default=time.time)
 
     def deliver(self, order: Order) -> Result:
-        """Send a record until it is written, refused or in doubt; first find out, where it is in doubt already.
+        """Send a record until it is written, refused or in doubt; first look it up, where it is in doubt already.
 
         Args:
             order: The record; its intent is noted. `doubt` and `sent_at` change with what happens.
@@ -143,7 +147,7 @@ class Sender:
         next(waits)
         tries, why, wait = 0, "", None
         while True:
-            if order.doubt and (result := self._resolve(order)):
+            if order.doubt and (result := self._resolve(order, fresh=tries > 0)):
                 return result
             if tries == self.client.max_attempts:
                 error = Unavailable(f"{order.about} failed", f"{tries} tries, the last: {why}", "Run again later")
@@ -179,14 +183,10 @@ class Sender:
         except NotSent as exc:
             order.doubt = before
             return exc.why, None
-        except Retriable as exc:
+        except Lost as exc:
             order.doubt = exc.why
-            return exc.why, None
-        except Refused as exc:
-            # A certificate is looked at before anything is sent; an answer that is too large came after it.
-            order.doubt = before if never_left(exc.__context__) else exc.why
-            return self._open(order, exc.why, exc)
-        except (Cancelled, AccessDenied):
+            return self._open(order, exc.why, exc.error) if exc.error else (exc.why, None)
+        except (Cancelled, SourceError):  # raised before anything was sent
             order.doubt = before
             raise
         order.doubt = before
@@ -198,29 +198,35 @@ class Sender:
         if denied := denial(request, status, answer):
             self.client.denied = denied
             return self._open(order, denied.why, denied)
-        if status == HTTPStatus.TOO_MANY_REQUESTS:
-            return self._too_many(order, said)
+        if status in _NOT_YET:
+            return self._not_yet(order, said)
         if HTTPStatus.OK <= status < HTTPStatus.MULTIPLE_CHOICES and _is_success(order.call, said.body):
             self.client.succeeded.set()
             return Result(order, End.WRITTEN)
-        if status < HTTPStatus.INTERNAL_SERVER_ERROR and answer is not None and answer.status is False and answer.error:
-            return Result(order, End.REJECTED, f"the vendor answered: {order.call.told(answer.error, order.body)}")
+        if _may_be_a_no(status) and answer is not None and answer.status is False and answer.error:
+            return self._rejected(order, f"the vendor answered: {order.call.told(answer.error, order.body)}")
         if _is_no(status):
             return self._no(order, status)
         order.doubt = _doubt(status)
         return order.doubt, said.not_before
+
+    def _rejected(self, order: Order, why: str) -> Result:
+        """A no to this try, which is none to an earlier one that may have been written: that stays in doubt."""
+        if order.doubt:
+            return Result(order, End.SKIPPED, f"{order.doubt}; sent again, {why}")
+        return Result(order, End.REJECTED, why)
 
     def _no(self, order: Order, status: int) -> Result:
         """A 4xx without a word of the vendor's."""
         why = f"the vendor answered HTTP {status}, without a reason"
         hint = NOBODY_THERE.get(status)
         if hint is None:
-            return Result(order, End.REJECTED, why)
+            return self._rejected(order, why)
         # Nobody was there to act on it, and nobody will be for the next one.
         return self._open(order, why, Refused(f"{order.about} failed", why, hint, status=status))
 
-    def _too_many(self, order: Order, said: Said) -> Result | tuple[str, float | None]:
-        """A 429: it was not acted on."""
+    def _not_yet(self, order: Order, said: Said) -> Result | tuple[str, float | None]:
+        """A 429 or 425: it was not acted on."""
         if said.not_before is None or said.not_before <= MAX_VENDOR_WAIT:
             return f"the vendor answered HTTP {said.status}", said.not_before
         why = f"the vendor asks to wait {said.not_before:.0f} s"
@@ -228,47 +234,55 @@ class Sender:
 
     # -- in doubt ------------------------------------------------------------------------------------------------------
 
-    def _resolve(self, order: Order) -> Result | None:
-        """Decide about a record in doubt: an end, or None when it may be sent."""
-        found = self._look_up(order) if order.provable else None
-        if found:
+    def _resolve(self, order: Order, *, fresh: bool) -> Result | None:
+        """Decide about a record in doubt: an end, or None when it may be sent all the same."""
+        if order.provable and self._look_up(order, fresh=fresh):
             return Result(order, End.WRITTEN, "found by its phone")
-        if found is False:
-            order.doubt = ""
-            return None
         if self.policy == "resend":
             return None
         return Result(order, End.SKIPPED if self.policy == "skip" else End.DOUBT, order.doubt)
 
-    def _look_up(self, order: Order) -> bool | None:
-        """Whether a contact is there; None when that can't be said."""
+    def _look_up(self, order: Order, *, fresh: bool) -> bool:
+        """Whether a contact in doubt is found, now or until it would have been written: False proves nothing.
+
+        Args:
+            order: The contact.
+            fresh: Whether it has just come to be in doubt.
+        """
+        timeout = self.client.timeout
+        left = min(max(order.sent_at + 2 * timeout - self.clock(), timeout if fresh else 0.0), 2 * timeout)
         found = self._ask(order)
-        left = min(order.sent_at + self.client.timeout - self.clock(), self.client.timeout)
-        if found is False and left > 0:
-            # The request may still be under way: only what is not there after it must have ended was not written.
-            self.log(f"{order.about}: not there yet, looked up again in {left:.0f} s, when its request must have ended")
-            if self.cancelled.wait(left):
+        for _ in range(LOOKS - 1 if left else 0):
+            if found is not False:
+                break
+            pause = left / (LOOKS - 1)
+            self.log(f"{order.about}: not there yet, looked up again in {pause:.1f} s")
+            if self.cancelled.wait(pause):
                 raise Cancelled
             found = self._ask(order)
-        return found
+        return bool(found)
 
     def _ask(self, order: Order) -> bool | None:
+        """Whether a contact is found; False when it is not there yet, None when looking again would be of no use."""
         phone = order.body[order.call.number]
         request = Request(
             f"{order.about}: the look-up by phone", LOOK_UP, (("phone", phone),), stream=order.call.stream
         )
         try:
             reply = self.client.fetch(request, open_contacts, self.cancelled)
-        except (AccessDenied, Cancelled):
-            raise
-        except SourceError as exc:
+        except (Unavailable, BadAnswer) as exc:
+            self.log(f"{exc}: nothing can be said about that record yet")
+            return False
+        except Refused as exc:
             self.log(f"{exc}: nothing can be said about that record")
             return None
-        rows: list[dict[str, Any]] | None = reply.parsed
-        if not rows:
-            return None if rows is None else False  # a 204 says nothing
         # The phone alone may be somebody else's, or an older contact's that hides ours.
-        return True if any(_same(row, order.body) for row in rows) else None
+        rows: list[dict[str, Any]] = reply.parsed or []
+        return (True if any(_same(row, order.body) for row in rows) else None) if rows else False
+
+
+_NOT_YET = {HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.TOO_EARLY}
+_REFUSALS = {int(status) for status in HTTPStatus} - {HTTPStatus.REQUEST_TIMEOUT}
 
 
 def _same(row: Mapping[str, Any], body: Mapping[str, str]) -> bool:
@@ -292,10 +306,17 @@ def _is_success(call: Call, body: bytes) -> bool:
     return answer.get("status") is True
 
 
+def _may_be_a_no(status: int) -> bool:
+    """Whether the vendor's words in an answer with this status can be believed to be about the record."""
+    return HTTPStatus.OK <= status < HTTPStatus.MULTIPLE_CHOICES or _is_no(status)
+
+
 def _is_no(status: int) -> bool:
-    """Whether a status says that the request was not acted on; after a 408 nobody knows what had arrived."""
-    refused = HTTPStatus.BAD_REQUEST <= status < HTTPStatus.INTERNAL_SERVER_ERROR
-    return refused and status != HTTPStatus.REQUEST_TIMEOUT
+    """Whether a status says that the request was not acted on.
+
+    After a 408 nobody knows what had arrived; a 4xx that no standard names (460, 499) is a gateway's that gave up.
+    """
+    return HTTPStatus.BAD_REQUEST <= status < HTTPStatus.INTERNAL_SERVER_ERROR and status in _REFUSALS
 
 
 def _doubt(status: int) -> str:

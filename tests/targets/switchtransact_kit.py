@@ -5,9 +5,10 @@ from __future__ import annotations
 import io
 import json
 import re
+import sqlite3
 import subprocess
 import sys
-from contextlib import redirect_stdout
+from contextlib import closing, redirect_stdout
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -120,6 +121,11 @@ class Desk:
     def written(self, stream: str) -> list[dict[str, Any]]:
         """What the vendor has written, in order."""
         return self.sandbox.truth("switchtransact", {"contacts": "created"}.get(stream, stream))
+
+    def left_in_doubt(self) -> int:
+        """How many intents in the ledger have no outcome."""
+        with closing(sqlite3.connect(self.folder / "ledger.sqlite")) as ledger:
+            return int(ledger.execute("SELECT count(*) FROM writes WHERE outcome IS NULL").fetchone()[0])
 
     @property
     def requests(self) -> list[str]:

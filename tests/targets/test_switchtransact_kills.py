@@ -72,7 +72,7 @@ def missing(served: Running, count: int) -> tuple[set[str], set[str]]:
 def test_killed_at_random_moments_writes_nothing_twice_and_loses_nothing_in_silence(
     served: Running, tmp_path: Path
 ) -> None:
-    """After 200 SIGKILLs every contact is there once, and every call at most once; what is not was told as in doubt."""
+    """After 200 SIGKILLs every record is there at most once; what is not there was told as in doubt."""
     plan = {
         # Two at a time and a slow vendor: a life gets no further than some records on any machine.
         "config": config(served, tmp_path, in_doubt="skip", concurrency=2, requests_per_minute=1_000_000),
@@ -89,9 +89,9 @@ def test_killed_at_random_moments_writes_nothing_twice_and_loses_nothing_in_sile
     told = (tmp_path / "told").read_text(encoding="utf-8")
     assert done.returncode == 0, done.stderr + told[-2000:]
     contacts, calls = missing(served, int(done.stdout) * 10 // 11)
-    print(f"{KILLS} kills, {done.stdout.strip()} lines, {len(in_doubt(told))} in doubt, {len(calls)} not written")  # noqa: T201
-    assert not contacts
-    assert calls <= in_doubt(told)
+    lost = contacts | calls
+    print(f"{KILLS} kills, {done.stdout.strip()} lines, {len(in_doubt(told))} in doubt, {len(lost)} not written")  # noqa: T201
+    assert lost <= in_doubt(told)
     assert in_doubt(told), "no kill hit a request: the test shows nothing"
 
 
@@ -113,8 +113,7 @@ def test_killed_as_a_command_it_goes_on_where_it_was(served: Running, tmp_path: 
     _, errors = last.communicate(text.encode())
     told += errors.decode()
     contacts, calls = missing(served, 200)
-    assert not contacts
-    assert calls <= in_doubt(told)
+    assert contacts | calls <= in_doubt(told)
     found = counts(errors.decode())
     assert found["written"] + found["already written"] + found["in doubt"] == 200
     assert last.returncode == (1 if found["in doubt"] else 0)

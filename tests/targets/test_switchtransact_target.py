@@ -133,9 +133,10 @@ def test_another_error_rejects_its_record_alone(desk: Desk, status: int) -> None
     assert desk.run(lines).counts["written"] == 1
 
 
-def test_a_429_is_waited_for_and_sent_again(desk: Desk) -> None:
+@pytest.mark.parametrize("status", [425, 429])
+def test_a_429_is_waited_for_and_sent_again(desk: Desk, status: int) -> None:
     """The vendor did not act on it, so it is no doubt."""
-    desk.sandbox.fault("status", "calls/log", status=429, headers={"Retry-After": "0"}, times=3)
+    desk.sandbox.fault("status", "calls/log", status=status, headers={"Retry-After": "0"}, times=3)
     ran = desk.run([*KEYED, *calls(1, 2)])
     assert (ran.code, ran.counts["written"], len(desk.written("call_logs"))) == (0, 2, 2)
 
@@ -180,6 +181,9 @@ LOST = [
     {"kind": "other_envelope"},
     {"kind": "redirect"},
     {"kind": "status", "status": 204},
+    {"kind": "status", "status": 499},
+    {"kind": "status", "status": 504, "handled": True},
+    {"kind": "status", "status": 408, "body": '{"status": false, "error": "Timeout."}'},
 ]
 """Answers that leave open whether a call was written."""
 
@@ -232,11 +236,9 @@ def test_skip_does_not_skip_everything_when_the_vendor_is_down(desk: Desk) -> No
     assert len(desk.requests) == 5
 
 
-@pytest.mark.parametrize("handled", [True, False])
-def test_a_contact_in_doubt_is_looked_up_by_its_phone(desk: Desk, handled: bool) -> None:  # noqa: FBT001 - both cases
-    """Found with its names it is written; not found after its request must have ended, it is sent."""
-    ledger = Ledger(desk.folder / "ledger.sqlite", api_url=desk.target().config["api_url"], api_key=KEY)
-    leave_in_doubt(desk, handled=handled)
+def test_a_contact_in_doubt_is_looked_up_by_its_phone(desk: Desk) -> None:
+    """Found with its names it is written, and nothing is left in doubt."""
+    leave_in_doubt(desk, handled=True)
     ran = desk.run([*KEYED, *contacts(1), state(1)])
     assert (ran.code, ran.states, ran.counts) == (
         0,
@@ -244,10 +246,20 @@ def test_a_contact_in_doubt_is_looked_up_by_its_phone(desk: Desk, handled: bool)
         {"written": 1, "already written": 0, "rejected": 0, "in doubt": 0},
     )
     assert len(desk.written("contacts")) == 1
-    assert desk.requests.count("create") == (1 if handled else 2)
-    ledger.open()
-    assert ledger.doubtful() == []
-    ledger.close()
+    assert desk.requests.count("create") == 1
+    assert desk.left_in_doubt() == 0
+
+
+@pytest.mark.parametrize(("policy", "sent", "states"), [("stop", 1, []), ("skip", 1, [1]), ("resend", 2, [1])])
+def test_g2_not_found_is_no_proof_that_it_was_not_written(
+    desk: Desk, policy: str, sent: int, states: list[Any]
+) -> None:
+    """A contact that no look-up finds stays in doubt, however long ago it was sent: `in_doubt` decides."""
+    leave_in_doubt(desk, handled=False)
+    ran = desk.run([*KEYED, *contacts(1), state(1)], in_doubt=policy)
+    assert (ran.states, desk.requests.count("create")) == (states, sent)
+    assert ran.counts["in doubt"] == (0 if policy == "resend" else 1)
+    assert ran.code == (0 if policy == "resend" else 1)
 
 
 def leave_in_doubt(desk: Desk, **more: Any) -> None:
@@ -267,11 +279,55 @@ def test_a_lost_answer_to_a_contact_is_looked_up_in_the_same_run(desk: Desk) -> 
     assert desk.requests.count("record") == 1
 
 
-def test_not_found_is_believed_only_after_the_request_must_have_ended(desk: Desk) -> None:
-    """Until `request_timeout` has passed the vendor may still be at it: it is looked up a second time."""
-    desk.sandbox.fault("reset", "calls/create", times=1)
-    assert desk.run([*KEYED, *contacts(1)], request_timeout=0.05).counts["written"] == 1
-    assert desk.requests == ["create", "record", "record", "create"]
+LATE = [{"kind": "reset"}, {"kind": "status", "status": 504}, {"kind": "stall", "seconds": 99}, {"kind": "cut"}]
+"""Ends of an exchange after which the vendor may still write."""
+
+
+@pytest.mark.parametrize("fault", LATE, ids=lambda fault: str(fault.get("status", fault["kind"])))
+def test_g2_a_contact_that_appears_late_is_written_once(desk: Desk, fault: dict[str, Any]) -> None:
+    """The vendor shows it only at the third look-up: it is found, and never sent a second time."""
+    desk.sandbox.fault(match="calls/create", times=1, **{"handled": True, **fault})
+    desk.sandbox.fault("status", "calls/record", status=200, body='{"status": false}', times=2)
+    ran = desk.run([*KEYED, *contacts(1), state(1)], request_timeout=0.05)
+    assert (ran.code, ran.states, ran.counts["written"]) == (0, [1], 1)
+    assert desk.requests == ["create", "record", "record", "record"]
+    assert len(desk.written("contacts")) == 1
+
+
+@pytest.mark.parametrize("fault", LATE, ids=lambda fault: str(fault.get("status", fault["kind"])))
+def test_g2_a_contact_that_no_look_up_finds_is_not_sent_again(desk: Desk, fault: dict[str, Any]) -> None:
+    """The vendor commits after all look-ups: under `stop` the record is in doubt, and later runs send nothing."""
+    desk.sandbox.fault(match="calls/create", times=1, **{"handled": True, **fault})
+    desk.sandbox.fault("status", "calls/record", status=200, body='{"status": false}')
+    for _ in range(2):
+        ran = desk.run([*KEYED, *contacts(1, 2, 3), state(1)], request_timeout=0.05, concurrency=1)
+        assert (ran.code, ran.states, ran.counts["in doubt"]) == (1, [], 1)
+        desk.now += 1800
+    assert desk.requests.count("create") == 1
+    desk.sandbox.faults.clear()
+    assert desk.run([*KEYED, *contacts(1, 2, 3), state(1)]).counts["written"] == 3
+    assert len(desk.written("contacts")) == 3
+
+
+def test_a_look_up_that_fails_is_tried_again(desk: Desk) -> None:
+    """A vendor that answers look-ups with 503 for a while says nothing; the next look-up finds the contact."""
+    desk.sandbox.fault("reset", "calls/create", handled=True, times=1)
+    desk.sandbox.fault("status", "calls/record", status=503, times=1)
+    ran = desk.run([*KEYED, *contacts(1), state(1)], request_timeout=0.05, max_attempts=1)
+    assert (ran.code, ran.counts["written"], desk.requests.count("create")) == (0, 1, 1)
+
+
+def test_g2_a_rejection_says_nothing_about_an_earlier_try(desk: Desk) -> None:
+    """What may have been written and is refused when it is sent again stays in doubt: there is no third time."""
+    desk.sandbox.fault("reset", "calls/log.*Call1", handled=True, times=1)
+    lines = [*KEYED, *calls(1), state(1)]
+    assert desk.run(lines).counts["in doubt"] == 1
+    desk.sandbox.fault("status", "calls/log", status=422, body='{"status": false, "error": "It is there."}', times=1)
+    ran = desk.run(lines, in_doubt="resend")
+    assert (ran.code, ran.counts["rejected"]) == (1, 0)
+    assert "sent again, the vendor answered: It is there" in ran.told
+    assert desk.run(lines).counts["in doubt"] == 1
+    assert len(desk.requests) == 2
 
 
 @pytest.mark.parametrize(
