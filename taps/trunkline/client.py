@@ -22,6 +22,7 @@ from requests.adapters import HTTPAdapter
 from requests.structures import CaseInsensitiveDict
 
 from trunkline.errors import AccessDenied, BadAnswer, Refused, SourceError, Unavailable, shown
+from trunkline.redact import redactor
 from trunkline.shape import BROKEN, encode
 
 if TYPE_CHECKING:
@@ -56,7 +57,6 @@ _CHUNK, _PACKED_CHUNK = 8 * 1024 * 1024, 256 * 1024
 """Bytes taken at once: as many as have come; few of a packed body, which may be a bomb."""
 
 _REASON = 200  # characters of a vendor's own words that are shown
-_LOOKED_AT = 2**20  # of these, characters that are looked at: they may be megabytes long
 _RETRIED_4XX = {HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_EARLY, HTTPStatus.TOO_MANY_REQUESTS}
 
 
@@ -499,7 +499,8 @@ def one_line(body: bytes) -> bytes:
 
 def clean(text: str) -> str:
     """A vendor's words, fit for one log line."""
-    return shown(re.sub(r"[\x00-\x1f\x7f<>]+", " ", text[:_LOOKED_AT]).strip()[:_REASON].rstrip(". "), _REASON)
+    words = re.sub(r"[\x00-\x1f\x7f<>]+", " ", redactor(text)).strip()
+    return shown(words[:_REASON].rstrip(". "), _REASON)
 
 
 def _kind(exc: BaseException) -> str:

@@ -17,16 +17,19 @@ TrunklineError
 
 from __future__ import annotations
 
+from trunkline.redact import redactor
+
 _LONGEST = 2_000  # characters of an error
 
 
 def shown(text: str, most: int = 100) -> str:
-    """A text as a log shows it: on one line, nothing in it that a terminal obeys, and cut.
+    """A text as a log shows it: without secrets, on one line, nothing in it that a terminal obeys, and cut.
 
     Args:
         text: Anything; a stranger may have written it.
         most: Characters that are shown.
     """
+    text = redactor(text)  # before anything is stripped or cut: the rest of a secret is none that can be found
     if len(text) > most:
         text = f"{text[:most]}…"
     return text if text.isprintable() else "".join(letter if letter.isprintable() else " " for letter in text)

@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 import base64
+import html
 import io
 import json
+import re
+import string
 import sys
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 from urllib.parse import quote, quote_plus, urlencode
 
-from hypothesis import given
+import pytest
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from trunkline import redact
-from trunkline.redact import MASK, RedactingStream, Redactor
+from trunkline.client import clean
+from trunkline.errors import shown
+from trunkline.redact import LONGEST, MASK, RedactingStream, Redactor
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    import pytest
+    from collections.abc import Callable, Iterator
 
 secrets = st.text(st.characters(codec="utf-8"), min_size=8, max_size=30).filter(lambda text: text.strip() == text)
 
@@ -34,7 +39,39 @@ FORMS: dict[str, Callable[[str], str]] = {
     "repr": repr,
     "base64": lambda secret: base64.b64encode(secret.encode()).decode(),
     "base64 for URLs": lambda secret: base64.urlsafe_b64encode(secret.encode()).decode(),
+    "quote in lower case": lambda secret: re.sub("%..", lambda one: one[0].lower(), quote(secret, safe="")),
+    "every letter percent-encoded": lambda secret: "".join(f"%{byte:02x}" for byte in secret.encode()),
+    "percent-encoded twice": lambda secret: quote(quote(secret, safe=""), safe=""),
+    "json in capitals": lambda secret: "".join(f"\\u{unit}" for unit in re.findall("....", utf16(secret).upper())),
+    "json in lower case": lambda secret: "".join(f"\\u{unit}" for unit in re.findall("....", utf16(secret))),
+    "json in json": lambda secret: json.dumps(json.dumps(secret)),
+    "html": html.escape,
+    "decimal entities": lambda secret: "".join(f"&#{ord(letter)};" for letter in secret),
+    "hexadecimal entities": lambda secret: "".join(f"&#X{ord(letter):X};" for letter in secret),
+    "hexadecimal": lambda secret: secret.encode().hex().upper(),
+    "repr of bytes": lambda secret: repr(secret.encode()),
+    "with a line break in it": lambda secret: f"{secret[:4]}\n{secret[4:]}",
+    "with NUL between all letters": "\0".join,
+    "with NUL in JSON": lambda secret: json.dumps(f"{secret[:4]}\0{secret[4:]}"),
+    "in tags": lambda secret: f"{secret[:3]}<{secret[3:6]}>{secret[6:]}",
+    "folded over two header lines": lambda secret: f"{secret[:5]}\r\n\t {secret[5:]}",
+    "folded, in repr": lambda secret: repr(f"{secret[:5]}\r\n {secret[5:]}"),
+    "in the other case": lambda secret: re.sub("[A-Za-z]", lambda letter: letter[0].swapcase(), secret),
+    "with a mark that has no width": lambda secret: f"{secret[:4]}\u200b{secret[4:]}",
 }
+
+
+def utf16(text: str) -> str:
+    return text.encode("utf-16-be").hex()
+
+
+@contextmanager
+def known(secret: str) -> Iterator[None]:
+    """The process's own redactor knows this secret alone."""
+    redact.redactor.secrets.clear()
+    redact.redactor.add([secret])
+    yield
+    redact.redactor.secrets.clear()
 
 
 def knowing(*known: str) -> Redactor:
@@ -51,6 +88,56 @@ def test_g7_no_form_of_a_secret_gets_through(secret: str, form: str, before: str
     assert MASK in text
     core = shown.strip("'\"")
     assert core not in text or core in f"{before} {MASK} {after}"
+
+
+tokens = st.text(st.sampled_from(string.ascii_letters + string.digits + "<>-_/+=.%&\\\"'~"), min_size=12, max_size=40)
+
+
+def pieces(secret: str, text: str, size: int = 4) -> set[str]:
+    """The parts of a secret that a text shows."""
+    found = {secret[n : n + size] for n in range(len(secret) - size + 1)} & {
+        text[n : n + size] for n in range(len(text) - size + 1)
+    }
+    return {part for part in found if part not in MASK}
+
+
+@pytest.mark.parametrize("form", sorted(set(FORMS) - {"hexadecimal"}))
+@settings(max_examples=30)
+@given(secret=tokens, before=st.integers(0, 230))
+def test_g7_a_secret_across_the_cut_shows_nothing(form: str, secret: str, before: int) -> None:
+    """Wherever a line is cut, whatever is stripped from it: no part of a token is left, in a vendor's words or ours."""
+    for sound in (clean, shown):
+        letters = "." * before
+        assume(not pieces(secret, letters))
+        with known(secret):
+            assert not pieces(secret, sound(f"{letters} {FORMS[form](secret)} and on"))
+
+
+def test_g7_a_text_without_end_shows_nothing_of_a_token_in_it() -> None:
+    """Megabytes are looked at as far as they are shown, and a token that this cut goes through is masked too."""
+    secret = "sesame-token-0123456789"
+    for reach in range(len(secret) + 4):
+        for noise in ("", "\0" * 3, "%"):
+            said = "\x1f" * (LONGEST - reach) + noise + secret + "x" * 2**20
+            text = knowing(secret)(said)
+            assert not pieces(secret, text), (reach, noise)
+            assert len(text) <= LONGEST + len(MASK) + 1
+
+
+def test_g7_what_a_vendor_cut_off_is_masked_too() -> None:
+    """A token at the end of a vendor's words, less its last characters, is most of a token."""
+    assert knowing("sesame-token-0123")("no such key: sesame-token-01") == f"no such key: {MASK}"
+    assert knowing("sesame-token-0123")("open sesame") == "open sesame"
+
+
+def test_a_short_secret_hides_no_words() -> None:
+    """Blanks are looked through for long secrets alone."""
+    assert knowing("theme")("the message of the theme") == f"the message of the {MASK}"
+
+
+def test_g7_secrets_that_overlap_are_masked_together() -> None:
+    """A short secret that begins in front of a long one takes nothing away from it."""
+    assert knowing("abcd", "cd-long-secret")("see abcd-long-secret.") == f"see {MASK}."
 
 
 @given(secrets, st.text(st.characters(codec="ascii"), max_size=7))
