@@ -1,6 +1,8 @@
-"""What can go wrong while loading: each error says what failed, why, and what to do."""
+"""Errors of a load: each says what failed, why, and what to do, in the type that the SDK has for it, if it has one."""
 
 from __future__ import annotations
+
+from singer_sdk.exceptions import MissingKeyPropertiesError, RecordsWithoutSchemaException
 
 _SHOWN = 100  # characters of a name or key that a message shows; a hostile name may be megabytes long
 
@@ -15,6 +17,14 @@ class LoadError(Exception):
 
 class InputError(LoadError):
     """The Singer input can't be loaded; everything before the named line can."""
+
+
+class UnannouncedError(InputError, RecordsWithoutSchemaException):
+    """A message about a stream came before the stream's SCHEMA."""
+
+
+class MissingKeyError(InputError, MissingKeyPropertiesError):
+    """A record lacks a key property."""
 
 
 class StoreError(LoadError):

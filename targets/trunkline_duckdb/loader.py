@@ -21,7 +21,7 @@ from msgspec import Raw
 
 import trunkline_lines
 from trunkline_duckdb.columns import declare
-from trunkline_duckdb.errors import InputError, LoadError, StoreError, shown
+from trunkline_duckdb.errors import InputError, LoadError, StoreError, UnannouncedError, shown
 from trunkline_duckdb.records import Codec, Extras
 from trunkline_duckdb.store import Batch, Store
 from trunkline_duckdb.values import Outgrown, has_half_surrogate
@@ -282,8 +282,9 @@ class Loader:
 
     def _unannounced(self, message: Message) -> InputError:
         if message.stream is None:
-            return self._fault("a RECORD without a stream")
-        return self._fault(f"a RECORD of stream {shown(message.stream)} came before its SCHEMA")
+            return self._fault(f"{_named(message)} without a stream")
+        fault = self._fault(f"{_named(message)} of stream {shown(message.stream)} came before its SCHEMA")
+        return UnannouncedError(*fault.args)
 
     def _unreadable(self, line: bytes, problem: Exception, *, cut: bool) -> InputError:
         if isinstance(problem, KeyError):
@@ -303,6 +304,10 @@ class Loader:
         return InputError(
             f"Line {self._line}: {what}. Everything before this line is loaded. {remedy}, then run again."
         )
+
+
+def _named(message: Message) -> str:
+    return f"{'an' if message.type[0] == 'A' else 'a'} {message.type}"
 
 
 def _write_line(text: bytes) -> None:

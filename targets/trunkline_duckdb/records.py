@@ -18,7 +18,7 @@ from msgspec import UNSET, Raw, UnsetType
 
 from trunkline_duckdb import values
 from trunkline_duckdb.columns import FIRST_TYPE, HUGEINT, JSON, VARCHAR, Column, Kind, quoted
-from trunkline_duckdb.errors import InputError, shown
+from trunkline_duckdb.errors import InputError, MissingKeyError, shown
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -33,6 +33,7 @@ _TYPED: Mapping[Kind, Any] = {
 }
 """Kinds that msgspec checks and converts by itself, as long as the column has the kind's first type."""
 
+_MISSING = "missing"
 _MOST_EXTRAS = 100
 _NAMED_KEY = 100
 
@@ -146,16 +147,17 @@ class Codec:
             except (values.Mismatch, UnicodeDecodeError, msgspec.DecodeError) as problem:
                 reason = str(problem) if isinstance(problem, values.Mismatch) else "text that is not UTF-8"
                 wanted = _wanted(column)
-                raise self._problem(
+                error = self._problem(
                     shown(column.declared.name), f"is {reason}, its schema says {wanted}", fields, line
-                ) from None
+                )
+                raise (MissingKeyError(*error.args) if reason == _MISSING else error) from None
         return found, self._new_extras(fields)
 
     def _value(self, column: Column, convert: values.Convert, raw: Raw | None) -> Any:
         is_key = column.declared.name in self.keys
         if raw is None:
             if is_key:
-                raise values.Mismatch("missing")
+                raise values.Mismatch(_MISSING)
             return UNSET
         text = bytes(raw)
         if text != b"null":
