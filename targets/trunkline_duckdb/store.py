@@ -30,7 +30,7 @@ from trunkline_duckdb.columns import (
     quoted,
     widened,
 )
-from trunkline_duckdb.errors import StoreError, shown
+from trunkline_duckdb.errors import StoreError, advice, cause, shown
 
 if TYPE_CHECKING:
     import logging
@@ -50,18 +50,6 @@ _MEMORY = 1 << 29
 _GLOB = re.compile(r"[*?\[\]]")
 _UNITS = {"KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30, "TiB": 1 << 40, "PiB": 1 << 50}
 _ISO = "strftime({} AT TIME ZONE 'UTC', '%Y-%m-%dT%H:%M:%S.%fZ')"
-# What these say is about the file and its tables; other DuckDB messages may quote values of a record.
-_SAYABLE = (
-    duckdb.IOException,
-    duckdb.OutOfMemoryException,
-    duckdb.CatalogException,
-    duckdb.BinderException,
-    duckdb.DependencyException,
-    duckdb.TransactionException,
-    duckdb.ParserException,
-    duckdb.FatalException,
-    duckdb.PermissionException,
-)
 
 
 @dataclass
@@ -405,14 +393,8 @@ class Store:
             raise self._failed(doing, problem) from None
 
     def _failed(self, doing: str, problem: BaseException) -> StoreError:
-        sayable = isinstance(problem, (*_SAYABLE, OSError, ValueError)) and not isinstance(
-            problem, duckdb.ConversionException
-        )
-        reason = str(problem).strip().split("\n", 1)[0] if sayable else type(problem).__name__
         return StoreError(
-            f"Can't {doing} {self.path}: {reason}. What was committed before is safe. Check that the disk has room, "
-            f"that the folder "
-            "may be written and that the file is a DuckDB file that your DuckDB reads; then run again."
+            f"Can't {doing} {self.path}: {cause(problem)}. What was committed before is safe. {advice(problem)}"
         )
 
     def _incompatible(self, stream: str, table: str, column: Column, wanted: str) -> StoreError:

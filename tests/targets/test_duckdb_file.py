@@ -193,3 +193,30 @@ def test_a_file_of_a_newer_format_is_loaded_as_it_is(tmp_path: Path) -> None:
     before = version(path)
     load(path, ["a"])
     assert (version(path), rows(path)) == (before, [("a", "name a")])
+
+
+INDEXED = "CREATE TABLE calls (id VARCHAR, name BIGINT); CREATE INDEX slow ON calls ({})"
+
+
+@pytest.mark.parametrize(
+    ("made", "says"),
+    [
+        (INDEXED.format("name"), "An index or a foreign key .* depends"),
+        (INDEXED.format("id"), "An index or a foreign key .* depends"),
+        ("CREATE TABLE calls (id VARCHAR, name VARCHAR CHECK (name = 'x'))", "breaks a constraint"),
+        ("CREATE TABLE calls (id VARCHAR, name VARCHAR, must BIGINT NOT NULL)", "breaks a constraint"),
+        ("CREATE TABLE calls (id VARCHAR, name VARCHAR GENERATED ALWAYS AS (id))", "a generated column. Rename"),
+        ("CREATE VIEW calls AS SELECT 1 AS id", "such as a view .* Rename"),
+    ],
+)
+def test_g9_what_others_made_in_the_file_is_named_as_the_cause(tmp_path: Path, made: str, says: str) -> None:
+    """The advice fits the error: nothing of disk room where a dependency or a constraint is in the way."""
+    path = tmp_path / "calls.duckdb"
+    with duckdb.connect(str(path)) as connection:
+        connection.execute(made)
+        if "BIGINT" in made and "must" not in made:
+            connection.execute("INSERT INTO calls VALUES ('z', 1)")
+    with pytest.raises(StoreError, match=says) as problem:
+        load(path, ["secret"])
+    assert "disk" not in str(problem.value)
+    assert "secret" not in str(problem.value)
