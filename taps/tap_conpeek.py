@@ -237,7 +237,7 @@ class TapConpeek(VendorTap):
         "voice_campaign_ids": settings.array(
             "The campaigns to read; the vendor has no list of them.",
             minItems=1,
-            must="a list of at least one campaign id, none of them empty",
+            must="a list of at least one campaign id, none of them blank",
         ),
         "exclude": settings.array(
             "Parts of a request not to be sent; their columns leave the schema too.",

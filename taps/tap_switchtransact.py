@@ -199,12 +199,6 @@ class TapSwitchTransact(VendorTap):
         """At least one lookup, and a file whose rows are all lookups."""
         found = super().check_config(config)
         listed = any(config.get(name) for name in ("phones", "emails", "terms"))
-        found += [
-            f"{kind}s[{place}] must not be blank"
-            for kind in KINDS
-            for place, value in enumerate(config.get(f"{kind}s", ()))
-            if not value.strip()
-        ]
         if not listed and not config.get("lookups_file"):
             found.append("phones, emails, terms or lookups_file must name at least one thing to look up")
         if config.get("lookups_file"):

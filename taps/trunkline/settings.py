@@ -139,7 +139,7 @@ def common(
 
 
 def text(description: str, **more: Any) -> Setting:
-    """A setting that is a text of at least one character; `secret=True` marks it as one never to be shown."""
+    """A setting that is a text and not blank; `secret=True` marks it as one never to be shown."""
     return {"type": "string", "minLength": 1, "description": description, **more}
 
 
@@ -237,9 +237,11 @@ def errors(config: Mapping[str, Any], schema: Mapping[str, Any], environment: st
     found = [_unknown(name, properties) for name in config if name not in properties]
     for name, spec in properties.items():
         if name in config and config[name] is not None:
-            problem = _problem(config[name], spec)
+            problem, blank = _problem(config[name], spec), _blank(config[name], spec)
             if problem:
                 found.append(f"{name} {problem}")
+            elif blank is not None:
+                found.append(f"{name}{blank} must not be blank")
         elif name in schema.get("required", ()):
             variable = f", or {environment}{name.upper()} in the environment" if environment else ""
             found.append(f"{name} is missing: it must be {must(spec)}{variable}")
@@ -278,6 +280,14 @@ def _has_half_surrogate(value: Any) -> bool:
     return False
 
 
+def _blank(value: Any, spec: Setting) -> str | None:
+    """Where a text that must say something is nothing but white space: `[2]` in a list, else empty; None: nowhere."""
+    if isinstance(value, list):
+        places = (place for place, member in enumerate(value) if _blank(member, spec.get("items", {})) is not None)
+        return next((f"[{place}]" for place in places), None)
+    return "" if isinstance(value, str) and spec.get("minLength") and not value.strip() else None
+
+
 def must(spec: Setting) -> str:
     """What a setting must be, in words."""
     if "must" in spec:
@@ -293,7 +303,7 @@ def must(spec: Setting) -> str:
         return f"a list, each of its members {must(spec['items'])}" if spec.get("items") else "a list"
     if kind in {"integer", "number"}:
         return ("an integer" if kind == "integer" else "a number") + _bounds(spec)
-    plain = {"string": "a text that is not empty", "boolean": "true or false", "object": "an object"}
+    plain = {"string": "a text that is not blank", "boolean": "true or false", "object": "an object"}
     return plain.get(str(kind), f"a {kind}")
 
 

@@ -122,7 +122,7 @@ class VendorTap(sdk.ConfigFiles, Tap):
         mode = config.get("pii")
         if not config.get("pii_key") and (mode == "hash" or (mode == "drop" and self._has_personal_keys())):
             why = "" if mode == "hash" else ", as a key of this tap is personal and is hashed then"
-            found.append(f"pii_key must be set when pii is {mode}{why}: a text that is not empty")
+            found.append(f"pii_key must be set when pii is {mode}{why}: a text that is not blank")
         return found
 
     @classmethod
@@ -236,7 +236,7 @@ class VendorTap(sdk.ConfigFiles, Tap):
             if "default" in spec:
                 self._config.setdefault(name, copy.deepcopy(spec["default"]))
         # What is wrong by itself can't be compared with anything; the rest can, so that all is told at once.
-        wrong = {line.partition(" ")[0] for line in found}
+        wrong = {line.partition(" ")[0].partition("[")[0] for line in found}
         found += self.check_config({name: value for name, value in self._config.items() if name not in wrong})
         if found and raise_errors:
             raise ConfigInvalid(found)

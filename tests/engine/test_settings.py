@@ -74,10 +74,13 @@ BAD: list[tuple[str, Any, str]] = [
     ("api_url", "https://a b.example", "an https:// address"),
     ("api_url", "https://me:pw@vendor.example", "must not carry a user name"),
     ("api_url", "https://vendor.example?x=1", "no query"),
-    ("api_token", "", "a text that is not empty"),
-    ("api_token", 5, "a text that is not empty"),
+    ("api_token", "", "a text that is not blank"),
+    ("api_token", 5, "a text that is not blank"),
     ("ids", "abc", "a list"),
+    ("api_token", " \t", "must not be blank"),
     ("ids", [""], "a list"),
+    ("ids", ["a", " "], "ids[1] must not be blank"),
+    ("ids", ["\u00a0"], "ids[0] must not be blank"),
     ("filter", ["x"], "a list, each of its members an object"),
     ("flag", "true", "true or false"),
     ("timezone", "Warsaw", "an IANA time zone"),
@@ -89,7 +92,7 @@ BAD: list[tuple[str, Any, str]] = [
 def test_a_wrong_setting_is_one_line_that_says_what_it_must_be(name: str, value: Any, words: str) -> None:
     """The setting, then what it must be."""
     (line,) = errors(**{name: value})
-    assert line.startswith(f"{name} must")
+    assert line.startswith((f"{name} must", f"{name}["))
     assert words in line
     assert "\n" not in line
 
@@ -115,7 +118,7 @@ def test_a_missing_setting_names_its_variable() -> None:
     address, token = settings.errors({"api_token": None}, SCHEMA, "TAP_X_")
     assert address.startswith("api_url is missing: it must be an https:// address")
     assert address.endswith(", or TAP_X_API_URL in the environment")
-    assert token == "api_token is missing: it must be a text that is not empty, or TAP_X_API_TOKEN in the environment"
+    assert token == "api_token is missing: it must be a text that is not blank, or TAP_X_API_TOKEN in the environment"
 
 
 @pytest.mark.parametrize(

@@ -285,3 +285,12 @@ def test_g6_a_wrong_credential_is_sent_once(serve: Serve, run: Taps, status: int
     assert "auth_token" in one.stderr
     if status == 403:
         assert "IP" in one.stderr or "allow" in one.stderr.lower()
+
+
+@pytest.mark.parametrize("name", ["client_ids", "sales_associate_ids"])
+def test_g9_a_blank_id_is_refused_and_not_sent_as_an_empty_filter(serve: Serve, run: Taps, name: str) -> None:
+    """A member of nothing but white space would read the calls of everybody: an error that names the setting."""
+    vendor = serve(Bspk([Bspk.call(1, MARCH)]))
+    one = run("bspk", vendor.config(**{name: [" "]}), code=1)
+    assert name in one.stderr.splitlines()[-1]
+    assert not vendor.seen
