@@ -288,6 +288,9 @@ LOG = Call(
 )
 """Create a Call Log."""
 
+NAMES = ("firstname", "lastname")
+"""The fields by which a contact that was found is told from another one with its phone."""
+
 CALLS = {call.stream: call for call in (CREATE, LOG)}
 """The streams that can be written."""
 
@@ -318,6 +321,16 @@ def content_identity(stream: str, record: Mapping[str, Any]) -> bytes:
 def numbered(identity: bytes, ordinal: int) -> bytes:
     """The identity of the ordinal-th (from 1) among equal records."""
     return hashlib.sha256(identity + ordinal.to_bytes(8, "big")).digest()
+
+
+def gist(body: Mapping[str, str]) -> bytes:
+    """The hash of what a look-up can tell of a contact: whose number it is, and the names however they are written."""
+    return _digest([CREATE.lane(body), *(folded(body[name]) for name in NAMES)])
+
+
+def folded(name: str) -> str:
+    """A name without what a vendor may change in it: space around it, and the case of its letters."""
+    return name.strip().casefold()
 
 
 def digest(body: Mapping[str, str]) -> bytes:

@@ -5,15 +5,19 @@ twice. An intent is on disk (WAL, synchronous=FULL) before its request leaves, i
 has an intent and no outcome is in doubt: the process was killed in between, or the answer was lost.
 
 The body of a request is kept while it is in doubt, so that it can be looked up or sent again; then it is overwritten.
+Of what a record is known by, a keyed hash is kept: a phone number has so few digits that a plain hash of it is found by
+trying them all. The key is random and stands in the ledger alone, so that what a log shows says nothing.
 """
 
 from __future__ import annotations
 
 import hashlib
+import hmac
 import json
 import os
 import secrets
 import sqlite3
+import stat
 import threading
 import time
 from contextlib import contextmanager, suppress
@@ -33,7 +37,9 @@ LOCK_WAIT = 10.0
 """Seconds to wait for another process to let go of the ledger."""
 
 _APPLICATION = 0x54_4C_53_54  # "TLST": tells our file from any other SQLite file
-_VERSION = 1
+_VERSION = 2
+_UNKEYED = 1  # the version before: its hashes were plain ones
+_LABEL = 12  # hex digits of an identity that a log shows
 _TABLES = """
 CREATE TABLE about (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE writes (
@@ -41,6 +47,7 @@ CREATE TABLE writes (
     identity BLOB NOT NULL UNIQUE,
     stream TEXT NOT NULL,
     content BLOB NOT NULL,
+    gist BLOB,
     place TEXT NOT NULL,
     outcome TEXT,
     body TEXT,
@@ -48,6 +55,7 @@ CREATE TABLE writes (
     settled_at REAL
 );
 CREATE INDEX by_content ON writes (content);
+CREATE INDEX by_gist ON writes (gist);
 CREATE INDEX in_doubt ON writes (number) WHERE outcome IS NULL;
 """
 
@@ -57,13 +65,14 @@ class Entry:
     """What the ledger knows of a record.
 
     Args:
-        identity: What the record is known by.
+        identity: What the record is known by (see `Ledger.keyed`).
         stream: Its stream.
-        content: Hash of its body.
+        content: Keyed hash of its body.
         place: Where it stood in the input that it was sent from, in words.
         body: What was to be sent; empty when it is not needed any more.
         outcome: How it ended; None while it is in doubt.
         sent_at: When a request for it was about to leave, in seconds since 1970.
+        gist: Keyed hash of what a look-up compares, to be noted; None where nothing can be looked up.
     """
 
     identity: bytes
@@ -73,6 +82,7 @@ class Entry:
     body: dict[str, str]
     outcome: str | None = None
     sent_at: float = 0.0
+    gist: bytes | None = None
 
 
 class Ledger:
@@ -100,6 +110,8 @@ class Ledger:
         self.path, self.api_url, self.read_only, self.clock = path, api_url.rstrip("/"), read_only, clock
         self.key_changed = False
         self._api_key, self._lock_wait = api_key, lock_wait
+        self._hash_key = secrets.token_bytes(32)
+        self._unkeyed = False
         self._lock = threading.RLock()
         self._connection: sqlite3.Connection | None = None
 
@@ -112,11 +124,11 @@ class Ledger:
             LedgerError: Another process has it, it belongs to another account, or it is no ledger.
         """
         with self._told("opened"):
-            nothing = not self.path.exists() or not self.path.stat().st_size
-            if not self.read_only:
+            nothing = self._is_nothing()
+            if not self.read_only and nothing:
                 self.path.parent.mkdir(parents=True, exist_ok=True)
-                with suppress(FileExistsError):  # a body that is in doubt is personal: it is for the owner alone
-                    os.close(os.open(self.path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+                # A body that is in doubt is personal: it is for the owner alone.
+                os.close(os.open(self.path, os.O_CREAT | os.O_WRONLY, 0o600))
             self._connection = sqlite3.connect(
                 ":memory:" if self.read_only and nothing else str(self.path),
                 timeout=self._lock_wait,
@@ -138,7 +150,17 @@ class Ledger:
                 self._execute("ROLLBACK")
                 raise
             self._execute("COMMIT")
+            self._execute("PRAGMA wal_checkpoint(TRUNCATE)")  # so that of plain hashes taken over none is left
             self._execute("CREATE TEMP TABLE seen (identity BLOB PRIMARY KEY, number INTEGER NOT NULL) WITHOUT ROWID")
+
+    def _is_nothing(self) -> bool:
+        """Whether there is no ledger yet: no file, or an empty one."""
+        if not self.path.exists():
+            return True
+        found = self.path.stat()
+        if not stat.S_ISREG(found.st_mode):  # a device takes everything and remembers nothing
+            raise self._refused("it is no file", "Set ledger to the path of a file")
+        return not found.st_size
 
     def close(self) -> None:
         """Let go of the file."""
@@ -159,7 +181,9 @@ class Ledger:
             self._execute(f"PRAGMA user_version = {_VERSION}")
             self._about("api_url", self.api_url)
             self._about("salt", secrets.token_hex(16))
-        if self._value("PRAGMA user_version") != _VERSION:
+            self._about("hash_key", self._hash_key.hex())
+        self._unkeyed = self._value("PRAGMA user_version") == _UNKEYED
+        if not self._unkeyed and self._value("PRAGMA user_version") != _VERSION:
             raise self._refused("a newer release of this target has written it", "Use that release, or a newer one")
         known = self._value("SELECT value FROM about WHERE name = 'api_url'")
         if known != self.api_url:
@@ -167,7 +191,22 @@ class Ledger:
                 f"it belongs to {known}, and what was written there says nothing about {self.api_url}",
                 "Set ledger to a path of its own for each account",
             )
+        if not self._unkeyed:
+            self._hash_key = bytes.fromhex(self._value("SELECT value FROM about WHERE name = 'hash_key'"))
+        elif not self.read_only:
+            self._take_over()
         self._remember_key()
+
+    def _take_over(self) -> None:
+        """Key the hashes of a ledger whose hashes are plain: what it knows stays known, by hashes of these hashes."""
+        self._unkeyed = False
+        assert self._connection is not None  # noqa: S101 - it has just been opened
+        self._connection.create_function("keyed", 1, self.keyed, deterministic=True)
+        self._execute("ALTER TABLE writes ADD COLUMN gist BLOB")
+        self._execute("CREATE INDEX by_gist ON writes (gist)")
+        self._execute("UPDATE writes SET identity = keyed(identity), content = keyed(content)")
+        self._about("hash_key", self._hash_key.hex())
+        self._execute(f"PRAGMA user_version = {_VERSION}")
 
     def _remember_key(self) -> None:
         salt = str(self._value("SELECT value FROM about WHERE name = 'salt'"))
@@ -179,6 +218,16 @@ class Ledger:
 
     def _about(self, name: str, value: str) -> None:
         self._execute("INSERT OR REPLACE INTO about VALUES (?, ?)", name, value)
+
+    # -- who a record is -----------------------------------------------------------------------------------------------
+
+    def keyed(self, digest: bytes) -> bytes:
+        """The HMAC of a hash, as the ledger keeps it; of an old one that must not change (`dry_run`) the hash itself."""
+        return digest if self._unkeyed else hmac.digest(self._hash_key, digest, "sha256")
+
+    def label(self, identity: bytes) -> str:
+        """The beginning of an identity as a log shows it: `hex(identity)` in the ledger begins so."""
+        return (hmac.digest(self._hash_key, identity, "sha256") if self._unkeyed else identity).hex()[:_LABEL]
 
     # -- asking --------------------------------------------------------------------------------------------------------
 
@@ -197,8 +246,11 @@ class Ledger:
         """Whether another record that says the same was sent: what is found at the vendor may be that one."""
         with self._told("read"):
             found = self._value(
-                "SELECT count(*) FROM writes WHERE content = ? AND identity <> ? AND outcome IS NOT 'rejected'",
+                "SELECT EXISTS (SELECT 1 FROM writes WHERE content = ? AND identity <> ? AND outcome IS NOT 'rejected' "
+                "UNION ALL SELECT 1 FROM writes WHERE gist = ? AND identity <> ? AND outcome IS NOT 'rejected')",
                 entry.content,
+                entry.identity,
+                entry.gist,
                 entry.identity,
             )
         return bool(found)
@@ -207,9 +259,10 @@ class Ledger:
         """How many equal records this input had, this one included. On disk: an input may be of any length."""
         with self._told("written"):
             self._execute(
-                "INSERT INTO seen VALUES (?, 1) ON CONFLICT (identity) DO UPDATE SET number = number + 1", identity
+                "INSERT INTO seen VALUES (?, 1) ON CONFLICT (identity) DO UPDATE SET number = number + 1",
+                self.keyed(identity),
             )
-            return int(self._value("SELECT number FROM seen WHERE identity = ?", identity))
+            return int(self._value("SELECT number FROM seen WHERE identity = ?", self.keyed(identity)))
 
     # -- noting --------------------------------------------------------------------------------------------------------
 
@@ -234,12 +287,14 @@ class Ledger:
         """Note that a record is about to be sent, or sent again."""
         with self._told("written"):
             self._execute(
-                "INSERT INTO writes (identity, stream, content, place, body, sent_at) VALUES (?, ?, ?, ?, ?, ?) "
-                "ON CONFLICT (identity) DO UPDATE SET content = excluded.content, place = excluded.place, "
-                "body = excluded.body, sent_at = excluded.sent_at, outcome = NULL, settled_at = NULL",
+                "INSERT INTO writes (identity, stream, content, gist, place, body, sent_at) "
+                "VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (identity) DO UPDATE SET content = excluded.content, "
+                "gist = excluded.gist, place = excluded.place, body = excluded.body, sent_at = excluded.sent_at, "
+                "outcome = NULL, settled_at = NULL",
                 entry.identity,
                 entry.stream,
                 entry.content,
+                entry.gist,
                 entry.place,
                 json.dumps(entry.body),
                 self.clock(),

@@ -210,7 +210,8 @@ class Loader:
         elif end is End.REJECTED:
             self._logger.error("%s: rejected: %s", order.about, result.why)
         elif end in {End.DOUBT, End.SKIPPED}:
-            self._logger.error("%s [%s]: %s: %s", order.about, order.identity.hex()[:12], end.value, result.why)
+            label = self._ledger.label(order.identity)
+            self._logger.error("%s [%s]: %s: %s", order.about, label, end.value, result.why)
 
     # -- messages ------------------------------------------------------------------------------------------------------
 
@@ -274,17 +275,18 @@ class Loader:
         self._records[call.stream] += 1
         place = f"record {self._records[call.stream]} (line {self._line})"
         if keys:
-            identity = key_identity(call.stream, record, keys)
+            known_by = key_identity(call.stream, record, keys)
         else:
             alike = content_identity(call.stream, record)
-            identity = numbered(alike, self._ledger.ordinal(alike))
+            known_by = numbered(alike, self._ledger.ordinal(alike))
         body, problems = call.body(record, keys, self._zone)
         if problems:
             self.ends[End.REJECTED] += 1
             self._logger.error("%s, %s: rejected, nothing was sent: %s", call.stream, place, "; ".join(problems))
             return
         turn = self._states.begin()
-        self._orders.take(Order(call, body, identity, digest(body), place, call.lane(body), turn))
+        identity, content = self._ledger.keyed(known_by), self._ledger.keyed(digest(body))
+        self._orders.take(Order(call, body, identity, content, place, call.lane(body), turn))
 
     def _state(self, message: Message) -> None:
         if not len(message.value):

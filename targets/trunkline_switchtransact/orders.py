@@ -11,7 +11,7 @@ from collections import Counter, deque
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING
 
-from trunkline_switchtransact.calls import CALLS, CREATE, is_e164
+from trunkline_switchtransact.calls import CALLS, CREATE, gist, is_e164
 from trunkline_switchtransact.errors import LedgerError
 from trunkline_switchtransact.ledger import REJECTED, SKIPPED, WRITTEN, Entry
 from trunkline_switchtransact.sender import End, Order, Result
@@ -218,7 +218,8 @@ class Orders:
             self._leave(order)
 
     def _intend(self, order: Order) -> None:
-        entry = Entry(order.identity, order.call.stream, order.content, order.place, order.body)
+        about = self._ledger.keyed(gist(order.body)) if order.call is CREATE else None
+        entry = Entry(order.identity, order.call.stream, order.content, order.place, order.body, gist=about)
         # Where a twin was sent, what is found may be the twin.
         order.provable = (
             order.call is CREATE and is_e164(order.body[CREATE.number]) and not self._ledger.has_twin(entry)

@@ -21,6 +21,7 @@ import msgspec
 from tap_switchtransact import open_contacts
 from trunkline.client import MAX_VENDOR_WAIT, MAX_WAIT, Cancelled, Request
 from trunkline.errors import BadAnswer, Refused, SourceError, Unavailable
+from trunkline_switchtransact.calls import NAMES, folded
 from trunkline_switchtransact.client import NOBODY_THERE, Lost, NotSent, answer_of, denial
 from trunkline_switchtransact.errors import LedgerError
 
@@ -287,10 +288,7 @@ _REFUSALS = {int(status) for status in HTTPStatus} - {HTTPStatus.REQUEST_TIMEOUT
 
 def _same(row: Mapping[str, Any], body: Mapping[str, str]) -> bool:
     """Whether a contact has the names of the one we sent."""
-    return all(
-        str(row.get(name) or "").strip().casefold() == body[name].strip().casefold()
-        for name in ("firstname", "lastname")
-    )
+    return all(folded(str(row.get(name) or "")) == folded(body[name]) for name in NAMES)
 
 
 def _is_success(call: Call, body: bytes) -> bool:

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import hmac
 import json
 import os
 import random
 import re
 import signal
+import sqlite3
 import subprocess
 import sys
 import threading
 import time
 from collections import Counter
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -55,17 +58,20 @@ def in_doubt(told: str) -> set[str]:
     return set(re.findall(r"\[([0-9a-f]{12})\]: in doubt", told))
 
 
-def missing(served: Running, count: int) -> tuple[set[str], set[str]]:
-    """Beginnings of the identities of contacts and calls that the vendor has not; none is there twice."""
+def missing(served: Running, folder: Path, count: int) -> tuple[set[str], set[str]]:
+    """Labels of the contacts and calls that the vendor has not; none is there twice."""
+    with closing(sqlite3.connect(folder / "ledger.sqlite")) as ledger:
+        key = bytes.fromhex(ledger.execute("SELECT value FROM about WHERE name = 'hash_key'").fetchone()[0])
+
+    def label(stream: str, number: int) -> str:
+        return hmac.digest(key, key_identity(stream, {"id": number}, ["id"]), "sha256").hex()[:12]
+
     created = Counter(row["phone"] for row in served.sandbox.truth("switchtransact", "created"))
     logged = Counter(row["Name"] for row in served.sandbox.truth("switchtransact", "call_logs"))
     assert {*created.values(), *logged.values()} == {1}
     contacts = [number for number in range(1, count, 2) if not created[contact(number)["phone"]]]
     calls = [number for number in range(0, count, 2) if not logged[call(number)["Name"]]]
-    return (
-        {key_identity("contacts", {"id": number}, ["id"]).hex()[:12] for number in contacts},
-        {key_identity("call_logs", {"id": number}, ["id"]).hex()[:12] for number in calls},
-    )
+    return {label("contacts", number) for number in contacts}, {label("call_logs", number) for number in calls}
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="the system can't fork")
@@ -88,7 +94,7 @@ def test_killed_at_random_moments_writes_nothing_twice_and_loses_nothing_in_sile
     done = subprocess.run([sys.executable, str(LIVES), str(path)], capture_output=True, text=True, check=False)
     told = (tmp_path / "told").read_text(encoding="utf-8")
     assert done.returncode == 0, done.stderr + told[-2000:]
-    contacts, calls = missing(served, int(done.stdout) * 10 // 11)
+    contacts, calls = missing(served, tmp_path, int(done.stdout) * 10 // 11)
     lost = contacts | calls
     print(f"{KILLS} kills, {done.stdout.strip()} lines, {len(in_doubt(told))} in doubt, {len(lost)} not written")  # noqa: T201
     assert lost <= in_doubt(told)
@@ -112,7 +118,7 @@ def test_killed_as_a_command_it_goes_on_where_it_was(served: Running, tmp_path: 
     last = start(config(served, tmp_path, in_doubt="skip", request_timeout=0.2), tmp_path)
     _, errors = last.communicate(text.encode())
     told += errors.decode()
-    contacts, calls = missing(served, 200)
+    contacts, calls = missing(served, tmp_path, 200)
     assert contacts | calls <= in_doubt(told)
     found = counts(errors.decode())
     assert found["written"] + found["already written"] + found["in doubt"] == 200
@@ -144,7 +150,7 @@ def test_two_processes_on_one_ledger_write_each_record_once(served: Running, tmp
     _, told = first.communicate(text)
     second.wait()
     assert first.returncode == second.returncode == 0, told
-    assert missing(served, 60) == (set(), set())
+    assert missing(served, tmp_path, 60) == (set(), set())
     assert len(served.sandbox.requests) == 60
 
 
@@ -175,7 +181,7 @@ def test_a_signal_waits_for_what_is_in_flight_and_notes_it(served: Running, tmp_
         "rejected": 0,
         "in doubt": 0,
     }
-    assert missing(served, 60) == (set(), set())
+    assert missing(served, tmp_path, 60) == (set(), set())
 
 
 def test_the_reader_of_the_states_may_go(served: Running, tmp_path: Path) -> None:
