@@ -155,9 +155,10 @@ class Ledger:
 
     def _is_nothing(self) -> bool:
         """Whether there is no ledger yet: no file, or an empty one."""
-        if not self.path.exists():
+        try:
+            found = self.path.stat()
+        except FileNotFoundError:
             return True
-        found = self.path.stat()
         if not stat.S_ISREG(found.st_mode):  # a device takes everything and remembers nothing
             raise self._refused("it is no file", "Set ledger to the path of a file")
         return not found.st_size
@@ -222,7 +223,7 @@ class Ledger:
     # -- who a record is -----------------------------------------------------------------------------------------------
 
     def keyed(self, digest: bytes) -> bytes:
-        """The HMAC of a hash, as the ledger keeps it; of an old one that must not change (`dry_run`) the hash itself."""
+        """The HMAC of a hash, as the ledger keeps it; of an old one that must not change (`dry_run`), the bare hash."""
         return digest if self._unkeyed else hmac.digest(self._hash_key, digest, "sha256")
 
     def label(self, identity: bytes) -> str:

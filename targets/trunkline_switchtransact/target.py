@@ -21,6 +21,7 @@ from trunkline.errors import ConfigInvalid
 from trunkline.governor import Governor, Limit
 from trunkline.redact import redactor
 from trunkline.tap import guarded
+from trunkline_files import why_no_file
 from trunkline_switchtransact.client import Account, WritingClient
 from trunkline_switchtransact.ledger import LOCK_WAIT, Ledger
 from trunkline_switchtransact.loader import Loader
@@ -122,6 +123,9 @@ class TargetSwitchTransact(sdk.ConfigFiles, Target):
             line.replace("is no setting of this tap", "is no setting of this target")
             for line in settings.errors(self._config, self.config_jsonschema, "TARGET_SWITCHTRANSACT_")
         ]
+        fits = not any(line.startswith("ledger ") for line in found)
+        if fits and (reason := why_no_file(self._config.get("ledger", "x"))):
+            found.append(f"ledger {reason}")
         for name, spec in properties.items():
             if "default" in spec:
                 self._config.setdefault(name, copy.deepcopy(spec["default"]))

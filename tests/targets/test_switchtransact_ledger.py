@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import sqlite3
 import stat
+import subprocess
 from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from tests.targets.switchtransact_kit import KEY, Desk, contact, phone, record, schema, state
+from tests.targets.switchtransact_kit import COMMAND, KEY, Desk, contact, phone, record, schema, state
 
+from trunkline.errors import ConfigInvalid
 from trunkline_switchtransact.calls import content_identity, digest, key_identity, numbered
+from trunkline_switchtransact.errors import LedgerError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -151,10 +155,52 @@ def test_g7_a_new_ledger_is_for_its_owner_alone(desk: Desk) -> None:
 
 def test_the_api_key_is_not_the_ledgers_key(desk: Desk) -> None:
     """Two ledgers of one account have different keys, so that neither says anything about the other."""
-    keys = set()
+    keys: set[Any] = set()
     for name in ("a", "b"):
         desk.run(PHONES, ledger=str(desk.folder / name))
         with closing(sqlite3.connect(desk.folder / name)) as ledger:
             keys |= set(ledger.execute("SELECT value FROM about WHERE name = 'hash_key'").fetchall())
     assert len(keys) == 2
     assert KEY not in str(keys)
+
+
+NO_PATHS = [
+    ":memory:", " :memory: ", "md:ledger", "s3://bucket/ledger.sqlite", "file:ledger?mode=memory", "https://x/ledger",
+    "sqlite:///ledger", "a\0b", "folder/", " ", "half \ud800",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("path", NO_PATHS)
+def test_g9_a_ledger_that_is_no_file_is_refused_before_anything_is_sent(desk: Desk, path: str) -> None:
+    """A ledger in memory or nowhere would forget what was written: a contact would be written again by each run."""
+    with pytest.raises(ConfigInvalid) as caught:
+        desk.run([*PHONES, record("contacts", **person(1))], ledger=path)
+    assert len(caught.value.errors) == 1
+    assert caught.value.errors[0].startswith("ledger must ")
+    assert (desk.requests, list(desk.folder.iterdir())) == ([], [])
+
+
+@pytest.mark.parametrize("dry_run", [True, False])
+@pytest.mark.parametrize("path", ["/dev/null", "x" * 300, "file/ledger", "circle", "pipe"])
+def test_g9_a_ledger_that_can_t_be_made_is_an_error(desk: Desk, path: str, dry_run: bool) -> None:  # noqa: FBT001 - both cases
+    """A device takes everything and remembers nothing; a name is too long; a folder is a file: nothing is sent."""
+    (desk.folder / "file").touch()
+    (desk.folder / "circle").symlink_to(desk.folder / "circle")
+    os.mkfifo(desk.folder / "pipe")
+    with pytest.raises(LedgerError, match="the ledger"):
+        desk.run([*PHONES, record("contacts", **person(1))], ledger=str(desk.folder / path), dry_run=dry_run)
+    assert desk.requests == []
+
+
+@pytest.mark.parametrize("path", [":memory:", "a\0b", "x" * 300, "/dev/null"])
+def test_g9_the_command_refuses_a_ledger_in_a_line(desk: Desk, path: str) -> None:
+    """Without a traceback, and with an exit code that is not 0."""
+    config = desk.folder / "config.json"
+    config.write_text(json.dumps({"api_key": KEY, "api_url": "http://127.0.0.1:9", "ledger": path}), encoding="utf-8")
+    lines = "\n".join([*PHONES, record("contacts", **person(1)), ""])
+    done = subprocess.run(
+        [COMMAND, "--config", str(config)], input=lines, capture_output=True, text=True, check=False, cwd=desk.folder
+    )
+    assert done.returncode == 1
+    assert "ledger" in done.stderr.splitlines()[-1]
+    assert "Traceback" not in done.stderr
