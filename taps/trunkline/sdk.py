@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import signal
 import sys
 from typing import IO, TYPE_CHECKING, Any
@@ -13,7 +12,7 @@ from singer_sdk.helpers._util import load_json
 from singer_sdk.mapper import SameRecordTransform
 from singer_sdk.plugin_base import PluginBase
 
-from trunkline import instants, redact
+from trunkline import instants, logs
 from trunkline.errors import BadRecord, TrunklineError
 from trunkline.shape import Shape
 
@@ -120,12 +119,8 @@ def _source(cls: type[VendorTap]) -> click.Command:
 
 
 def _make_safe() -> None:
-    """Guard standard error before the first line is logged, and end by a signal's number."""
-    redact.install()
-    # Below a warning it logs every URL, and a phone number or an e-mail may stand in one. A filter, beside the level,
-    # stays in force when the SDK's log config sets the level of every logger.
-    logging.getLogger("urllib3").setLevel(logging.WARNING)
-    logging.getLogger("urllib3.connectionpool").addFilter(lambda record: record.levelno >= logging.WARNING)
+    """Guard standard error and the log before the first line, and end by a signal's number."""
+    logs.install()
     for number in (signal.SIGTERM, signal.SIGINT):
         # Until a run takes over, there is nothing to finish.
         signal.signal(number, lambda number, _frame: sys.exit(128 + number))

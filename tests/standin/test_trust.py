@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import base64
 import json
+import os
+import socketserver
+import subprocess
+import threading
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, quote_plus
 
 import pytest
 from tests.standin.servers import SwitchTransact
 from tests.standin.test_common import build
-from tests.standin.wire import Case, Run, StandIn, Taps, reply
+from tests.standin.wire import BIN, Case, Run, StandIn, Taps, reply
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from tests.standin.conftest import Serve
@@ -142,3 +147,71 @@ def test_g7_no_row_is_repeated_in_log_lines_state_and_metrics(serve: Serve, run:
     states = "".join(line for line in one.stdout.splitlines() if '"STATE"' in line)
     seen = {value for value in told if len(value) > 5 and value in one.stderr + states}
     assert not seen
+
+
+# -- every way out ---------------------------------------------------------------------------------
+
+EVERYWHERE = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {"structured": {"()": "singer_sdk.logging.StructuredFormatter"}},
+    "handlers": {
+        "bare": {"class": "logging.StreamHandler", "stream": "ext://sys.__stderr__"},
+        "file": {"class": "logging.FileHandler", "filename": "all.log", "formatter": "structured"},
+    },
+    "root": {"level": "DEBUG", "handlers": ["bare", "file"]},
+    "loggers": {"urllib3.connection": {"level": "DEBUG", "handlers": ["file"], "propagate": True}},
+}
+"""Handlers of a user's own, one of them for a single module of the HTTP library."""
+
+
+@pytest.fixture
+def broken_header() -> Iterator[str]:
+    """A vendor one of whose header lines is none, which repeats the request there and in its body; its address."""
+
+    class Broken(socketserver.StreamRequestHandler):
+        def handle(self) -> None:
+            head = b""
+            while line := self.rfile.readline().strip():
+                head += line + b" "
+            body = json.dumps({"status": False, "error": f"no Anna in {head.decode()}"}).encode()
+            self.wfile.write(b"HTTP/1.1 500 no\r\nConnection: close\r\nX-Echo: " + head[:40] + b"\r\n\t" + head[40:])
+            self.wfile.write(b"\r\nAnna Kowalska said no " + head + b"\r\n\r\n" + body)
+
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Broken) as server:
+        threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_address[1]}"
+        server.shutdown()
+
+
+@pytest.mark.parametrize("command", ["tap-switchtransact", "source-switchtransact", "target-switchtransact"])
+@pytest.mark.parametrize("level", ["ERROR", "DEBUG"])
+def test_g7_a_broken_header_shows_nothing_on_any_way_out(
+    tmp_path: Path, broken_header: str, command: str, level: str
+) -> None:
+    """No URL, no header, no word of the vendor's by a library's own lines, whatever handlers a log config has."""
+    (tmp_path / "logging.json").write_text(json.dumps(EVERYWHERE))
+    config = {"api_url": broken_header, "api_key": AWKWARD, "max_attempts": 1, "request_timeout": 0.5}
+    looked_up = {"phones": ["+27721234567"], "emails": ["anna@x.example"], "pii": "hash", "pii_key": "a key of its own"}
+    is_target = command.startswith("target")
+    (tmp_path / "config.json").write_text(json.dumps(config if is_target else {**config, **looked_up}))
+    schema = {"type": "SCHEMA", "stream": "contacts", "key_properties": [], "schema": {"properties": {"phone": {}}}}
+    record = {
+        "type": "RECORD",
+        "stream": "contacts",
+        "record": {"phone": "+27721234567", "firstname": "Anna", "lastname": "K"},
+    }
+    line = ["check"] if command.startswith("source") else []
+    done = subprocess.run(
+        [BIN / command, *line, "--config", "config.json"],
+        input=f"{json.dumps(schema)}\n{json.dumps(record)}\n" if is_target else "",
+        env={**os.environ, "LOGLEVEL": level, "SINGER_SDK_LOG_CONFIG": "logging.json"},
+        cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    told = done.stdout + done.stderr
+    for file in tmp_path.glob("*.log"):
+        told += file.read_text()
+    assert "500" in told, told[-2000:]  # what the vendor answered was told by the command itself
+    assert not [form for form in forms(AWKWARD) if form in told]
+    for value in ("21234567", "anna", "Anna", "Kowalska", "parse headers", "phone="):
+        assert value not in told, told[-3000:]

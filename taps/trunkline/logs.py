@@ -1,0 +1,107 @@
+"""Log records without secrets, whichever handler writes them where; for the process of a command.
+
+A user's log config may bring handlers of its own: files, a collector, the bare standard error. So a record loses its
+secrets before any of them sees it: in its message, what was raised, and what the SDK's structured form adds.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+from typing import TYPE_CHECKING, Any
+
+from singer_sdk.metrics import Point
+
+from trunkline import redact
+from trunkline.redact import redactor
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+HELD_BACK = frozenset({
+    "asyncio", "certifi", "chardet", "charset_normalizer", "h11", "h2", "http", "httpcore", "httpx", "idna",
+    "oauthlib", "requests", "requests_oauthlib", "socks", "urllib3",
+})  # fmt: skip
+"""Libraries, with all that is below them, whose lines hold URLs, headers or bodies: phone numbers, e-mails, names."""
+
+_SHOWS_VALUES = "singer_sdk.mapper"  # below a warning it logs the user's expressions, and what each makes of a record
+_OWN = frozenset({*logging.makeLogRecord({}).__dict__, "message", "asctime", "taskName"})
+_DEEPEST = 20  # causes of causes of an exception, and lists in lists of a record's extra fields
+
+_plain_handle = logging.Logger.handle
+
+
+def install() -> None:
+    """Guard standard error, and every record that any logger of this process makes from now on."""
+    redact.install()
+    logging.Logger.handle = _handle  # type: ignore[method-assign] # filters and factories miss some records or fields
+
+
+def _handle(self: logging.Logger, record: logging.LogRecord) -> None:
+    """Pass a record on to the handlers, if it may be seen, without secrets."""
+    if record.name.partition(".")[0] in HELD_BACK:
+        return
+    if record.name == _SHOWS_VALUES and record.levelno < logging.WARNING:
+        return
+    _plain_handle(self, without_secrets(record))
+
+
+def without_secrets(record: logging.LogRecord) -> logging.LogRecord:
+    """The record, in which secrets are replaced by a mask.
+
+    Args:
+        record: Any logger's; it is changed.
+    """
+    if isinstance(record.args, tuple) and record.args and isinstance(record.args[0], Point):
+        record.args = (_point(record.args[0]), *record.args[1:])  # the SDK's structured form looks for it
+    else:
+        record.msg, record.args = redactor(_message(record)), None
+    if record.exc_info and record.exc_info[1]:
+        error = _stand_in(record.exc_info[1])
+        record.exc_info = (type(error), error, record.exc_info[2])
+    record.exc_text = redactor(record.exc_text) if record.exc_text else None
+    record.stack_info = redactor(record.stack_info) if record.stack_info else None
+    for name in record.__dict__.keys() - _OWN:
+        record.__dict__[name] = _values(record.__dict__[name])
+    return record
+
+
+def _message(record: logging.LogRecord) -> str:
+    try:
+        return record.getMessage()
+    except Exception:  # noqa: BLE001 - whatever the arguments of somebody's log line raise
+        return str(record.msg)
+
+
+def _point(point: Point[Any]) -> Point[Any]:
+    return dataclasses.replace(point, tags=_values(point.tags))
+
+
+def _values(value: Any, depth: int = 0) -> Any:
+    """A field of a record: texts without secrets, at any depth."""
+    if value is None or isinstance(value, (bool, int, float)):
+        return value
+    if isinstance(value, dict) and depth < _DEEPEST:
+        return {redactor(str(name)): _values(inner, depth + 1) for name, inner in value.items()}
+    if isinstance(value, (list, tuple)) and depth < _DEEPEST:
+        return [_values(inner, depth + 1) for inner in value]
+    return redactor(str(value))
+
+
+def _stand_in(error: BaseException, depth: int = 0) -> Exception:
+    """An exception of the same name and traceback as another one, whose words hold no secrets."""
+    kind = type(error)
+    names: Mapping[str, Any] = {"__module__": kind.__module__, "__qualname__": kind.__qualname__}
+    try:
+        words = redactor(str(error))
+    except Exception:  # noqa: BLE001 - an exception that can't say what it is
+        words = ""
+    made: Exception = type(kind.__name__, (Exception,), dict(names))(words)
+    made.__traceback__ = error.__traceback__
+    if depth < _DEEPEST:
+        made.__cause__ = error.__cause__ and _stand_in(error.__cause__, depth + 1)
+        made.__context__ = error.__context__ and _stand_in(error.__context__, depth + 1)
+    made.__suppress_context__ = error.__suppress_context__
+    for note in getattr(error, "__notes__", ()):
+        made.__notes__ = [*getattr(made, "__notes__", ()), redactor(str(note))]  # type: ignore[attr-defined] # Python 3.10 has none
+    return made
