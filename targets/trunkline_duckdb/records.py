@@ -62,6 +62,7 @@ class Codec:
         self._positions = {column.declared.name: at for at, column in enumerate(self.columns)}
         self._exact = [values.converter(column) for column in self.columns]
         self._late = [(at, self._exact[at]) for at, column in enumerate(self.columns) if not _is_typed(column)]
+        self._has_times = any(column.declared.kind in {Kind.DATE_TIME, Kind.TIME} for column in self.columns)
         self.extras = list(extras)
         self._row = msgspec.defstruct(
             "Row", [("n", int), *((f"c{at}", Any, UNSET) for at in range(len(self.columns)))], gc=False
@@ -87,6 +88,8 @@ class Codec:
         """
         extras = None
         try:
+            if self._has_times and values.CARRIES in bytes(record):
+                raise values.Mismatch  # noqa: TRY301 - the exact rules see to it
             found = self._staged(self._decode(record))
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, values.Mismatch):
             found, extras = self._examined(record, line)

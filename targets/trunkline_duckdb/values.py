@@ -28,6 +28,7 @@ _INT128_MAX = 2**127 - 1
 _INT128_DIGITS = 39
 _MOST_DIGITS = 1000  # 1e999999999 is a whole number, and must not fill the memory
 _SAFE = re.compile(rb"-?[0-9.]{1,15}")  # in valid JSON: a number, and a double keeps any 15 digits
+_FINE = re.compile(r"[.,](\d{6})(\d+)")  # a fraction of a second that is finer than a microsecond
 _WHOLE = re.compile(rb"-?[0-9]+")
 _FIRST_BYTES = {0x7B: "object", 0x5B: "array", 0x22: "string", 0x74: "boolean", 0x66: "boolean", 0x6E: "null"}
 
@@ -49,6 +50,9 @@ class Outgrown(Exception):  # noqa: N818 - not an error: the loader widens the c
         self.column = column
         self.wanted = wanted
 
+
+CARRIES = b".999999"
+"""In a record with times: maybe a fraction that msgspec would round up into the next second, day or year."""
 
 Convert = Callable[[bytes], Any]
 
@@ -187,15 +191,27 @@ def _string(_column: Column, text: bytes) -> str:
 
 def _date_time(column: Column, text: bytes) -> datetime:
     """An instant. Forms that RFC 3339 leaves out (no seconds, `+0200`, a bare date) are read too; no zone is UTC."""
-    written = _string(column, text)
+    written = _to_microseconds(_string(column, text))
     try:
-        value = msgspec.json.decode(text, type=datetime)
+        value = msgspec.convert(written, datetime)
     except msgspec.ValidationError:
         try:
             value = datetime.fromisoformat(written)
-        except ValueError:
+            # JSON has no form for an offset with seconds: msgspec would write its minutes only.
+            value = value.astimezone(timezone.utc) if value.tzinfo else value
+        except (ValueError, OverflowError):
             raise Mismatch("a string that is no ISO 8601 date-time") from None
     return value if value.tzinfo else value.replace(tzinfo=timezone.utc)
+
+
+def _to_microseconds(written: str) -> str:
+    return _FINE.sub(_rounded, written, count=1)
+
+
+def _rounded(fraction: re.Match[str]) -> str:
+    """Six digits of a fraction of a second, rounded as msgspec does it, but never up into the next second."""
+    digits, rest = fraction.groups()
+    return f".{digits if rest < '5' or digits == '999999' else f'{int(digits) + 1:06}'}"
 
 
 def _date(column: Column, text: bytes) -> date:
@@ -209,7 +225,7 @@ def _date(column: Column, text: bytes) -> date:
 def _time(column: Column, text: bytes) -> time:
     written = _string(column, text)
     try:
-        value = time.fromisoformat(written)
+        value = time.fromisoformat(_to_microseconds(written))
     except ValueError:
         raise Mismatch("a string that is no ISO 8601 time") from None
     if value.utcoffset():
