@@ -38,6 +38,7 @@ class Message(msgspec.Struct, gc=False):
     schema: msgspec.Raw = _EMPTY
     key_properties: list[str] | None = None
     value: msgspec.Raw = _EMPTY
+    version: msgspec.Raw = _EMPTY
 
 
 class Lines:

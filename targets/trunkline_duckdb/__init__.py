@@ -9,6 +9,7 @@
 | `values` | what a single value may be |
 | `columns` | types and names of columns |
 | `store` | the DuckDB file |
+| `sql` | the statements of a load |
 | `errors` | what can go wrong |
 """
 

@@ -91,6 +91,10 @@ class Declared:
     nullable: bool
 
 
+VERSION = Declared("_sdc_table_version", Kind.INTEGER, frozenset({"integer"}), nullable=True)
+"""The column for the version of a RECORD message, called as the SDK's targets call it."""
+
+
 @dataclass(frozen=True)
 class Column:
     """A declared property and the column of the table that holds it.

@@ -14,17 +14,17 @@ import sys
 import time
 from collections import Counter
 from dataclasses import dataclass
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Annotated, Any, Optional
 
 import msgspec
 from msgspec import Raw
 
 import trunkline_lines
-from trunkline_duckdb.columns import declare
+from trunkline_duckdb.columns import VERSION, declare
 from trunkline_duckdb.errors import InputError, LoadError, StoreError, UnannouncedError, shown
 from trunkline_duckdb.records import Codec, Extras
 from trunkline_duckdb.store import Batch, Store
-from trunkline_duckdb.values import Outgrown, has_half_surrogate
+from trunkline_duckdb.values import INT64_MAX, INT64_MIN, Outgrown, has_half_surrogate
 from trunkline_lines import Lines, Message, Signals
 
 if TYPE_CHECKING:
@@ -36,6 +36,8 @@ BATCH_BYTES = 32_000_000
 
 BATCH_AGE = 30.0
 """Seconds after which a record that waits is committed, so that a slow tap's STATE is not held for ever."""
+
+_VERSION = Optional[Annotated[int, msgspec.Meta(ge=INT64_MIN, le=INT64_MAX)]]  # noqa: UP045 - `|` does not take Annotated on 3.10
 
 
 @dataclass
@@ -77,7 +79,7 @@ class Loader:
         self._state: bytes | None = None
         self._state_out: bytes | None = None
         self._line = 0
-        self._ignored: set[str] = set()
+        self._active: dict[str, int] = {}
         self._decode = msgspec.json.Decoder(Message).decode
         self._handlers: dict[str, Callable[[Message], None]] = {
             "RECORD": self._record,
@@ -114,7 +116,7 @@ class Loader:
                 with contextlib.suppress(StoreError):  # what is held may still fit; if not, the first error says why
                     self._flush()
                 raise
-            self._flush()
+            self._flush(ended=signals.number is None)
             self._summarise()
             if signals.number is not None:
                 self._logger.warning("Ended by signal %d: what had come in full is committed", signals.number)
@@ -150,10 +152,13 @@ class Loader:
         if not len(message.record):
             raise self._fault(f"the RECORD of stream {shown(message.stream or '')} has no record")
         batch = stream.batch
+        version = self._version(message) if len(message.version) else None
+        if version is not None and batch.codec.version is None:
+            version = self._make_versioned(message.stream or "", stream, version)
         before = len(batch.lines)
         while True:
             try:
-                extras = batch.codec.stage(message.record, batch.rows, batch.lines, self._line)
+                extras = batch.codec.stage(message.record, batch.rows, batch.lines, self._line, version)
                 break
             except Outgrown as need:
                 self._flush()
@@ -176,7 +181,25 @@ class Loader:
         batch = stream.batch
         wider = self._store.widen(name, batch.table, need.column, need.wanted)
         columns = [wider if column == need.column else column for column in batch.codec.columns]
-        batch.codec = Codec(name, columns, batch.codec.keys, batch.codec.extras)
+        batch.codec = Codec(name, columns, batch.codec.keys, batch.codec.extras, batch.codec.version)
+
+    def _version(self, message: Message) -> int | None:
+        """The table version of a message, null being none."""
+        try:
+            version: int | None = msgspec.json.decode(message.version, type=_VERSION)
+        except msgspec.DecodeError:
+            raise self._fault(f"the version of {_named(message)} is no whole number of 64 bits") from None
+        return version
+
+    def _make_versioned(self, name: str, stream: _Stream, version: int) -> int | None:
+        """Give the table a column for versions; the version, or None when the records bring that column themselves."""
+        batch = stream.batch
+        if any(column.declared.name == VERSION.name for column in batch.codec.columns):
+            return None
+        self._flush()
+        column = self._store.version_column(name, batch.table)
+        batch.codec = Codec(name, batch.codec.columns, batch.codec.keys, batch.codec.extras, column)
+        return version
 
     def _schema(self, message: Message) -> None:
         name = message.stream
@@ -221,12 +244,23 @@ class Loader:
             self._emit_state()
 
     def _activate_version(self, message: Message) -> None:
-        name = message.stream or ""
-        if name not in self._ignored:
-            self._ignored.add(name)
-            self._logger.info(
-                "Stream %s: ACTIVATE_VERSION is ignored; rows are upserted and never deleted", shown(name)
-            )
+        """Note that rows of older versions are to go, which they do at the end of the input.
+
+        Taps send this message before a table's rows or after them, or both. Rows that go at the end are there as long
+        as those that replace them are not.
+        """
+        if message.stream not in self._streams:
+            raise self._unannounced(message)
+        version = self._version(message) if len(message.version) else None
+        if version is None:
+            raise self._fault(f"the ACTIVATE_VERSION of stream {shown(message.stream)} has no version")
+        self._active[message.stream] = max(version, self._active.get(message.stream, version))
+
+    def _delete_older(self) -> None:
+        for name, version in self._active.items():
+            deleted = self._store.delete_older(self._streams[name].batch.table, version)
+            self._logger.info("Stream %s: %s rows of older versions deleted", shown(name), f"{deleted:,}")
+        self._active.clear()
 
     def _refuse_batch(self, message: Message) -> None:
         raise self._fault(
@@ -235,8 +269,8 @@ class Loader:
             "Remove `batch_config` from the tap's settings",
         )
 
-    def _flush(self) -> None:
-        """Commit what is held, then pass on the state that covers it."""
+    def _flush(self, *, ended: bool = False) -> None:
+        """Commit what is held, then pass on the state that covers it; after the whole input, older versions go."""
         held = [(name, stream) for name, stream in self._streams.items() if stream.batch.rows]
         if held:
             self._store.load([stream.batch for _, stream in held])
@@ -245,6 +279,8 @@ class Loader:
                 stream.batch.lines = bytearray()
                 stream.batch.rows = stream.batch.longest = 0
             self._rows = self._bytes = 0
+        if ended:
+            self._delete_older()
         self._emit_state()
 
     def _emit_state(self) -> None:

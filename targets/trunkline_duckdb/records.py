@@ -53,11 +53,21 @@ class Codec:
         columns: The properties of the schema with their columns.
         keys: The names of the key properties.
         extras: Properties outside the schema that were told of already.
+        version: The column that holds the table version of a RECORD message, if the stream's records have one.
     """
 
-    def __init__(self, stream: str, columns: Sequence[Column], keys: Sequence[str], extras: Sequence[str] = ()) -> None:
+    def __init__(
+        self,
+        stream: str,
+        columns: Sequence[Column],
+        keys: Sequence[str],
+        extras: Sequence[str] = (),
+        version: Column | None = None,
+    ) -> None:
         self.stream = stream
         self.columns = tuple(columns)
+        self.version = version
+        self.written = (*self.columns, *([version] if version else []))
         self.keys = tuple(keys)
         self._positions = {column.declared.name: at for at, column in enumerate(self.columns)}
         self._exact = [values.converter(column) for column in self.columns]
@@ -65,12 +75,14 @@ class Codec:
         self._has_times = any(column.declared.kind in {Kind.DATE_TIME, Kind.TIME} for column in self.columns)
         self.extras = list(extras)
         self._row = msgspec.defstruct(
-            "Row", [("n", int), *((f"c{at}", Any, UNSET) for at in range(len(self.columns)))], gc=False
+            "Row", [("n", int), *((f"c{at}", Any, UNSET) for at in range(len(self.written)))], gc=False
         )
         self._encode_into = msgspec.json.Encoder().encode_into
         self._decode = self._typed_decoder()
 
-    def stage(self, record: Raw, ordinal: int, batch: bytearray, line: int) -> Extras | None:
+    def stage(
+        self, record: Raw, ordinal: int, batch: bytearray, line: int, version: int | None = None
+    ) -> Extras | None:
         """Check a record and append it to a batch.
 
         Args:
@@ -78,6 +90,7 @@ class Codec:
             ordinal: Its place in the batch; of two records with one key the higher one wins.
             batch: The staged lines, which grow by one.
             line: The input's line number, for messages.
+            version: The RECORD message's table version; the codec has a column for it.
 
         Returns:
             Properties seen for the first time that the schema doesn't name, or None.
@@ -93,7 +106,8 @@ class Codec:
             found = self._staged(self._decode(record))
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, values.Mismatch):
             found, extras = self._examined(record, line)
-        self._encode_into(self._row(ordinal, *found), batch, -1)
+        row = self._row(ordinal, *found) if version is None else self._row(ordinal, *found, version)
+        self._encode_into(row, batch, -1)
         batch += b"\n"
         return extras
 
@@ -200,7 +214,7 @@ class Codec:
 
     def select_list(self) -> str:
         """The columns of the staged lines, called `batch`, as a SELECT list with the table's own names and types."""
-        return ", ".join(f"{self.staged(column)} AS {quoted(column.name)}" for column in self.columns)
+        return ", ".join(f"{self.staged(column)} AS {quoted(column.name)}" for column in self.written)
 
     def staged(self, column: Column) -> str:
         """One column of the staged lines, called `batch`, as SQL of the table's own type.
@@ -211,12 +225,12 @@ class Codec:
         Returns:
             An SQL expression.
         """
-        name = f"batch.c{self._positions[column.declared.name]}"
+        name = f"batch.c{len(self.columns) if column is self.version else self._positions[column.declared.name]}"
         return name if _staged_type(column) == column.stored else f"CAST({name} AS {column.stored})"
 
     def staged_types(self) -> str:
         """The staged line's fields as a DuckDB struct literal for `read_json(columns = …)`: nothing is ever guessed."""
-        pairs = ["'n': 'BIGINT'", *(f"'c{at}': '{_staged_type(column)}'" for at, column in enumerate(self.columns))]
+        pairs = ["'n': 'BIGINT'", *(f"'c{at}': '{_staged_type(column)}'" for at, column in enumerate(self.written))]
         return "{" + ", ".join(pairs) + "}"
 
 

@@ -4,13 +4,12 @@ Tables have no PRIMARY KEY. MERGE keeps keys unique without an index, which woul
 DuckDB check uniqueness row by row (deleting and inserting a key in one transaction is then an error).
 """
 
-# ruff: noqa: S608 - every name in a query went through `quoted`, every text through `_literal` or a parameter
+# ruff: noqa: S608 - every name in a query went through `quoted`, every text through `literal` or a parameter
 
 from __future__ import annotations
 
 import contextlib
 import os
-import re
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,9 +20,8 @@ import duckdb
 from trunkline_duckdb.columns import (
     DOUBLE,
     FIRST_TYPE,
-    JSON,
-    TIMESTAMPTZ,
     VARCHAR,
+    VERSION,
     Column,
     Declared,
     identifier,
@@ -31,10 +29,11 @@ from trunkline_duckdb.columns import (
     widened,
 )
 from trunkline_duckdb.errors import StoreError, advice, cause, shown
+from trunkline_duckdb.sql import conversion, literal, upsert
 
 if TYPE_CHECKING:
     import logging
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from trunkline_duckdb.records import Codec
 
@@ -47,9 +46,7 @@ _STORAGE = "v1.0.0"
 _EXACT_IN_DOUBLE = 2**53
 _THREADS = 2  # one batch is too small for more, and each costs a read buffer
 _MEMORY = 1 << 29
-_GLOB = re.compile(r"[*?\[\]]")
 _UNITS = {"KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30, "TiB": 1 << 40, "PiB": 1 << 50}
-_ISO = "strftime({} AT TIME ZONE 'UTC', '%Y-%m-%dT%H:%M:%S.%fZ')"
 
 
 @dataclass
@@ -117,7 +114,7 @@ class Store:
             ("temp_directory", f"{self.path}.tmp"),
             ("threads", str(min(_THREADS, os.cpu_count() or 1))),
         ):
-            self._run(f"SET {name} = {_literal(value)}")
+            self._run(f"SET {name} = {literal(value)}")
         self._bound_memory()
         self._attach()
         self._unlink_staging()
@@ -211,13 +208,48 @@ class Store:
             ):
                 target = VARCHAR
             if target != column.stored:
-                using = _conversion(name, column.stored, target)
+                using = conversion(name, column.stored, target)
                 self._run(f"ALTER TABLE {qualified} ALTER {name} SET DATA TYPE {target} USING {using}")
                 self._logger.warning(
                     "Stream %s: widened column %s from %s to %s, because the tap sends what %s can't hold",
                     shown(stream), shown(column.name), column.stored, target, column.stored,
                 )  # fmt: skip
             return Column(column.declared, column.name, target)
+
+    def version_column(self, stream: str, table: str) -> Column:
+        """The column that holds the table version of each record, added if it is missing.
+
+        Args:
+            stream: The stream's name, for messages.
+            table: The table's name.
+
+        Returns:
+            The column.
+
+        Raises:
+            StoreError: DuckDB refuses the change, or the column can't hold a version.
+        """
+        return self.columns_for(stream, table, [VERSION])[0]
+
+    def delete_older(self, table: str, version: int) -> int:
+        """Delete the rows of a table whose version is older; rows without a version stay.
+
+        Args:
+            table: The table's name.
+            version: The version that stays, and every newer one.
+
+        Returns:
+            The number of deleted rows.
+
+        Raises:
+            StoreError: Nothing was deleted.
+        """
+        with self._explained(f"delete rows of older versions of {shown(table)} in"):
+            present = dict(self._rows("SELECT column_name, data_type FROM duckdb_columns()", table))
+            if VERSION.name not in present:
+                return 0
+            older = f"TRY_CAST({quoted(VERSION.name)} AS HUGEINT) < {version}"
+            return int(self._run(f"DELETE FROM {self._qualified(table)} WHERE {older}").fetchall()[0][0])
 
     def load(self, batches: Sequence[Batch]) -> None:
         """Write batches of any number of streams, all or nothing. When this returns, they are on disk.
@@ -276,7 +308,7 @@ class Store:
             try:
                 # An existing file keeps its format. A new one gets that of DuckDB 1.0, which every later release reads.
                 storage = "" if os.path.lexists(self.path) else f", STORAGE_VERSION '{_STORAGE}'"
-                self._run(f"ATTACH {_literal(str(self.path))} AS {_CATALOG} (TYPE duckdb{storage})")
+                self._run(f"ATTACH {literal(str(self.path))} AS {_CATALOG} (TYPE duckdb{storage})")
             except duckdb.Error as problem:  # noqa: PERF203 - this loop waits
                 if "lock on file" not in str(problem):
                     raise self._failed("open", problem) from None
@@ -331,36 +363,12 @@ class Store:
         return column if column.stored == wanted else self.widen(stream, table, column, wanted)
 
     def _write(self, batch: Batch) -> None:
-        """Read the staged lines into the table. Of several records with one key the last one stays."""
+        """Stage the lines in a file beside ours, and let DuckDB read them into the table."""
         # People's data: readable by the owner only.
         descriptor = os.open(self._staging, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         with os.fdopen(descriptor, "wb") as staging:
             staging.write(batch.lines)
-        codec = batch.codec
-        glob = _GLOB.sub(r"[\g<0>]", str(self._staging))  # `read_json` takes one: `[[]` is a glob for `[`
-        read = (
-            f"read_json({_literal(glob)}, format = 'newline_delimited', auto_detect = false, "
-            "hive_partitioning = false, "  # a folder called c0=x would become the column c0
-            f"columns = {codec.staged_types()}, maximum_object_size = {max(batch.longest + 1024, 1 << 20)}) AS batch"
-        )
-        names = [quoted(column.name) for column in codec.columns]
-        keys = {
-            quoted(column.name): codec.staged(column) for column in codec.columns if column.declared.name in codec.keys
-        }
-        into = self._qualified(batch.table)
-        listed = ", ".join(names)
-        if not keys:
-            self._run(f"INSERT INTO {into} ({listed}) SELECT {codec.select_list()} FROM {read}")
-            return
-        latest = f"row_number() OVER (PARTITION BY {', '.join(keys.values())} ORDER BY batch.n DESC) = 1"
-        source = f"SELECT {codec.select_list()} FROM {read} QUALIFY {latest}"
-        same = " AND ".join(f"stored.{key} = fresh.{key}" for key in keys)
-        changes = ", ".join(f"{name} = fresh.{name}" for name in names if name not in keys)
-        update = f"WHEN MATCHED THEN UPDATE SET {changes} " if changes else ""
-        self._run(
-            f"MERGE INTO {into} AS stored USING ({source}) AS fresh ON ({same}) {update}"
-            f"WHEN NOT MATCHED THEN INSERT ({listed}) VALUES ({', '.join(f'fresh.{name}' for name in names)})"
-        )
+        self._run(upsert(batch.codec, self._qualified(batch.table), self._staging, batch.longest))
 
     def _qualified(self, table: str) -> str:
         return f"{_CATALOG}.{quoted(self.schema)}.{quoted(table)}"
@@ -407,17 +415,6 @@ class Store:
         )
 
 
-def _conversion(name: str, stored: str, target: str) -> str:
-    """SQL that turns a stored value into its like in a wider type."""
-    text = _ISO.format(name) if stored == TIMESTAMPTZ else f"{name}::VARCHAR"
-    as_text = stored == TIMESTAMPTZ and target in {VARCHAR, JSON}
-    rules: Mapping[str, Callable[[], str]] = {
-        VARCHAR: lambda: text,
-        JSON: lambda: f"to_json({text if as_text else name})",
-    }
-    return rules.get(target, lambda: f"{name}::{target}")()
-
-
 def _holder(problem: duckdb.Error) -> str:
     """Who has the file, in DuckDB's words, when it says so."""
     _, found, rest = str(problem).partition("Conflicting lock is held in ")
@@ -431,7 +428,3 @@ def _absolute(path: Path) -> Path:
         raise StoreError(
             f"Can't open {path}: there is no user of that name. Set `path` to the file itself, without `~`."
         ) from None
-
-
-def _literal(text: str) -> str:
-    return "'" + text.replace("'", "''") + "'"

@@ -630,14 +630,6 @@ def test_a_last_line_without_newline_is_loaded(load: Loads) -> None:
     assert load.query("SELECT count(*) FROM calls") == [(2,)]
 
 
-def test_activate_version_is_ignored_with_one_line(load: Loads, caplog: pytest.LogCaptureFixture) -> None:
-    """Rows are never deleted, and the log says so once."""
-    version = {"type": "ACTIVATE_VERSION", "stream": "calls", "version": 1}
-    with caplog.at_level(logging.INFO):
-        load(schema(), version, row(id="a"), version)
-    assert sum("ACTIVATE_VERSION" in message for message in caplog.messages) == 1
-
-
 def test_a_property_that_the_schema_does_not_name_is_told_once(load: Loads, caplog: pytest.LogCaptureFixture) -> None:
     """It is not loaded, and not dropped in silence; thousands of them cost a bounded number of lines."""
     records: list[dict[str, Any]] = []

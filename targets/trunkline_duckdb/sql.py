@@ -1,0 +1,86 @@
+"""The SQL of a load: every name in it went through `quoted`, every text through `literal`."""
+
+# ruff: noqa: S608 - as the docstring says
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from trunkline_duckdb.columns import JSON, TIMESTAMPTZ, VARCHAR, quoted
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from pathlib import Path
+
+    from trunkline_duckdb.records import Codec
+
+_GLOB = re.compile(r"[*?\[\]]")
+_ISO = "strftime({} AT TIME ZONE 'UTC', '%Y-%m-%dT%H:%M:%S.%fZ')"
+_OBJECT = 1 << 20  # bytes of a line that DuckDB is told to expect at least
+
+
+def upsert(codec: Codec, into: str, staging: Path, longest: int) -> str:
+    """The statement that writes staged lines. Of several records with one key the last one stays.
+
+    Args:
+        codec: What staged the lines.
+        into: The table, qualified.
+        staging: The file that holds the lines.
+        longest: Bytes of the longest line.
+
+    Returns:
+        One MERGE, or an INSERT for a stream without key.
+    """
+    glob = _GLOB.sub(r"[\g<0>]", str(staging))  # `read_json` takes one: `[[]` is a glob for `[`
+    read = (
+        f"read_json({literal(glob)}, format = 'newline_delimited', auto_detect = false, "
+        "hive_partitioning = false, "  # a folder called c0=x would become the column c0
+        f"columns = {codec.staged_types()}, maximum_object_size = {max(longest + 1024, _OBJECT)}) AS batch"
+    )
+    names = [quoted(column.name) for column in codec.written]
+    keys = {quoted(column.name): codec.staged(column) for column in codec.columns if column.declared.name in codec.keys}
+    listed = ", ".join(names)
+    if not keys:
+        return f"INSERT INTO {into} ({listed}) SELECT {codec.select_list()} FROM {read}"
+    latest = f"row_number() OVER (PARTITION BY {', '.join(keys.values())} ORDER BY batch.n DESC) = 1"
+    source = f"SELECT {codec.select_list()} FROM {read} QUALIFY {latest}"
+    same = " AND ".join(f"stored.{key} = fresh.{key}" for key in keys)
+    changes = ", ".join(f"{name} = fresh.{name}" for name in names if name not in keys)
+    update = f"WHEN MATCHED THEN UPDATE SET {changes} " if changes else ""
+    return (
+        f"MERGE INTO {into} AS stored USING ({source}) AS fresh ON ({same}) {update}"
+        f"WHEN NOT MATCHED THEN INSERT ({listed}) VALUES ({', '.join(f'fresh.{name}' for name in names)})"
+    )
+
+
+def conversion(name: str, stored: str, target: str) -> str:
+    """SQL that turns a stored value into its like in a wider type.
+
+    Args:
+        name: The column, quoted.
+        stored: Its type.
+        target: The wider type.
+
+    Returns:
+        An expression.
+    """
+    text = _ISO.format(name) if stored == TIMESTAMPTZ else f"{name}::VARCHAR"
+    as_text = stored == TIMESTAMPTZ and target in {VARCHAR, JSON}
+    rules: Mapping[str, Callable[[], str]] = {
+        VARCHAR: lambda: text,
+        JSON: lambda: f"to_json({text if as_text else name})",
+    }
+    return rules.get(target, lambda: f"{name}::{target}")()
+
+
+def literal(text: str) -> str:
+    """A text as an SQL string.
+
+    Args:
+        text: Any text.
+
+    Returns:
+        It between quotes, with the quotes in it doubled.
+    """
+    return "'" + text.replace("'", "''") + "'"
