@@ -346,18 +346,41 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
 
 
 @pytest.mark.slow
-def test_csv_files_hold_every_row(project: Project) -> None:
-    """target-csv writes a file a stream under the vendor's name, with a line a row."""
-    project.run("target-csv", ["tap-evolux"])
+def test_g1_csv_files_hold_every_row_after_a_second_run(project: Project) -> None:
+    """target-csv writes files a stream under the vendor's name, with a line a row, and keeps those of other runs."""
+    held: list[set[Path]] = []
+    contents: list[dict[Path, bytes]] = []
+    for _ in range(2):
+        project.run("target-csv", ["tap-evolux"])
+        files = {path: path.read_bytes() for path in (project.folder / "output").glob("tap_evolux.*.csv")}
+        held.append({*files})
+        contents.append(files)
+    assert held[0] < held[1]
+    assert all(contents[1][path] == content for path, content in contents[0].items())
     for stream in ("studio_calls", "studio_cdr"):
         truth = expected(project.sandbox, "evolux", stream)
-        with (project.folder / f"output/tap_evolux.{stream}.csv").open(encoding="utf-8", newline="") as file:
+        (path,) = (path for path in held[0] if path.name.startswith(f"tap_evolux.{stream}."))
+        with path.open(encoding="utf-8", newline="") as file:
             lines = list(csv.DictReader(file))
         (key,) = warehouse.KEYS["evolux", stream]
         assert sorted(int(line[key]) for line in lines) == sorted(key for (key,) in truth)
         names = {"studio_calls": ("uuid", "caller"), "studio_cdr": ("call_uuid", "caller_id_name")}[stream]
         for line in lines:
             assert [line[name] for name in names] == [truth[int(line[key]),][name] for name in names]
+
+
+def test_g1_loaders_of_other_people_are_set_so_that_nothing_is_lost() -> None:
+    """A file name that never comes again, NUL characters cured, and no second validation of what the taps checked."""
+    values = {
+        plugin["name"]: {setting["name"]: setting["value"] for setting in plugin["settings"] if "value" in setting}
+        for plugin in PROJECT["plugins"]["loaders"]
+    }
+    assert "{stream_name}" in values["target-csv"]["file_naming_scheme"]
+    assert "{timestamp}" in values["target-csv"]["file_naming_scheme"]
+    assert "%f" in values["target-csv"]["timestamp_format"]
+    assert values["target-csv"]["validate_records"] is False
+    assert values["target-postgres"]["sanitize_null_text_characters"] is True
+    assert values["target-postgres"]["validate_records"] is False
 
 
 @pytest.mark.slow

@@ -64,7 +64,7 @@ def postgres(folder: Path, sandbox: Running) -> str:
     target = environments.program("postgres", "target-postgres")
     with warehouses.postgres() as url:
         sqlalchemy = url.replace("postgresql://", "postgresql+psycopg://")
-        _write(folder / "target.json", {"sqlalchemy_url": sqlalchemy, "default_target_schema": "tap_evolux"})
+        _write(folder / "target.json", {**_shown("PostgreSQL"), "sqlalchemy_url": sqlalchemy})
         for _ in range(2):
             _shell(_PIPE.format(tap=TAP, target=target), folder)
         for stream in STREAMS:
@@ -73,15 +73,22 @@ def postgres(folder: Path, sandbox: Running) -> str:
 
 
 def files(folder: Path, sandbox: Running) -> str:
-    """A plain pipe into target-csv: a line for each row."""
+    """A plain pipe into target-csv, twice: a line for each row, and the files of the first run stay."""
     _config(folder, sandbox)
-    _write(folder / "target.json", {"output_path": str(folder)})
-    _shell(_PIPE.format(tap=TAP, target=environments.program("csv", "target-csv")), folder)
+    _write(folder / "target.json", {**_shown("CSV"), "output_path": str(folder)})
+    kept: dict[Path, bytes] = {}
+    for _ in range(2):
+        _shell(_PIPE.format(tap=TAP, target=environments.program("csv", "target-csv")), folder)
+        _same({path: path.read_bytes() for path in kept}, kept, "files of the first run")
+        kept = {path: path.read_bytes() for path in folder.glob("*.csv")}
     for stream in STREAMS:
-        with (folder / f"{stream}.csv").open(encoding="utf-8", newline="") as file:
-            found = sorted(int(row[_key(stream)]) for row in csv.DictReader(file))
-        _same(found, sorted(key for (key,) in _truth(sandbox, stream)), stream)
-    return "a file for each stream, a line for each row"
+        written = sorted(folder.glob(f"{stream}.*.csv"))
+        _same(len(written), 2, f"files of {stream}")
+        for path in written:
+            with path.open(encoding="utf-8", newline="") as file:
+                found = sorted(int(row[_key(stream)]) for row in csv.DictReader(file))
+            _same(found, sorted(key for (key,) in _truth(sandbox, stream)), stream)
+    return "a file for each stream and run, a line for each row"
 
 
 def lines(folder: Path, sandbox: Running) -> str:
@@ -210,6 +217,14 @@ RECIPES: dict[str, Callable[[Path, Running], str]] = {
 
 def _config(folder: Path, sandbox: Running) -> None:
     _write(folder / "tap.json", {**sandbox.config("evolux"), "start_date": SINCE})
+
+
+def _shown(target: str) -> dict[str, Any]:
+    """The config of a target as the page shows it."""
+    page = (ROOT / "docs" / "recipes.md").read_text(encoding="utf-8")
+    (line,) = (line for line in page.splitlines() if line.startswith(f"| {target} |"))
+    config: dict[str, Any] = json.loads(line.split("|")[3].strip().strip("`"))
+    return config
 
 
 def _write(path: Path, values: dict[str, Any]) -> None:
