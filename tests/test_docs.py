@@ -39,7 +39,7 @@ OUTSIDE = ("README.md", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md")
 PAGES = sorted([*(ROOT / name for name in OUTSIDE), *(ROOT / "docs").rglob("*.md")])
 READ = [page for page in PAGES if page.parent.name != "notes"]  # notes are read woven into their vendor's page
 EXAMPLES = sorted(page for page in (ROOT / "examples").rglob("*.md") if page.name != "notes.md")
-OTHER_TOOLS = {".", "cat", "cp", "echo", "export", "tail", "pipx", "uv"}
+OTHER_TOOLS = {".", "cat", "cp", "echo", "export", "mv", "pipx", "tail", "test", "uv"}
 SHELL = re.compile(r"^```sh(?: ([^\n]+))?\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 ANY_SHELL = re.compile(SHELL.pattern.replace("sh", "(?:sh|bash|console|shell|zsh)", 1), SHELL.flags)
 JSON = re.compile(r"^```json\n(.*?)^```$", re.DOTALL | re.MULTILINE)
@@ -326,6 +326,35 @@ def test_shown_commands_exist(block: re.Match[str]) -> None:
         assert words
         problem = wrong(words)
         assert not problem, f"{' '.join(words)}: {problem}"
+
+
+STATE_RECIPES = sorted({
+    (named(page), line)
+    for page in [*READ, *EXAMPLES]
+    for line in page.read_text(encoding="utf-8").splitlines()
+    if "state.jsonl" in line and "target-" not in line and "state.json" in line.replace("state.jsonl", "")
+})  # fmt: skip
+
+
+def test_each_page_with_a_pipe_tells_how_to_keep_its_state() -> None:
+    """What the next test tries is found."""
+    assert {page for page, _ in STATE_RECIPES} >= {"README.md", "docs/getting-started.md", "docs/recipes.md"}
+
+
+@pytest.mark.parametrize(("page", "line"), STATE_RECIPES)
+def test_g3_the_shell_recipe_keeps_the_old_state_of_a_run_that_has_none(tmp_path: Path, page: str, line: str) -> None:
+    """The last state of a run replaces the file; a run that ended before its first one leaves the file as it was."""
+    del page
+    state = tmp_path / "state.json"
+    for written, kept in (
+        ("", None),
+        ('{"n": 1}\n{"n": 2}\n', '{"n": 2}\n'),
+        ("", '{"n": 2}\n'),
+        ('{"n": 3}\n', '{"n": 3}\n'),
+    ):
+        (tmp_path / "state.jsonl").write_text(written)
+        subprocess.run(["sh", "-c", line], cwd=tmp_path, check=False)
+        assert (state.read_text() if state.exists() else None) == kept
 
 
 def wrong(words: list[str]) -> str:

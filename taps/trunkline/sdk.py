@@ -142,9 +142,18 @@ def read_json(name: str, file: IO[str] | None) -> Any:
     if file is None:
         return None
     try:
-        content = load_json(file.read())
+        text = file.read()
+        content = load_json(text) if text.strip() else ""
     except ValueError:
         content = None
+    if content == "" and name == "state":
+        raise TrunklineError(
+            "the state file is empty",
+            "a run that ended before its first STATE was written over it",
+            "Give the state of the run before that one, or leave --state out to read everything from start_date on. "
+            "Replace the file only when there is a new state: "
+            "tail -n 1 state.jsonl > new.json && test -s new.json && mv new.json state.json",
+        )
     if not isinstance(content, dict):
         raise TrunklineError(
             f"the {name} file could not be read",

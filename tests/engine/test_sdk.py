@@ -183,6 +183,15 @@ def test_a_file_that_is_no_json_is_a_clear_error() -> None:
             sdk.read_json("state", io.StringIO(text))
 
 
+@pytest.mark.parametrize("text", ["", "\n", " \r\n\t"])
+def test_g3_an_empty_state_file_is_an_error_that_names_the_cause(text: str) -> None:
+    """It must not be taken for a first run, and what made it is said, with the way out."""
+    with pytest.raises(TrunklineError, match=r"the state file is empty: .* before its first STATE.*leave --state out"):
+        sdk.read_json("state", io.StringIO(text))
+    with pytest.raises(TrunklineError, match=r"^the catalog file could not be read"):
+        sdk.read_json("catalog", io.StringIO(text))
+
+
 @pytest.mark.parametrize("name", ["tap", "target"])
 def test_g9_a_config_file_that_is_not_there_is_told_as_such(name: str, tmp_path: Path) -> None:
     """Of a tap and of a target: why, in words, and what to give."""
