@@ -15,11 +15,12 @@ import hashlib
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, NoReturn
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -96,11 +97,19 @@ def main(arguments: list[str]) -> int:
         try:
             failed = subprocess.run(command, cwd=ROOT, env=environment, check=False).returncode
         except KeyboardInterrupt:
-            return 130
+            return 128 + signal.SIGINT
         if failed and not last:
             print(f"{step[0]} failed: see above. The other steps go on.", flush=True)
         code = failed or code
     return code if code >= 0 else 128 - code
+
+
+def leave(code: int) -> NoReturn:
+    """End with an exit code, by the signal where it is 128 and a signal's number."""
+    if code > 128:  # noqa: PLR2004 - as shells count
+        signal.signal(code - 128, signal.SIG_DFL)
+        os.kill(os.getpid(), code - 128)
+    sys.exit(code)
 
 
 def _usage(arguments: list[str]) -> str:
@@ -314,4 +323,4 @@ def _indented(text: str) -> str:
 if __name__ == "__main__":
     if sys.version_info < (3, 10):  # noqa: UP036 - this file is run by whatever python3 is
         sys.exit(f"Trunkline needs Python 3.10 or newer, and this is {sys.version.split()[0]}: python3.12 run.py ...")
-    sys.exit(main(sys.argv[1:]))
+    leave(main(sys.argv[1:]))

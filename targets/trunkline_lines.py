@@ -9,7 +9,6 @@ from __future__ import annotations
 import io
 import os
 import queue
-import signal
 import sys
 import threading
 from typing import IO, TYPE_CHECKING
@@ -18,7 +17,6 @@ import msgspec
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from types import FrameType
 
 _BLOCK = 1 << 18  # bytes; a signal is seen between two blocks
 _BLOCKS_AHEAD = 4
@@ -117,34 +115,3 @@ def _block_reader(source: IO[str]) -> Callable[[], bytes]:
         lines = iter(source)
         return lambda: next(lines, "").encode("utf-8", "surrogateescape")
     return lambda: os.read(descriptor, _BLOCK)
-
-
-class Signals:
-    """While it is entered, SIGTERM and SIGINT end the process with 128 and their number, at once or when noted.
-
-    Args:
-        noticed: Called in the handler, must be reentrant; whoever gave it ends the process, and a second signal ends it
-            at once. Without it the first one does.
-    """
-
-    def __init__(self, noticed: Callable[[], None] | None = None) -> None:
-        self._noticed = noticed
-        self._before: dict[int, object] = {}
-        self.number: int | None = None
-        """The signal that came, or None."""
-
-    def __enter__(self) -> Signals:  # noqa: PYI034 - nobody subclasses it, and 3.10 has no Self
-        if threading.current_thread() is threading.main_thread():
-            for number in (signal.SIGTERM, signal.SIGINT):
-                self._before[number] = signal.signal(number, self._handle)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        for number, handler in self._before.items():
-            signal.signal(number, handler)  # type: ignore[arg-type]
-
-    def _handle(self, number: int, _frame: FrameType | None) -> None:
-        if self.number is not None or self._noticed is None:
-            raise SystemExit(128 + number)
-        self.number = number
-        self._noticed()

@@ -39,6 +39,7 @@ sys.path[:0] = [str(ROOT)]
 
 from tests import warehouse  # noqa: E402 - its folder must be on the path first
 
+from trunkline import signals  # noqa: E402 - same
 from trunkline_sandbox import Request, Response, Sandbox  # noqa: E402 - same
 from trunkline_sandbox.vendors.evolux import SECRET_IN_TASKS  # noqa: E402 - same
 
@@ -1036,4 +1037,4 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    signals.leave(main())

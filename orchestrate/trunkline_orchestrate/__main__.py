@@ -10,8 +10,8 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from trunkline import instants
-from trunkline.errors import ConfigInvalid, TrunklineError
+from trunkline import instants, signals
+from trunkline.errors import ConfigInvalid, Stopped, TrunklineError
 from trunkline_orchestrate import bookmarks, sources, unit
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _options(arguments)
 
     def stop(number: int, _frame: FrameType | None) -> None:
-        sys.exit(128 + number)  # by way of `finally`, so that tap and target end too
+        raise Stopped(number)  # by way of `finally`, so that tap and target end too
 
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, stop)
@@ -42,6 +42,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         for line in error.errors if isinstance(error, ConfigInvalid) else [str(error)]:
             print(line, file=sys.stderr)  # noqa: T201 - a command
         return 1
+    except Stopped as stopped:
+        return 128 + stopped.signum
     return 0
 
 
@@ -122,4 +124,4 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    signals.leave(main())

@@ -18,7 +18,7 @@ def main(arguments: list[str] | None = None) -> int:
     """Serve until a signal comes.
 
     Returns:
-        0 after a signal; 2 when the port is taken or the server is not installed.
+        2 when the port is taken or the server is not installed; else it ends by the signal.
     """
     options = _options(arguments)
     sandbox = Sandbox(options.seed, options.size, options.days, latency=options.latency)
@@ -39,9 +39,8 @@ def main(arguments: list[str] | None = None) -> int:
         return _refuse(f"can't listen on {options.host}:{options.port}: {problem}: choose another --port")
     name = f"[{options.host}]" if ":" in options.host else options.host
     _say(_welcome(sandbox, f"http://{name}:{listener.getsockname()[1]}"))
-    # The server stops at these signals and then raises them again: to end well is not to be killed.
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: None)
+    # The server stops at this signal and then raises it again: by Python's handler it would end in a traceback.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
     host.run(sockets=[listener])
     return 0
 

@@ -16,6 +16,7 @@ and no queue has a consumer that is also its producer. Which requests are in fli
 from __future__ import annotations
 
 import threading
+import time
 from collections import defaultdict, deque
 from dataclasses import dataclass, field
 from queue import SimpleQueue
@@ -250,11 +251,12 @@ class Workers:
         return answer
 
     def close(self, seconds: float = 1.0) -> None:
-        """End the threads; one whose request hangs longer than `seconds` is left to die with the process."""
+        """End the threads; those whose requests hang longer than `seconds` are left to die with the process."""
         for _ in self._threads:
             self._wanted.put(None)
+        deadline = time.monotonic() + seconds
         for thread in self._threads:
-            thread.join(seconds)
+            thread.join(max(0.0, deadline - time.monotonic()))
 
     def _work(self) -> None:
         while (ticket := self._wanted.get()) is not None:

@@ -8,6 +8,7 @@ itself: no record, no credentials, and of an error that nobody foresaw only its 
 from __future__ import annotations
 
 import os
+import threading
 import time
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -19,7 +20,7 @@ import msgspec
 from singer_sdk.singerlib.catalog import REPLICATION_INCREMENTAL
 
 from trunkline import instants
-from trunkline.errors import Stopped, TrunklineError
+from trunkline.errors import OutputLost, Stopped, TrunklineError
 from trunkline.redact import redactor
 
 if TYPE_CHECKING:
@@ -59,27 +60,36 @@ def written(run: Run, now: Callable[[], datetime] | None = None) -> Iterator[Tol
         now: The time, aware.
     """
     now = now or (lambda: datetime.now(instants.UTC))
-    told, started, began = Told(), now(), time.monotonic()
+    told, started, began, alone = Told(), now(), time.monotonic(), threading.Lock()
+
+    def write(told: Told) -> None:
+        if not run.tap.config.get("run_report") or not alone.acquire(blocking=False):
+            return
+        report = build(run, told, started, now(), time.monotonic() - began)
+        try:
+            save(report, Path(run.tap.config["run_report"]), started)
+        except OSError as exc:
+            reason = exc.strerror or type(exc).__name__
+            run.logger.error(  # noqa: TRY400 - one line, no traceback
+                "the report of the run could not be written: %s. Check the folder that run_report names", reason
+            )
+
+    run.last_words = lambda signum: write(Told(128 + signum))
     try:
         yield told
     except BaseException as exc:
-        told.error, told.exit_code = exc, _exit_code(exc)
+        told.error, told.exit_code = exc, _exit_code(exc, run.stop)
         raise
     finally:
-        if run.tap.config.get("run_report"):
-            report = build(run, told, started, now(), time.monotonic() - began)
-            try:
-                save(report, Path(run.tap.config["run_report"]), started)
-            except OSError as exc:
-                reason = exc.strerror or type(exc).__name__
-                run.logger.error(  # noqa: TRY400 - one line, no traceback
-                    "the report of the run could not be written: %s. Check the folder that run_report names", reason
-                )
+        write(told)
 
 
-def _exit_code(error: BaseException) -> int:
+def _exit_code(error: BaseException, signum: int | None) -> int:
     if isinstance(error, Stopped):
-        return 128 + error.signum
+        signum = error.signum
+    # Who ends a pipeline by a signal may close it first.
+    if signum is not None and isinstance(error, (Stopped, OutputLost)):
+        return 128 + signum
     return 130 if isinstance(error, KeyboardInterrupt) else 1
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import signal
-import sys
 from typing import IO, TYPE_CHECKING, Any
 
 import click
@@ -12,7 +10,7 @@ from singer_sdk.helpers._util import load_json
 from singer_sdk.mapper import SameRecordTransform
 from singer_sdk.plugin_base import PluginBase
 
-from trunkline import instants, logs
+from trunkline import instants, logs, signals
 from trunkline.errors import BadRecord, TrunklineError
 from trunkline.shape import Shape
 
@@ -119,11 +117,9 @@ def _source(cls: type[VendorTap]) -> click.Command:
 
 
 def _make_safe() -> None:
-    """Guard standard error and the log before the first line, and end by a signal's number."""
+    """Guard standard error and the log before the first line, and let a signal end the process."""
     logs.install()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        # Until a run takes over, there is nothing to finish.
-        signal.signal(number, lambda number, _frame: sys.exit(128 + number))
+    signals.own_process()
 
 
 command_line = plugin_cli(_command)

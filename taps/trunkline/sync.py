@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import signal
 import threading
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -18,11 +17,11 @@ from trunkline.bookmark import Bookmark, clean
 from trunkline.client import Cancelled, Tally
 from trunkline.errors import AccessDenied, OutputLost, Stopped, TrunklineError, shown
 from trunkline.feeds import Proven
+from trunkline.signals import Signals
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
     from datetime import datetime, timedelta
-    from types import FrameType
 
     from trunkline.ahead import Feed
     from trunkline.plan import Start
@@ -230,7 +229,8 @@ class Run:
         self.workers = tap.workers
         self.runs: list[StreamRun] = []  # of the streams begun so far
         self.reading: Sequence[StreamRun] = ()  # of those that are read now, from the same answers
-        self.stop: int | None = None
+        self.stop: int | None = None  # the signal that ends it
+        self.last_words: Callable[[int], None] = lambda _: None  # what is told if the signal ends the process at once
         self.denied = False  # the credentials are refused: nothing more can be read
         self._state_at = float("-inf")
         self._state_mark = 0
@@ -246,25 +246,25 @@ class Run:
         clean(self.tap.bookmarks)
         self._warn_of_catalog()
         try:
-            with self._signals():
-                for group in self._groups():
-                    self.reading = [stream.run for stream in group]
-                    self.runs.extend(self.reading)
-                    if not self.denied:
-                        self._group(group)
-                    for stream in group:
-                        if self.denied and not stream.run.failures:
-                            stream.run.fail({}, _UNREAD)
-                        self._told(stream.run)
-                self._write_state(last=True)
-                self._stopped()
-        except Stopped as stopped:
+            for group in self._groups():
+                self.reading = [stream.run for stream in group]
+                self.runs.extend(self.reading)
+                if not self.denied:
+                    self._group(group)
+                for stream in group:
+                    if self.denied and not stream.run.failures:
+                        stream.run.fail({}, _UNREAD)
+                    self._told(stream.run)
             self._write_state(last=True)
+            self._stopped()
+        except Stopped as stopped:
+            with suppress(OutputLost, Stopped):  # the target may be gone by the same signal, or sleep
+                self._write_state(last=True)
             self.logger.warning("stopped by signal %d; what was proven is kept in the last STATE", stopped.signum)
             return 128 + stopped.signum
         finally:
             self.reading = ()
-            self.workers.close()
+            self.workers.close(0 if self.stop else 1)
         return self._verdict()
 
     # -- groups of streams -------------------------------------------------------------------------
@@ -376,23 +376,17 @@ class Run:
 
     # -- the end -----------------------------------------------------------------------------------
 
-    @contextmanager
-    def _signals(self) -> Iterator[None]:
-        """Let SIGTERM and SIGINT ask for a stop after the record at hand."""
-        if threading.current_thread() is not threading.main_thread():
-            yield
-            return
+    def signals(self) -> Signals:
+        """While it is entered, SIGTERM and SIGINT end the run after the record at hand."""
 
-        def ask(signum: int, _frame: FrameType | None) -> None:
+        def noticed(signum: int) -> None:
             self.stop = signum
             self.workers.interrupt(Stopped(signum))
 
-        before = {number: signal.signal(number, ask) for number in (signal.SIGTERM, signal.SIGINT)}
-        try:
-            yield
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
+        def last_words(signum: int) -> None:
+            self.last_words(signum)  # as they are by then
+
+        return Signals(noticed, self.writer.abandon, last_words)
 
     def _told(self, run: StreamRun) -> None:
         """Say how a stream ended, as soon as it has."""

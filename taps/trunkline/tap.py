@@ -15,7 +15,7 @@ from singer_sdk import Tap
 from singer_sdk.exceptions import ConfigValidationError
 from singer_sdk.helpers.capabilities import PluginCapabilities, TapCapabilities
 
-from trunkline import bookmark, instants, personal, process, schemas, sdk, settings
+from trunkline import bookmark, instants, personal, process, schemas, sdk, settings, signals
 from trunkline.ahead import Ahead, Failure, Workers
 from trunkline.client import Client
 from trunkline.errors import ConfigInvalid, StateInvalid, Stopped, TrunklineError
@@ -187,7 +187,7 @@ class VendorTap(sdk.ConfigFiles, Tap):
         from trunkline import progress, report
 
         run = self.run_type(self)
-        with report.written(run) as told, progress.shown(run):
+        with run.signals(), report.written(run) as told, progress.shown(run):
             told.exit_code = run.sync()
         return told.exit_code
 
@@ -295,7 +295,7 @@ class VendorTap(sdk.ConfigFiles, Tap):
                 config, state=sdk.read_json("state", state), catalog=sdk.read_json("catalog", catalog)
             )
             process.settle()
-            sys.exit(tap.run())
+            signals.leave(tap.run())
 
     @classmethod
     def _from_command_line(cls, config: t.Any, **kwargs: t.Any) -> VendorTap:
@@ -323,9 +323,9 @@ class guarded:  # noqa: N801 - reads as a statement: with guarded(logger)
         if self.logger.isEnabledFor(logging.DEBUG):
             self.logger.debug("traceback, as asked for by the log level", exc_info=(type(error), error, trace))
         if isinstance(error, Stopped):
-            sys.exit(128 + error.signum)
+            signals.leave(128 + error.signum)
         if isinstance(error, KeyboardInterrupt):
-            sys.exit(130)
+            signals.leave(130)
         for line in sentences(error):
             self.logger.error(line)
         sys.exit(1)

@@ -49,6 +49,7 @@ class BlockWriter(GenericSingerWriter[bytes, Message]):
         self._block = bytearray()
         self._since = time.monotonic()
         self.bytes_written = 0
+        self._abandoned = False
         self._stamp = b""
         self.tick()
 
@@ -106,6 +107,10 @@ class BlockWriter(GenericSingerWriter[bytes, Message]):
         if message.type != "RECORD" or len(self._block) >= BLOCK or time.monotonic() - self._since > AGE:
             self.flush()
 
+    def abandon(self) -> None:
+        """Write nothing more, not even the rest of a line that is being written: nobody reads."""
+        self._abandoned = True
+
     def flush(self) -> None:
         """Write what is gathered.
 
@@ -113,28 +118,23 @@ class BlockWriter(GenericSingerWriter[bytes, Message]):
             OutputLost: The other end of the pipe is closed, or the disk is full.
         """
         self._since = time.monotonic()
+        if self._abandoned:
+            self._block.clear()
         if not self._block:
             return
         output = self._output or sys.stdout.buffer
         try:
-            rest = memoryview(self._block)
-            while rest:  # an unbuffered output may take less than it is given
-                taken = output.write(rest)
+            done = 0
+            while done < len(self._block):  # an unbuffered output may take less than it is given
+                with memoryview(self._block) as block, block[done:] as rest:
+                    taken = output.write(rest)
                 if taken is None:
                     raise BlockingIOError(errno.EAGAIN, "it is a pipe that does not wait")
-                rest = rest[taken:]
-            rest.release()
+                done += taken
             output.flush()
         except (OSError, ValueError) as exc:
-            rest.release()
             self._block.clear()
-            _let_go(output)
-            reason = exc.strerror if isinstance(exc, OSError) else "it is closed"
-            raise OutputLost(
-                "standard output could not be written",
-                f"{reason}: the target has probably ended",
-                "Look at the target's own log; the next run goes on from the last STATE it passed on",
-            ) from None
+            raise lost(output, exc) from None
         self.bytes_written += len(self._block)
         self._block.clear()
 
@@ -144,6 +144,17 @@ def _unwritable(stream: str, exc: Exception) -> BadRecord:
         "it is nested too deeply" if isinstance(exc, RecursionError) else f"it holds what JSON has no form for ({exc})"
     )
     return BadRecord(f"{stream}: a record could not be written", reason, "The bookmark stays where it was")
+
+
+def lost(output: BinaryIO, exc: OSError | ValueError) -> OutputLost:
+    """The error of an output that can't be written; nothing more is written to it."""
+    _let_go(output)
+    reason = exc.strerror if isinstance(exc, OSError) else "it is closed"
+    return OutputLost(
+        "standard output could not be written",
+        f"{reason}: the target has probably ended",
+        "Look at the target's own log; the next run goes on from the last STATE it passed on",
+    )
 
 
 def _let_go(output: BinaryIO) -> None:

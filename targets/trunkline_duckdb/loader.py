@@ -20,12 +20,13 @@ import msgspec
 from msgspec import Raw
 
 import trunkline_lines
+from trunkline.errors import Stopped
 from trunkline_duckdb.columns import VERSION, declare
 from trunkline_duckdb.errors import InputError, LoadError, StoreError, UnannouncedError, shown
 from trunkline_duckdb.records import Codec, Extras
 from trunkline_duckdb.store import Batch, Store
 from trunkline_duckdb.values import INT64_MAX, INT64_MIN, Outgrown, has_half_surrogate
-from trunkline_lines import Lines, Message, Signals
+from trunkline_lines import Lines, Message
 
 if TYPE_CHECKING:
     import logging
@@ -80,6 +81,8 @@ class Loader:
         self._state_out: bytes | None = None
         self._line = 0
         self._active: dict[str, int] = {}
+        self._lines: Lines | None = None
+        self._signal: int | None = None
         self._decode = msgspec.json.Decoder(Message).decode
         self._handlers: dict[str, Callable[[Message], None]] = {
             "RECORD": self._record,
@@ -102,34 +105,44 @@ class Loader:
             LoadError: The input or the file can't be gone on with. Complete records before the fault are committed,
             and the state that
                 covers them is out.
-            SystemExit: A signal ended the run, after a commit; the code is 128 and its number.
+            Stopped: A signal ended the run, after a commit.
         """
         seen: Counter[str] = Counter()
-        lines = Lines(source, timeout=BATCH_AGE)
-        with Signals(lines.wake) as signals:
-            try:
-                self._read(lines, signals, seen)
-            except InputError:
+        self._lines = lines = Lines(source, timeout=BATCH_AGE)
+        try:
+            self._read(lines, seen)
+        except InputError:
+            self._flush()
+            raise
+        except StoreError:
+            with contextlib.suppress(StoreError):  # what is held may still fit; if not, the first error says why
                 self._flush()
-                raise
-            except StoreError:
-                with contextlib.suppress(StoreError):  # what is held may still fit; if not, the first error says why
-                    self._flush()
-                raise
-            self._flush(ended=signals.number is None)
-            self._summarise()
-            if signals.number is not None:
-                self._logger.warning("Ended by signal %d: what had come in full is committed", signals.number)
-                raise SystemExit(128 + signals.number)
+            raise
+        self._flush(ended=self._signal is None)
+        self._summarise()
+        if self._signal is not None:
+            self._logger.warning("Ended by signal %d: what had come in full is committed", self._signal)
+            raise Stopped(self._signal)
         return seen
 
-    def _read(self, lines: Lines, signals: Signals, seen: Counter[str]) -> None:
+    def stop(self, signum: int) -> None:
+        """Commit what has come and read no more; called in a signal's handler.
+
+        Raises:
+            Stopped: Nothing has come yet.
+        """
+        if self._lines is None:
+            raise Stopped(signum)
+        self._signal = signum
+        self._lines.wake()
+
+    def _read(self, lines: Lines, seen: Counter[str]) -> None:
         for line in lines:
             if lines.endless:
                 self._line += 1
                 raise self._fault(f"longer than {trunkline_lines.LONGEST_LINE / 1e6:.0f} MB")
             if line is None:
-                if signals.number is not None:
+                if self._signal is not None:
                     return
                 if self._rows and self._clock() - self._oldest >= BATCH_AGE:
                     self._flush()

@@ -14,11 +14,12 @@ from singer_sdk.exceptions import ConfigValidationError
 from singer_sdk.helpers.capabilities import CapabilitiesEnum, PluginCapabilities
 from singer_sdk.io_base import SingerReader
 
+from trunkline import sdk, signals
+from trunkline.errors import Stopped
 from trunkline_duckdb.errors import LoadError, StoreError
 from trunkline_duckdb.loader import Loader
 from trunkline_duckdb.store import Store
 from trunkline_files import why_no_file
-from trunkline_lines import Signals
 
 if TYPE_CHECKING:
     import logging
@@ -58,13 +59,15 @@ class _LoadingReader(SingerReader):
 
         Raises:
             LoadError: What failed, why, and what to do.
+            Stopped: A signal ended it.
         """
         store = Store(Path(self._config["path"]), self._config.get("default_target_schema") or "main", self._logger)
         rows = self._config.get("batch_size_rows") or BATCH_ROWS
-        with Signals():
+        loader = Loader(store, rows, self._logger)
+        with signals.Signals(loader.stop):
             try:
                 store.open()
-                return Loader(store, rows, self._logger).run(file_input)
+                return loader.run(file_input)
             finally:
                 store.close()
 
@@ -74,6 +77,7 @@ class TargetDuckDB(Target):
 
     name = "target-duckdb"
     package_name = "trunkline"
+    cli = sdk.command_line
     # Stream maps and flattening are the tap's: a target that takes records as bytes offers only what it does.
     capabilities: ClassVar[list[CapabilitiesEnum]] = [PluginCapabilities.ABOUT, PluginCapabilities.STRUCTURED_LOGGING]
     config_jsonschema: ClassVar[dict[str, Any]] = th.PropertiesList(
@@ -170,6 +174,8 @@ class TargetDuckDB(Target):
         """
         try:
             super().invoke(**kwargs)
+        except Stopped as stopped:
+            signals.leave(128 + stopped.signum)
         except LoadError as problem:
             cls.logger.error("%s", problem)  # noqa: TRY400 - the sentence is for a user; a traceback says no more
             sys.exit(1)

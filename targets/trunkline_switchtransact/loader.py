@@ -17,8 +17,9 @@ import msgspec
 from msgspec import Raw
 from singer_sdk.mapper import RemoveRecordTransform
 
-from trunkline.errors import OutputLost, TrunklineError
-from trunkline_lines import Lines, Message, Signals
+from trunkline.errors import OutputLost, Stopped, TrunklineError
+from trunkline.signals import Signals
+from trunkline_lines import Lines, Message
 from trunkline_switchtransact.calls import CALLS, Call, content_identity, digest, key_identity, numbered
 from trunkline_switchtransact.errors import InDoubt, InputError, VendorDown, shown
 from trunkline_switchtransact.sender import End, Order, Result
@@ -125,23 +126,33 @@ class Loader:
         lines = Lines(source, timeout=LOOK_AROUND)
         self._orders.wake = lines.wake
 
-        def noticed() -> None:
+        def noticed(_signum: int) -> None:
             lines.wake()
             self._orders.interrupt()
 
         error: Exception | None = None
         with Signals(noticed) as self._signals:
             try:
-                self._settle_earlier()
-                self._read(lines)
-            except TrunklineError as exc:
-                error = exc
-            try:
-                self._settle_rest(send=error is None or isinstance(error, InputError))
-            except TrunklineError as exc:
-                error = error or exc
+                error = self._work(lines)
+            except Stopped:  # what is in flight has hung
+                for result in [*self._orders.halt(), *self._orders.give_up()]:
+                    self._ended(result)
             self._orders.close()
             return self._tell(error, self._signals.number)
+
+    def _work(self, lines: Lines) -> Exception | None:
+        """Write what earlier runs left and what comes; returns what ended it early."""
+        error: Exception | None = None
+        try:
+            self._settle_earlier()
+            self._read(lines)
+        except TrunklineError as exc:
+            error = exc
+        try:
+            self._settle_rest(send=error is None or isinstance(error, InputError))
+        except TrunklineError as exc:
+            error = error or exc
+        return error
 
     @property
     def _halting(self) -> bool:
@@ -337,7 +348,7 @@ class Loader:
                 self._changed,
             )
         if signum is not None:
-            self._logger.warning("stopped by signal %d: what was in flight was waited for", signum)
+            self._logger.warning("stopped by signal %d: what was in flight was waited for, but not for long", signum)
         if self._all_rejected:
             self._logger.error(
                 "every record was rejected, so no state was passed on. Correct the stream map or tap, then run again"

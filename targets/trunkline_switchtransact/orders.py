@@ -136,6 +136,11 @@ class Orders:
             self._forget(order)
         return [Result(order, End.DOUBT if order.doubt else End.UNSENT, order.doubt) for order in waiting]
 
+    def give_up(self) -> list[Result]:
+        """Wait no longer for what is in flight, once nothing more is sent: its intent is noted, and no outcome is."""
+        why = "a signal ended the run before the vendor answered"
+        return [Result(lane[0], End.DOUBT, why) for lane in self._lanes.values()]
+
     def close(self) -> None:
         """Let the threads end."""
         for _ in self._threads:
@@ -290,6 +295,10 @@ class Preview:
     def halt(self) -> list[Result]:
         """Nothing is left."""
         return self.advance()
+
+    def give_up(self) -> list[Result]:
+        """Nothing is in flight."""
+        return []
 
     def close(self) -> None:
         """There is nothing to close."""

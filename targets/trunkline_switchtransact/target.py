@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import sys
 import threading
 import time
 from collections import Counter
@@ -16,7 +15,7 @@ from singer_sdk.helpers.capabilities import CapabilitiesEnum, PluginCapabilities
 from singer_sdk.io_base import SingerReader
 
 from tap_switchtransact import TapSwitchTransact
-from trunkline import sdk, settings
+from trunkline import sdk, settings, signals
 from trunkline.errors import ConfigInvalid
 from trunkline.governor import Governor, Limit
 from trunkline.redact import redactor
@@ -223,7 +222,7 @@ class TargetSwitchTransact(sdk.ConfigFiles, Target):
         cls.print_version(print_fn=cls.logger.info)
         with guarded(cls.logger):
             target = cls(config=config.config if config else {}, parse_env_config=bool(config and config.parse_env))
-            sys.exit(target.run(file_input))
+            signals.leave(target.run(file_input))
 
     def process_endofpipe(self) -> None:
         """Do nothing: there are no SDK sinks to drain."""

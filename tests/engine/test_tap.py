@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import sys
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -11,6 +12,7 @@ from singer_sdk.exceptions import ConfigValidationError
 
 from tap_bspk import TapBSPK
 from tap_evolux import TapEvolux
+from trunkline import signals
 from trunkline.errors import ConfigInvalid, StateInvalid, Stopped, Unavailable
 from trunkline.redact import MASK, redactor
 from trunkline.tap import guarded
@@ -91,9 +93,14 @@ def test_a_state_in_another_wrapping_is_taken() -> None:
     ],
 )
 def test_g9_an_error_is_told_in_lines_and_not_in_a_traceback(
-    error: BaseException, code: int, words: list[str], caplog: pytest.LogCaptureFixture
+    error: BaseException,
+    code: int,
+    words: list[str],
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Each line is one sentence, and the exit code says how it ended."""
+    """Each line is one sentence, and the exit code says how it ended; a signal ends the process itself."""
+    monkeypatch.setattr(signals, "end_by", lambda number: sys.exit(128 + number))  # of this process
     with pytest.raises(SystemExit) as caught, caplog.at_level(logging.INFO), guarded(LOGGER):
         raise error
     assert caught.value.code == code

@@ -17,8 +17,9 @@ from typing import TYPE_CHECKING, Any, cast
 import msgspec
 from singer_sdk.singerlib.encoding.simple import RecordMessage, SchemaMessage, StateMessage
 
+from trunkline.errors import OutputLost
 from trunkline.redact import redactor
-from trunkline.write import BlockWriter
+from trunkline.write import BlockWriter, lost
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -87,8 +88,8 @@ class Lines:
     """
 
     def __init__(self, output: BinaryIO) -> None:
-        self._output, self._lock = output, threading.RLock()
-        self.flush, self.fileno = output.flush, output.fileno
+        self._output, self._lock, self._abandoned = output, threading.RLock(), False
+        self.fileno = output.fileno
 
     def write(self, block: Any) -> int:
         """Write all of it.
@@ -96,10 +97,12 @@ class Lines:
         Raises:
             OSError: The other end of the pipe is closed, the disk is full, or the pipe does not wait.
         """
+        if self._abandoned:
+            return len(block)
         with self._lock:
             rest = memoryview(block)
             try:
-                while rest:  # an unbuffered output may take less than it is given
+                while rest and not self._abandoned:  # an unbuffered output may take less than it is given
                     taken = self._output.write(rest)
                     if taken is None:
                         raise BlockingIOError(errno.EAGAIN, "it is a pipe that does not wait")
@@ -109,10 +112,26 @@ class Lines:
         return len(block)
 
     def say(self, message: Mapping[str, Any]) -> None:
-        """Write one message at once."""
-        with self._lock:
-            self.write(_line(message))
-            self.flush()
+        """Write one message at once.
+
+        Raises:
+            OutputLost: Nobody reads it.
+        """
+        try:
+            with self._lock:
+                self.write(_line(message))
+                self.flush()
+        except (OSError, ValueError) as exc:
+            raise lost(cast("BinaryIO", self), exc) from None
+
+    def flush(self) -> None:
+        """Pass on what is buffered."""
+        if not self._abandoned:
+            self._output.flush()
+
+    def abandon(self) -> None:
+        """Write nothing more, from whichever thread: nobody reads."""
+        self._abandoned = True
 
 
 class LogLines(logging.Handler):
@@ -134,7 +153,7 @@ class LogLines(logging.Handler):
             log["stack_trace"] = stack_trace(record.exc_info[1])
         try:
             self._lines.say({"type": "LOG", "log": log})
-        except (OSError, ValueError):  # nobody listens any more: the writer of records finds out by itself
+        except OutputLost:  # nobody listens any more: the writer of records finds out by itself
             self.handleError(record)
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - logging's name
@@ -213,9 +232,14 @@ class AirbyteWriter(BlockWriter):
     """
 
     def __init__(self, lines: Lines, streams: Mapping[str, Told]) -> None:
-        self._streams = streams
+        self._streams, self._lines = streams, lines
         self._writes: dict[str, Callable[[Any], None]] = {}
         super().__init__(cast("BinaryIO", lines))
+
+    def abandon(self) -> None:
+        """Write nothing more, no log either."""
+        self._lines.abandon()
+        super().abandon()
 
     def before_record(self, stream: str) -> bytes:
         """What stands before the record in its line."""

@@ -11,15 +11,14 @@ import copy
 import functools
 import logging
 import os
-import signal
 import sys
 from collections.abc import Mapping
-from contextlib import contextmanager, redirect_stdout
+from contextlib import contextmanager, redirect_stdout, suppress
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from trunkline import process, sdk, sync
+from trunkline import process, sdk, signals, sync
 from trunkline.airbyte.inputs import read_catalog, read_config, read_states
 from trunkline.airbyte.messages import AirbyteWriter, Lines, LogLines, Told, clean, failure
 from trunkline.airbyte.spec import specification
@@ -28,6 +27,7 @@ from trunkline.errors import (
     BadRecord,
     ConfigInvalid,
     OutputLost,
+    Stopped,
     TrunklineError,
     Unavailable,
     Unproven,
@@ -91,14 +91,8 @@ def _run(cls: type[VendorTap], name: str, **files: str | None) -> None:
     process.settle()
     lines = Lines(sys.stdout.buffer)
     with redirect_stdout(sys.stderr):  # what anybody else prints is no message
-        code = serve(cls, name, files, lines, before_answer=_ignore_signals)
-    sys.exit(code)
-
-
-def _ignore_signals() -> None:
-    """Whoever has the answer may end the command: there is nothing left that a signal could cut off."""
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, signal.SIG_IGN)
+        code = serve(cls, name, files, lines)
+    signals.leave(code)
 
 
 def serve(
@@ -106,7 +100,6 @@ def serve(
     name: str,
     files: Mapping[str, str | None],
     lines: Lines,
-    before_answer: Callable[[], None] = lambda: None,
     **options: Any,
 ) -> int:
     """Carry out one command of the protocol.
@@ -116,7 +109,6 @@ def serve(
         name: One of `COMMANDS`.
         files: Paths by the names `config`, `catalog` and `state`.
         lines: Where the messages go.
-        before_answer: Called before the one message that `spec`, `check` and `discover` answer with.
         options: More arguments for the tap, for tests.
 
     Returns:
@@ -129,15 +121,17 @@ def serve(
             if name == "read":
                 return source.read(files, lines)
             answer = source.spec() if name == "spec" else getattr(source, name)(files["config"])
-            before_answer()
             lines.say(answer)
         except OutputLost as lost:
             print(clean(str(lost)), file=sys.stderr)  # noqa: T201 - standard output is gone
             return 1
+        except Stopped as stopped:
+            return 128 + stopped.signum
         except Exception as error:  # noqa: BLE001 - whatever it is, Airbyte is told by a message
             kind = failure_type(error)
             mended = kind == "config_error"
-            lines.say(failure("\n".join(sentences(error)), kind, error=None if mended else error))
+            with suppress(OutputLost):
+                lines.say(failure("\n".join(sentences(error)), kind, error=None if mended else error))
             return 1
     return 0
 
