@@ -18,9 +18,9 @@ import backoff
 import msgspec
 import requests
 import urllib3
-from requests.adapters import HTTPAdapter
 from requests.structures import CaseInsensitiveDict
 
+from trunkline import addresses
 from trunkline.errors import AccessDenied, BadAnswer, Refused, SourceError, Unavailable, shown
 from trunkline.redact import redactor
 from trunkline.shape import BROKEN, encode
@@ -225,9 +225,9 @@ class Client:
         self.base = api_url.rstrip("/")
         self.headers = {"User-Agent": user_agent, "Accept": "application/json", "Accept-Encoding": "gzip, deflate"}
         self.governor = governor
-        self.adapter = transport or HTTPAdapter(pool_connections=1, pool_maxsize=pool_size)
+        self.adapter = transport or addresses.Adapter(pool_connections=1, pool_maxsize=pool_size)
         # What the environment says is read once: per request it costs more than the request's own preparation.
-        self.proxies = requests.utils.get_environ_proxies(self.base)
+        self.proxies = addresses.proxies(self.base)
         self.verify: str | bool = (
             ca_bundle or os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE") or True
         )

@@ -7,19 +7,17 @@ is never shown, and `must` says in words what the setting must be, so that an er
 from __future__ import annotations
 
 import difflib
-import ipaddress
 import json
 import os
 import zoneinfo
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
 import jsonschema
 import msgspec
 
-from trunkline import instants
+from trunkline import addresses, instants
 from trunkline.errors import shown
 
 if TYPE_CHECKING:
@@ -325,30 +323,16 @@ _WORDS = {
 
 
 def _url(value: str, _: Setting) -> str:
-    try:
-        parts = urlsplit(value)
-        host, port = parts.hostname or "", parts.port
-    except ValueError:
-        host, port = "", None
-    if not host or port == 0 or " " in value or not value.isprintable():
+    parts = addresses.read(value)
+    if parts is None:
         return f"must be {_WORDS['url']}"
-    if parts.username or parts.password:
+    if "@" in parts.netloc:
         return "must not carry a user name or password"
     if parts.query or parts.fragment:
         return "must end with its path: no query and no fragment"
-    if parts.scheme != "https" and not (parts.scheme == "http" and is_loopback(host)):
+    if parts.scheme != "https" and not (parts.scheme == "http" and addresses.is_loopback(parts.hostname or "")):
         return f"must be {_WORDS['url']}"
     return ""
-
-
-def is_loopback(host: str) -> bool:
-    """Whether a host is this machine, the only place where an unencrypted connection is allowed."""
-    if host == "localhost" or host.endswith(".localhost"):
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def _date(value: str, _: Setting) -> str:

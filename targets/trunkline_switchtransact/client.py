@@ -8,9 +8,9 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 import msgspec
-from requests.adapters import HTTPAdapter
 
 from tap_switchtransact import TapSwitchTransact
+from trunkline.addresses import Adapter
 from trunkline.client import Client, Request, Retriable, clean
 from trunkline.errors import AccessDenied, Refused, TrunklineError
 
@@ -68,7 +68,7 @@ class Said:
     not_before: float | None
 
 
-class OwnConnections(HTTPAdapter):
+class OwnConnections(Adapter):
     """Sends each write on a connection of its own, and knows whether there was one.
 
     A connection that was kept alive may be closed by the other end at any time: an error on it says nothing about
@@ -100,7 +100,7 @@ class OwnConnections(HTTPAdapter):
         """Send a request; a write on a new connection, which is closed after its response."""
         if request.method != _WRITE:
             return super().send(request, stream, timeout, verify, cert, proxies)
-        own = HTTPAdapter(pool_connections=1, pool_maxsize=1)
+        own = Adapter(pool_connections=1, pool_maxsize=1)
         try:
             self._watch(own.get_connection_with_tls_context(request, verify, proxies=proxies, cert=cert))
             return own.send(request, stream, timeout, verify, cert, proxies)

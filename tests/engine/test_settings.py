@@ -141,18 +141,6 @@ def test_the_sdks_batches_are_refused_with_the_reason() -> None:
     assert line.startswith("batch_config is not offered: ")
 
 
-@pytest.mark.parametrize("host", ["localhost", "127.0.0.1", "127.1.2.3", "[::1]", "a.localhost"])
-def test_g7_plain_http_is_for_this_machine_only(host: str) -> None:
-    """The sandbox needs no certificate; nobody else goes without."""
-    assert errors(api_url=f"http://{host}:8000/x") == []
-
-
-@pytest.mark.parametrize("host", ["10.0.0.1", "localhost.example", "127.0.0.1.example", "0.0.0.0", "[::2]"])  # noqa: S104 - refused
-def test_g7_what_only_looks_like_this_machine_is_refused(host: str) -> None:
-    """A token would travel in the open."""
-    assert errors(api_url=f"http://{host}/x") != []
-
-
 def test_a_certificate_file_is_looked_for(tmp_path: Path) -> None:
     """A folder is no file."""
     (tmp_path / "ca.pem").write_text("x")

@@ -1,0 +1,110 @@
+"""Where requests may go: which URLs are addresses at all, which hosts are this machine, and past which proxy.
+
+An unencrypted connection is allowed to this machine alone, so nothing on the way may lead it elsewhere: no proxy, no
+name that another machine answers to, no spelling that two readers of URLs take for different hosts.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+import socket
+from typing import TYPE_CHECKING, Any
+from urllib.parse import SplitResult, urlsplit
+
+import requests
+from requests.adapters import HTTPAdapter
+from urllib3.connection import HTTPConnection
+from urllib3.connectionpool import HTTPConnectionPool
+
+from trunkline.errors import Refused
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+_NAME = re.compile(r"[a-z0-9_-]+(\.[a-z0-9_-]+)*\.?")
+_LOCAL = ".localhost"
+
+
+def read(url: str) -> SplitResult | None:
+    """The parts of a URL; None when it has no host, or one that readers of URLs may differ about.
+
+    Args:
+        url: Any text.
+    """
+    try:
+        parts = urlsplit(url)
+        host, port = parts.hostname or "", parts.port
+        if ":" in host:
+            ipaddress.IPv6Address(host)
+    except ValueError:
+        return None
+    if port == 0 or "%" in host or not url.isprintable() or " " in url:
+        return None
+    if host.isascii() and ":" not in host and not _NAME.fullmatch(host):
+        return None
+    place = parts.netloc.rpartition("@")[2].lower()
+    written = (f"[{host}]" if ":" in host else host) + ("" if port is None else f":{place.rpartition(':')[2]}")
+    return parts if host and place == written else None  # `[::1]evil.com` has the host `::1` for some readers
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a host is this machine: an address that can be no other's, or a name that leads to such ones alone."""
+    if host == "localhost":
+        return True  # where it leads is seen when a connection is made
+    if not host.endswith(_LOCAL):
+        return _is_here(host)
+    try:
+        found = {str(entry[4][0]) for entry in socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)}
+    except (OSError, UnicodeError):
+        return False
+    return all(map(_is_here, found))
+
+
+def _is_here(address: str) -> bool:
+    try:
+        found = ipaddress.ip_address(address)
+    except ValueError:
+        return False
+    return (getattr(found, "ipv4_mapped", None) or found).is_loopback
+
+
+def proxies(url: str) -> Mapping[str, str]:
+    """The proxies that the environment names for a URL; none for this machine, which is another one for a proxy."""
+    host = urlsplit(url).hostname or ""
+    if host.endswith(_LOCAL) or is_loopback(host):
+        return {}
+    return requests.utils.get_environ_proxies(url)
+
+
+class _Connection(HTTPConnection):
+    """An unencrypted connection, closed before anything is sent if it leads to another machine."""
+
+    def connect(self) -> None:
+        """Connect.
+
+        Raises:
+            Refused: The other end is not this machine.
+        """
+        super().connect()
+        peer: Any = self.sock.getpeername()
+        if not _is_here(peer[0]):
+            self.close()
+            raise Refused(
+                "nothing was sent",
+                f"{self.host} leads to another machine, and an unencrypted connection would show it the credentials",
+                "Set api_url to an https:// address, or have the name lead to this machine",
+            )
+
+
+class _Pool(HTTPConnectionPool):
+    ConnectionCls = _Connection
+
+
+class Adapter(HTTPAdapter):
+    """Requests' adapter; unencrypted requests go to this machine alone, wherever the name of a host leads by then."""
+
+    def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
+        """Make the pools, those of unencrypted connections from ours."""
+        super().init_poolmanager(*args, **kwargs)
+        self.poolmanager.pool_classes_by_scheme = {**self.poolmanager.pool_classes_by_scheme, "http": _Pool}
