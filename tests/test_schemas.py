@@ -172,7 +172,7 @@ CONPEEK_REQUEST: dict[str, Any] = {
     "process_from_time": 36000,
     "process_to_time": 61200,
     "process_days": None,
-    "process_hours": [8, "9-10", None],
+    "process_hours": ["8", "9-10", None],
     "dialing_method": "PROGRESSIVE",
     "state": "OPEN",
     "application_state": "NEW",
@@ -386,6 +386,10 @@ BROKEN: dict[str, Callable[[dict[str, Any]], None]] = {
     "additionalProperties must be true": _set(additionalProperties=True),
     "caller must have one type": _set(type=["string", "integer", "null"]),
     "what its items are": _set(type=["array", "null"]),
+    "caller[] must have one type": _set(type=["array", "null"], items={"description": "One of them."}),
+    "caller[].x must have one type": _set(
+        type=["array", "null"], items={"type": "object", "properties": {"x": {"description": "One part."}}}
+    ),
     "x-personal is true": _set(**{"x-personal": "yes"}),
     "must be allowed to be null": _set(type="string"),
     "the only format is date-time": _set(format="email"),

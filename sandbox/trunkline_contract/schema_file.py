@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
 DRAFT = "https://json-schema.org/draft/2020-12/schema"
 TYPES = {"string", "integer", "number", "boolean", "object", "array", "null"}
+SWITCH = {"boolean", "integer"}
+"""Both types of a switch that a vendor writes as 0 and 1 or as false and true; warehouses have one column for them."""
 CLOSING = {"enum", "const", "pattern", "maxLength", "minLength", "maximum", "minimum", "maxItems", "minItems"}
 """A vendor may add a value, lengthen a text or send a field more: none of that may break a sync."""
 
@@ -90,9 +92,10 @@ def _node(path: str, node: dict[str, Any]) -> Iterator[str]:
     kinds = types(node)
     if node.get("additionalProperties") is not (True if "object" in kinds else None):
         yield f"{path}: additionalProperties must be true for an object, and stand nowhere else"
-    if not path.endswith("[]") and (not set(kinds) <= TYPES or len(set(kinds) - {"null"}) != 1):
-        yield f"{path} must have one type, besides null"
-    if not path.endswith("[]") and ("array" in kinds) != ("items" in node):
+    named = set(kinds) - {"null"}
+    if not set(kinds) <= TYPES or (len(named) != 1 and named != SWITCH):
+        yield f"{path} must have one type, besides null (or {' and '.join(sorted(SWITCH))}, of a switch)"
+    if ("array" in kinds) != ("items" in node):
         yield f"{path} must say what its items are, if it is an array"
     if node.get("x-personal", True) is not True:
         yield f"{path}: x-personal is true or not there"
