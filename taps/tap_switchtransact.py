@@ -19,6 +19,7 @@ from trunkline.ahead import Outcome
 from trunkline.client import Request, clean
 from trunkline.errors import AccessDenied, BadAnswer, BadRecord, Refused
 from trunkline.governor import Limit
+from trunkline.personal import masked
 from trunkline.shape import decode
 from trunkline.stream import VendorStream
 from trunkline.tap import VendorTap
@@ -235,7 +236,8 @@ class TapSwitchTransact(VendorTap):
         what = f"{request.about} failed"
         if "not authorized" in answer.error.lower():
             hint = self.hint(HTTPStatus.FORBIDDEN)
-            raise AccessDenied(what, f"the vendor answered: {clean(answer.error)}", hint)
+            said = clean(masked(answer.error, [value for _, value in request.params]))
+            raise AccessDenied(what, f"the vendor answered: {said}", hint)
         if status < HTTPStatus.INTERNAL_SERVER_ERROR and status not in _TOLD_BY_HTTP:
             # Its words may repeat what was looked up, which is personal: the kind and the place of it must do.
             raise Refused(

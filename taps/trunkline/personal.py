@@ -10,15 +10,24 @@ import functools
 import hashlib
 import hmac
 import re
-from typing import TYPE_CHECKING, Any
+import unicodedata
+from typing import TYPE_CHECKING, Any, Literal
+
+from trunkline.redact import Redactor, decoded
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Mapping
+    from collections.abc import Callable, Collection, Iterable, Mapping
 
     Change = Callable[[Any], Any]
 
 MARK = "x-personal"
 _PHONE = re.compile(r"\s*(\+|00)?[\d\s().\-/]{5,24}\Z", re.ASCII)
+_NUMBER = re.compile(r"\+?\d[\d\u00a0 ()./-]{4,}\d", re.ASCII)
+_MAIL = re.compile(r"[^\s@,;<>()]{1,64}@[^\s@,;<>()]{1,255}")  # bounded: or long words would be searched for ages
+_DIGITS = re.compile(r"\d{4,}", re.ASCII)  # of a number's: "ends with 4567"
+_WORD = re.compile(r"[^\W_]+")
+_KINDS: tuple[Literal["NFC", "NFD"], ...] = ("NFC", "NFD")
+_DECODED = 3  # escapes inside escapes
 _CACHED = 65_536  # values whose hash is remembered: an agent's name stands in thousands of calls
 
 
@@ -120,6 +129,35 @@ def e164(text: str, region: str | None) -> str:
 
 def drop(_: Any) -> None:
     """Nothing in the place of a text."""
+
+
+MASKED = "(personal)"
+"""Text in the place of a personal value in words that are shown."""
+
+
+def masked(words: str, values: Iterable[str]) -> str:
+    """A vendor's words without what they repeat of a person, in whatever case or escape.
+
+    Args:
+        words: Anything that the vendor said about a record or a look-up.
+        values: The personal values of that record or look-up. Each of their words is masked too, as a vendor may repeat
+            but a first name, and so are all e-mail addresses and phone numbers.
+
+    Returns:
+        The words with their escapes decoded, fit to be cut and shown.
+    """
+    forms = {form for value in values for form in (value, *(unicodedata.normalize(kind, value) for kind in _KINDS))}
+    parts = {part for form in forms for part in _WORD.findall(form)}
+    short, digits = {part.casefold() for part in parts}, {re.sub(r"[^0-9]", "", form) for form in forms}
+    masking = Redactor(MASKED)
+    masking.add(form for form in {form.strip() for form in forms} | parts if form)
+    said = masking(words)
+    for _ in range(_DECODED):
+        said = masking(decoded(said))
+    said = _MAIL.sub(MASKED, _NUMBER.sub(MASKED, said))
+    # A short word shows nothing inside another one, but where it stands between others, as in `james_may`.
+    said = _WORD.sub(lambda found: MASKED if found[0].casefold() in short else found[0], said)
+    return _DIGITS.sub(lambda found: MASKED if any(found[0] in one for one in digits) else found[0], said)
 
 
 def softened(schema: dict[str, Any]) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from trunkline import instants
 from trunkline.client import clean
+from trunkline.personal import masked
 from trunkline_switchtransact.errors import shown
 
 if TYPE_CHECKING:
@@ -25,15 +26,10 @@ if TYPE_CHECKING:
 
     Read = Callable[[Any, ZoneInfo], str]
 
-PERSONAL = "(personal)"
-"""What stands in the place of a personal value in the vendor's words."""
-
 _E164 = re.compile(r"\+[1-9]\d{6,14}", re.ASCII)
 _CLOCK = re.compile(r"(\d{1,2}):([0-5]\d):([0-5]\d)", re.ASCII)
 _STAMP = re.compile(r"(\d\d)-(\d\d)-(\d\d) (\d\d):(\d\d):(\d\d)", re.ASCII)
 _SECONDS = re.compile(r"\d{1,9}(\.\d+)?", re.ASCII)
-_NUMBER = re.compile(r"\+?\d[\d ()./-]{4,}\d", re.ASCII)
-_MAIL = re.compile(r"[^\s@,;<>()]+@[^\s@,;<>()]+")
 _DATE_LENGTH = len("2026-01-31")
 _CENTURY = range(2000, 2100)  # what two digits of a year can stand for
 _LONGEST = 100 * 3600  # seconds: `hh` has room for 99 hours
@@ -235,12 +231,9 @@ class Call:
 
     def told(self, reason: str, body: Mapping[str, str]) -> str:
         """The vendor's words about a record, without the personal values that they may repeat."""
-        said = _MAIL.sub(PERSONAL, _NUMBER.sub(PERSONAL, reason))
-        for field in self.fields:
-            value = body.get(field.name, "").strip()
-            if field.personal and value:
-                said = re.sub(rf"(?<!\w){re.escape(value)}(?!\w)", PERSONAL, said, flags=re.IGNORECASE)
-        return clean(said)
+        return clean(
+            masked(reason, [body[field.name] for field in self.fields if field.personal and field.name in body])
+        )
 
     def lane(self, body: Mapping[str, str]) -> str:
         """Whose record it is: records of one lane are sent one after the other, in the order they came in."""

@@ -11,8 +11,9 @@ import msgspec
 
 from tap_switchtransact import TapSwitchTransact
 from trunkline.addresses import Adapter
-from trunkline.client import Client, Request, Retriable, clean
+from trunkline.client import Client, Request, Retriable
 from trunkline.errors import AccessDenied, Refused, TrunklineError
+from trunkline_switchtransact.calls import CALLS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -234,12 +235,17 @@ def answer_of(body: bytes) -> Answer | None:
 
 
 def denial(request: Request, status: int, answer: Answer | None) -> AccessDenied | None:
-    """The error of an answer that says that the key may not do this; None when it says something else."""
+    """The error of an answer that says that the key may not do this; None when it says something else.
+
+    The vendor's reason may repeat what was sent: it is shown without. Of a look-up's nothing is shown, which may be
+    about whom it found.
+    """
     what = f"{request.about} failed"
-    if answer is not None and answer.status is False and "not authorized" in (answer.error or "").lower():
-        return AccessDenied(what, f"the vendor answered: {clean(answer.error or '')}", _PERMISSION)
+    reason = (answer.error if answer else None) or ""
+    said = CALLS[request.stream].told(reason, request.json) if request.json else ""
+    if answer is not None and answer.status is False and "not authorized" in reason.lower():
+        return AccessDenied(what, f"the vendor answered: {said or 'Not authorized'}", _PERMISSION)
     if status in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}:
-        said = clean(answer.error or "") if answer is not None else ""
         why = f"the vendor answered HTTP {status}" + (f", saying: {said}" if said else "")
         return AccessDenied(what, why, TapSwitchTransact.hints[status])
     return None

@@ -63,3 +63,19 @@ def test_g10_a_blank_lookup_is_an_error() -> None:
     with pytest.raises(ConfigInvalid) as caught:
         TapSwitchTransact(config=config)
     assert caught.value.errors == ["phones[1] must not be blank", "terms[0] must not be blank"]
+
+
+def test_g7_a_refusal_does_not_repeat_what_was_looked_up(caplog: pytest.LogCaptureFixture) -> None:
+    """The vendor's reason for its "Not authorized" is shown, without the value that it quotes."""
+    said = "Not authorized to look up &lt;+27721234567&gt; %2B27721234567. Requesting Read on General."
+    sandbox = Sandbox(size=5)
+    sandbox.faults.add(Fault("status", status=200, body=json.dumps({"status": False, "error": said})))
+    config = {**sandbox.config("switchtransact", "http://127.0.0.1:1"), "emails": [], "terms": []}
+    tap = TapSwitchTransact(
+        config={**config, "phones": ["+27721234567"]},
+        transport=SandboxAdapter(sandbox),
+        message_writer=BlockWriter(io.BytesIO()),
+    )
+    assert tap.run() == 1
+    assert "Requesting Read on General" in caplog.text
+    assert "721234567" not in caplog.text

@@ -12,6 +12,7 @@ import pytest
 from trunkline_switchtransact.calls import (
     CREATE,
     LOG,
+    Call,
     content_identity,
     duration,
     is_e164,
@@ -139,12 +140,42 @@ def test_records_of_one_number_share_a_lane_however_it_is_written() -> None:
     assert LOG.lane({"Number": "anonymous"}) != LOG.lane({"Number": "600"})
 
 
-def test_g7_the_vendors_words_are_told_without_what_they_repeat() -> None:
-    """A reason that quotes the record is shown without personal values, also where they are written otherwise."""
+OBRIEN = {"firstname": "Zoë", "lastname": "O'Brien-Lund", "phone": "+27 72 123 4567"}
+JAMES = {"CallType": "Missed", "Number": "0721234567", "Name": "James May", "AgentEmail": "j.do@agency.example"}
+QUOTED = [
+    (LOG, JAMES, "James is taken"),
+    (LOG, JAMES, "JAMES is taken by may"),
+    (LOG, JAMES, "the record james_may is taken"),
+    (LOG, JAMES, "/people?name=James%20May&mail=j.do%40agency.example is taken"),
+    (LOG, JAMES, "name=James+May&number=%2B27721234567 is taken"),
+    (LOG, JAMES, "<b>James</b>&nbsp;May is taken"),
+    (LOG, JAMES, "072-123 4567 and &#48;721234567 are taken; it ends in 4567"),
+    (LOG, JAMES, "somebody%40else.example, somebody@else.example and +48 123 456 789 know it"),
+    (CREATE, OBRIEN, "O&#39;Brien-Lund is taken"),
+    (CREATE, OBRIEN, "o&apos;brien&#x2d;lund is taken"),
+    (CREATE, OBRIEN, "O%27BRIEN-LUND is taken, O'Brien too, and lund"),
+    (CREATE, OBRIEN, "Zo&euml; is taken, and ZO%C3%8B, Zo\\u00eb, Zoe\u0308 and &amp;lt;Zo&amp;euml;"),
+]
+"""Reasons of the vendor that repeat a record."""
+
+
+@pytest.mark.parametrize(("call", "body", "reason"), QUOTED, ids=[reason for _, _, reason in QUOTED])
+def test_g7_the_vendors_words_are_told_without_what_they_repeat(call: Call, body: dict[str, str], reason: str) -> None:
+    """A reason that quotes the record is shown without personal values, in whatever case or escape they come."""
+    said = call.told(reason, body).casefold()
+    parts = ("james", "may", "brien", "lund", "zo", "4567", "721", "j.do", "agency", "somebody", "else", "123", "456")
+    assert not [part for part in parts if part in said.replace("(personal)", "")]
+    assert "(personal)" in said
+    assert "%40" not in said
+
+
+def test_g7_what_is_not_personal_is_told_as_it_is() -> None:
+    """A user must be able to see what the vendor did not like; line breaks and markup go."""
+    assert LOG.told("Inbound is not allowed", {"CallType": "Inbound"}) == "Inbound is not allowed"
     body = {"firstname": "Łucja", "lastname": "May", "phone": "0721234567"}
     said = CREATE.told("łucja May (072 123 4567, lucja@example.com) may exist\nalready", body)
     assert said == "(personal) (personal) ((personal), (personal)) (personal) exist already"
-    assert LOG.told("Inbound is not allowed", {"CallType": "Inbound"}) == "Inbound is not allowed"
+    assert len(LOG.told("x" * 10**6 + "@" + "1 " * 10**6, JAMES)) <= 201
 
 
 def test_a_record_is_known_by_its_key_or_by_its_content() -> None:

@@ -117,6 +117,19 @@ def test_g6_a_missing_permission_stops_at_once_with_the_reason_and_the_hint(desk
     assert desk.run([*KEYED, *contacts(*range(9))]).counts["written"] == 9
 
 
+@pytest.mark.parametrize(("status", "path"), [(200, "create"), (403, "create"), (200, "record")])
+def test_g7_a_refused_key_is_told_without_the_record(desk: Desk, status: int, path: str) -> None:
+    """The reason of a "Not authorized" may repeat the contact that was sent or looked up: it is shown without."""
+    error = f"Not authorized to show First1, LAST1 or %2B{phone(1)[1:]}. Requesting Read on General."
+    if path == "record":
+        desk.sandbox.fault("reset", "calls/create", times=1)
+    body = json.dumps({"status": False, "error": error})
+    desk.sandbox.fault("status", f"calls/{path}", status=status, body=body)
+    ran = desk.run([*KEYED, *contacts(1)])
+    assert (ran.code, HINT in ran.told, "Not authorized" in ran.told) == (1, True, True)
+    assert not [value for value in ("First1", "LAST1", phone(1)[1:]) if value in ran.told]
+
+
 @pytest.mark.parametrize("status", [200, 400, 422])
 def test_another_error_rejects_its_record_alone(desk: Desk, status: int) -> None:
     """It is told with the vendor's reason, the others are written, the state goes out; later it may be tried again."""
