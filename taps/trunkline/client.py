@@ -281,7 +281,8 @@ class Client:
                     counted = f"{tries} tries, the last" if tries > 1 else "one try"
                     remedy = "Run again later" if exc.final is Unavailable else _REPORT
                     raise exc.final(f"{request.about} failed", f"{counted}: {exc.why}", remedy) from None
-                wait = backoff.full_jitter(next(waits) or 1.0) if exc.not_before is None else exc.not_before
+                # The vendor's word is a lower bound: a `Retry-After: 0` must not spend all tries in a few milliseconds.
+                wait = max(backoff.full_jitter(next(waits) or 1.0), exc.not_before or 0.0)
                 self._pause(
                     request,
                     wait,

@@ -3,6 +3,7 @@
 A published limiter counts requests when they are sent. A server counts them when they arrive, and requests sent evenly
 arrive bunched: so here a request holds its place from the moment it is sent until a whole period after its answer.
 Whatever moment in between the server counted it at, no period of the server's then holds more than the limit.
+How fast a vendor without a published limit may be sent to is learned from its refusals (`trunkline.pace`).
 """
 
 from __future__ import annotations
@@ -13,9 +14,12 @@ import time
 from collections import deque
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import timezone
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from typing import TYPE_CHECKING
+
+from trunkline.pace import Pace
 
 if TYPE_CHECKING:
     import logging
@@ -28,25 +32,30 @@ CEILING = 900.0
 """Longest pause taken from a header, in seconds: a header may be wrong, and a run must not hang for ever."""
 
 _EPOCH_FROM = 1_000_000_000  # a reset above this is a moment (seconds since 1970), below it a number of seconds
-_FIRST_GAP, _LAST_GAP = 0.1, 5.0
-_CALM = 20  # answers without a 429 after which the gap halves
-_JITTER = 0.1
+_JITTER = 0.05
 _REFUSED = {HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_EARLY, HTTPStatus.TOO_MANY_REQUESTS}
 _LOOK = 0.5  # how often a waiting thread looks whether the run was cancelled
 
 
 @dataclass(frozen=True)
 class Limit:
-    """At most `requests` in any `seconds`."""
+    """At most `requests` in any `seconds`.
+
+    Args:
+        requests: Their number.
+        seconds: The period.
+        spread: Send them evenly, and not all at the beginning of the period.
+    """
 
     requests: int
     seconds: float
+    spread: bool = False
 
     @classmethod
     def per_minute(cls, number: float) -> Limit:
         """The limit a `requests_per_minute` setting stands for; below one it is a single request in a longer time."""
         requests = max(1, int(number))
-        return cls(requests, 60.0 * requests / float(number))
+        return cls(requests, 60.0 * requests / float(number), spread=True)
 
     def __str__(self) -> str:
         return f"{self.requests} requests in any {self.seconds:g} s"
@@ -79,10 +88,7 @@ class Governor:
         self._in_flight = 0
         self._answered: deque[float] = deque()
         self._paused_until = 0.0
-        self._gap = 0.0
-        self._slowed_at = float("-inf")
-        self._next_send = 0.0
-        self._calm = 0
+        self._pace = Pace(limit.requests / limit.seconds) if limit and limit.spread else Pace()
         self._said_at = float("-inf")
 
     @contextmanager
@@ -110,11 +116,11 @@ class Governor:
                 self._changed.wait(min(delay, _LOOK))
             self._in_flight += 1
             now = self.clock()
-            self._next_send = now + self._gap
+            self._pace.send(now)
             self.waited += now - began
 
     def _delay(self, now: float) -> float:
-        delay = max(self._paused_until, self._next_send) - now
+        delay = max(self._paused_until - now, self._pace.delay(now))
         if self.limit:
             while self._answered and self._answered[0] <= now - self.limit.seconds:
                 self._answered.popleft()
@@ -128,7 +134,8 @@ class Governor:
         if delay >= SAID_FROM and now - self._said_at >= delay:
             self._said_at = now
             full = self.limit and self._in_flight + len(self._answered) >= self.limit.requests
-            why = f"for the vendor's limit ({self.limit})" if full else "as the vendor asked to be asked less"
+            by_limit = full or (self._paused_until <= now and self._pace.rate == self._pace.most)
+            why = f"for the vendor's limit ({self.limit})" if by_limit else "after a 429 or a Retry-After"
             self.logger.info("waiting %.1f s %s", delay, why)
 
     def learn(self, status: int, headers: Mapping[str, str], *, sent: float = float("inf")) -> float | None:
@@ -137,8 +144,8 @@ class Governor:
         Args:
             status: HTTP status.
             headers: `Retry-After` (seconds, date or epoch), `X-RateLimit-*`, `RateLimit-*` and the vendor's are read.
-            sent: When the request was sent, on the governor's clock: a 429 to one that was sent before the pace was
-                last slowed down says nothing about the pace since.
+            sent: When the request was sent, on the governor's clock: a 429 to one that was sent before the rate was
+                last cut says nothing about the rate since.
 
         Returns:
             Seconds the vendor asks this request to wait before another try, if it does.
@@ -146,45 +153,50 @@ class Governor:
         asked = self._asked_to_wait(headers)
         left = (headers.get(f"{prefix}-Remaining") for prefix in self._prefixes)
         remaining = _number(next(filter(None, left), None))
-        period = self.limit.seconds if self.limit else None
+        # A published limit's period frees its places; a user's own limit says nothing about the vendor's.
+        period = self.limit.seconds if self.limit and not self.limit.spread else None
         refused = status in _REFUSED or status >= HTTPStatus.INTERNAL_SERVER_ERROR
         with self._changed:
+            now = self.clock()
             if status == HTTPStatus.TOO_MANY_REQUESTS:
-                self._calm = 0
-                if sent >= self._slowed_at:
-                    self._gap, self._slowed_at = min(_LAST_GAP, max(_FIRST_GAP, self._gap * 2)), self.clock()
-                self._pause(asked if asked is not None else period or SAID_FROM)
+                self._pace.refuse(now, sent, max(self._in_flight - 1, 0))
+                if asked is None and period:
+                    asked = period
             elif status < HTTPStatus.INTERNAL_SERVER_ERROR:
-                self._calm += 1
-                if self._gap and self._calm >= _CALM:
-                    self._calm, self._gap = 0, self._gap / 2 if self._gap > _FIRST_GAP / 4 else 0.0
+                self._pace.accept(now, sent)
                 if remaining is not None and remaining < 1 and (asked or period):
                     self._pause(asked or period or 0.0)
             if refused and asked is not None:
                 self._pause(asked)
-        if status == HTTPStatus.TOO_MANY_REQUESTS and asked is None and period:
-            return period
         return asked if refused else None
 
     def _pause(self, seconds: float) -> None:
         seconds = min(seconds, CEILING)
         # Spread, so that other clients with the same header are not met again at the same moment.
-        until = self.clock() + seconds + random.uniform(0, _JITTER * min(seconds, 10.0))  # noqa: S311 - no secret
-        self._paused_until = max(self._paused_until, until)
+        now = self.clock()
+        until = now + seconds + random.uniform(0, _JITTER * min(seconds, 10.0))  # noqa: S311 - no secret
+        if until > self._paused_until:
+            self._pace.hold(until - max(self._paused_until, now))
+            self._paused_until = until
 
     def _asked_to_wait(self, headers: Mapping[str, str]) -> float | None:
-        """Seconds until the moment the headers name; a moment is measured on the server's own clock if it tells it."""
+        """Seconds until the moment the headers name; a moment is measured on the server's own clock if it sends it.
+
+        A moment that has passed, or none at all (`Retry-After: 0`), says nothing: another header may.
+        """
         for name in ("Retry-After", *(f"{prefix}-Reset" for prefix in self._prefixes)):
             text = headers.get(name, "").strip()
-            if not text:
-                continue
-            number = _number(text)
-            if number is not None and number < _EPOCH_FROM:
-                return max(0.0, number)
-            moment = number / (1000 if number > _EPOCH_FROM * 1000 else 1) if number is not None else _date(text)
-            if moment is not None:
-                return max(0.0, moment - (_date(headers.get("Date", "")) or self.wall()))
+            seconds = self._seconds(text, headers) if text else None
+            if seconds is not None and seconds > 0:
+                return seconds
         return None
+
+    def _seconds(self, text: str, headers: Mapping[str, str]) -> float | None:
+        number = _number(text)
+        if number is not None and number < _EPOCH_FROM:
+            return number
+        moment = number / (1000 if number > _EPOCH_FROM * 1000 else 1) if number is not None else _date(text)
+        return None if moment is None else moment - (_date(headers.get("Date", "")) or self.wall())
 
 
 def _number(text: str | None) -> float | None:
@@ -195,7 +207,9 @@ def _number(text: str | None) -> float | None:
 
 
 def _date(text: str) -> float | None:
+    """Seconds since 1970; a date without a zone (asctime's form, or `-0000`) is UTC, as RFC 9110 has it."""
     try:
-        return parsedate_to_datetime(text).timestamp()
-    except (TypeError, ValueError, IndexError):
+        moment = parsedate_to_datetime(text)
+        return (moment if moment.tzinfo else moment.replace(tzinfo=timezone.utc)).timestamp()
+    except (TypeError, ValueError, IndexError, OverflowError):
         return None

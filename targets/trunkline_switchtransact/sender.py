@@ -154,7 +154,7 @@ class Sender:
                 error = Unavailable(f"{order.about} failed", f"{tries} tries, the last: {why}", "Run again later")
                 return self._open(order, why, error)
             if tries:
-                self._pause(order, why, backoff.full_jitter(next(waits) or 1.0) if wait is None else wait)
+                self._pause(order, why, max(backoff.full_jitter(next(waits) or 1.0), wait or 0.0))
             if tries or order.sent_at:
                 order.sent_at = self.again(order.identity)
             tries += 1

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import logging
+import threading
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -54,6 +55,18 @@ class Patience:
         self.waits.append(seconds)
         self.clock.now += seconds * 2 + 2  # more than the governor's jitter adds
         return self.is_set()
+
+
+class Passing(threading.Condition):
+    """Stands for the governor's condition: a wait lets the clock pass."""
+
+    def __init__(self, clock: FakeClock) -> None:
+        super().__init__()
+        self.clock = clock
+
+    def wait(self, timeout: float | None = None) -> bool:
+        self.clock.now += timeout or 0.0
+        return True
 
 
 class Wire(BaseAdapter):
@@ -114,6 +127,7 @@ class Bench:
         self.wire = Wire(answer)
         self.patience = Patience(self.clock)
         self.governor = Governor(limit, logger=LOGGER, clock=self.clock, wall=lambda: 1_700_000_000.0)
+        self.governor._changed = Passing(self.clock)  # noqa: SLF001 - the seam where real time would pass
         self.client = Client(
             self.vendor,
             governor=self.governor,

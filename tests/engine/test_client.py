@@ -248,8 +248,31 @@ def test_waits_grow_and_have_a_bound(bench: Callable[..., Any], monkeypatch: pyt
     assert asked.client.tally.waited >= sum(asked.patience.waits)
 
 
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Retry_After": "0"},
+        {"Retry_After": "-1"},
+        {"Retry_After": "Mon, 13 Nov 2023 22:13:20 GMT"},
+        {"X_RateLimit_Reset": "1699999000"},
+        {"RateLimit_Reset": "0"},
+        {"Retry_After": "1"},
+    ],
+)
+@pytest.mark.parametrize("code", [429, 500, 503])
+def test_g6_a_hint_is_a_lower_bound_on_the_backoff(
+    bench: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, code: int, headers: dict[str, str]
+) -> None:
+    """A moment that is now or has passed does not spend all tries within milliseconds."""
+    monkeypatch.setattr("trunkline.client.backoff.full_jitter", lambda value: value)
+    asked = bench([status(code, b"words", **headers)], max_attempts=5)
+    with pytest.raises(Unavailable):
+        asked.fetch()
+    assert asked.patience.waits == [1, 2, 4, 8]
+
+
 def test_the_vendors_own_wait_is_kept(bench: Callable[..., Any]) -> None:
-    """Retry-After is the wait, not a hint for it."""
+    """Nobody tries again before the moment of Retry-After."""
     asked = bench([status(429, Retry_After="17"), status(503, Retry_After="3"), OK])
     asked.fetch()
     assert asked.patience.waits == [17.0, 3.0]

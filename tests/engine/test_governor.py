@@ -4,70 +4,15 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from email.utils import formatdate
-from itertools import pairwise
-from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
+from tests.engine.world import LOGGER, NEVER, WALL, World
 
 from trunkline.governor import CEILING, Governor, Limit
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-    from contextlib import AbstractContextManager
-
-WALL = 1_700_000_000.0
-LOGGER = logging.getLogger("trunkline.tests")
-NEVER = threading.Event()
-
-
-class World:
-    """Time, and what happens in it: it stands in the place of the governor's condition, whose waits let time pass."""
-
-    def __init__(self, limit: Limit | None) -> None:
-        self.now = 100.0
-        self.events: list[tuple[float, Callable[[], Any]]] = []
-        self.governor = Governor(limit, logger=LOGGER, clock=lambda: self.now, wall=lambda: WALL)
-        self.governor._changed = self  # type: ignore[assignment] # noqa: SLF001 - the seam where real time would pass
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, *_: object) -> None:
-        return None
-
-    def wait(self, seconds: float) -> None:
-        assert seconds > 0
-        self.pass_until(min([self.now + seconds, *(at for at, _ in self.events)]))
-
-    def notify_all(self) -> None:
-        """Nobody waits: one thread plays all parts."""
-
-    def pass_until(self, moment: float) -> None:
-        self.now = max(self.now, moment)
-        due = [event for event in self.events if event[0] <= self.now]
-        self.events = [event for event in self.events if event[0] > self.now]
-        for _, act in due:
-            act()
-
-    def send(self, latency: float = 0.0, status: int = 200, headers: dict[str, str] | None = None) -> float:
-        """Send a request as soon as the governor lets it; its answer comes `latency` later. The moment it was sent."""
-        place: AbstractContextManager[Governor] = self.governor.place(NEVER)
-        place.__enter__()
-        sent = self.now
-
-        def answered() -> None:
-            self.governor.learn(status, headers or {})
-            place.__exit__(None, None, None)
-
-        self.events.append((sent + latency, answered))
-        self.events.sort(key=lambda event: event[0])
-        if not latency:
-            self.pass_until(sent)
-        return sent
-
 
 eighths = st.integers(0, 160).map(lambda number: number / 8)  # sums that a float holds exactly
 
@@ -131,11 +76,13 @@ def test_requests_per_minute(per_minute: float, requests: int, seconds: float) -
     ("headers", "seconds"),
     [
         ({"Retry-After": "7"}, 7.0),
-        ({"Retry-After": "0"}, 0.0),
-        ({"Retry-After": "-3"}, 0.0),
+        ({"Retry-After": "0"}, None),
+        ({"Retry-After": "-3"}, None),
+        ({"Retry-After": "0", "X-RateLimit-Reset": "8"}, 8.0),
         ({"Retry-After": "1.5"}, 1.5),
         ({"Retry-After": formatdate(WALL + 42, usegmt=True)}, 42.0),
-        ({"Retry-After": formatdate(WALL - 42, usegmt=True)}, 0.0),
+        ({"Retry-After": formatdate(WALL - 42, usegmt=True)}, None),
+        ({"X-RateLimit-Reset": str(int(WALL) - 9)}, None),
         ({"Retry-After": str(int(WALL) + 9)}, 9.0),
         ({"X-RateLimit-Reset": str(int(WALL) + 9)}, 9.0),
         ({"X-RateLimit-Reset": str((int(WALL) + 9) * 1000)}, 9.0),
@@ -196,6 +143,24 @@ def test_retry_after_is_obeyed_with_every_status_that_is_tried_again(status: int
     assert World(None).governor.learn(status, {"Retry-After": "7"}) == 7.0
 
 
+@pytest.mark.parametrize("zone", ["America/New_York", "Asia/Tokyo"])
+@pytest.mark.parametrize(
+    "date", ["Tue, 14 Nov 2023 22:13:29 -0000", "Tue Nov 14 22:13:29 2023", "Tue, 14 Nov 2023 22:13:29"]
+)
+def test_g6_a_date_without_a_zone_is_utc_wherever_the_machine_stands(
+    date: str, zone: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """HTTP's own forms of a date name no zone or an unknown one, and mean UTC: nine seconds, not hours."""
+    monkeypatch.setenv("TZ", zone)
+    time.tzset()
+    try:
+        assert World(None).governor.learn(503, {"Retry-After": date}) == 9.0
+        assert World(None).governor.learn(503, {"Retry-After": str(int(WALL) + 9), "Date": date}) is None
+    finally:
+        monkeypatch.undo()
+        time.tzset()
+
+
 @given(st.integers(100, 599), st.text(max_size=40), st.text(max_size=40), st.text(max_size=40))
 @example(429, "1e400", "nan", "Mon, 32 Jan 99999 25:00:00 +9999")
 @example(429, "nan", "inf", "Thu, 01 Jan 1970 00:00:00 -0000")
@@ -207,45 +172,7 @@ def test_no_header_breaks_a_run(status: int, retry_after: str, remaining: str, d
     assert asked is None or asked >= 0
 
 
-# -- slowing down and recovering -------------------------------------------------------------------
-
-
-def gaps(world: World, number: int) -> list[float]:
-    sent = [world.send() for _ in range(number + 1)]
-    return [round(b - a, 6) for a, b in pairwise(sent)]
-
-
-def test_a_429_slows_down_and_calm_speeds_up_again() -> None:
-    """Each 429 doubles the gap between two requests up to a bound; twenty answers without one halve it, to none."""
-    world = World(None)
-    for _ in range(10):
-        world.governor.learn(429, {"Retry-After": "0"})
-    assert gaps(world, 1) == [5.0]
-    pace = gaps(world, 400)
-    assert pace == sorted(pace, reverse=True)
-    assert pace[-1] == 0.0
-    assert max(pace.count(gap) for gap in set(pace) if gap) <= 20
-
-
-def test_the_429s_of_requests_in_flight_together_slow_down_once() -> None:
-    """Eight were sent at the old pace and all refused: one reason to slow down; the next is another."""
-    world = World(None)
-    sent = world.now
-    world.now += 1.0
-    for _ in range(8):
-        world.governor.learn(429, {"Retry-After": "0"}, sent=sent)
-    assert gaps(world, 1) == [0.1]
-    world.governor.learn(429, {"Retry-After": "0"}, sent=world.now)
-    assert gaps(world, 1) == [0.2]
-
-
-def test_a_server_error_is_no_reason_to_slow_down_or_to_speed_up() -> None:
-    """A 5xx says nothing about the rate."""
-    world = World(None)
-    world.governor.learn(429, {"Retry-After": "0"})
-    for _ in range(100):
-        world.governor.learn(503, {})
-    assert gaps(world, 1) == [0.1]
+# -- waiting ---------------------------------------------------------------------------------------
 
 
 def test_a_cancelled_wait_ends_at_once() -> None:
