@@ -76,19 +76,48 @@ def command(name: str) -> str:
     return found
 
 
-@contextlib.contextmanager
-def private_folder() -> Iterator[Path]:
-    """A folder that only this user can look into, gone at the end."""
-    with tempfile.TemporaryDirectory(prefix="trunkline-") as folder:  # made with mode 0700
-        yield Path(folder)
+class Handed:
+    """Files for programs that are started here, without a name: whatever ends this process, none is left on the disk.
 
+    Attributes:
+        open: Their descriptors, which the programs inherit.
 
-def written(folder: Path, name: str, values: Mapping[str, Any]) -> str:
-    """Write a file that only this user can read, and give its path."""
-    path = folder / name
-    with open_private(path, os.O_EXCL) as file:
+    Args:
+        files: What closes them.
+    """
+
+    def __init__(self, files: contextlib.ExitStack) -> None:
+        self.open: list[int] = []
+        self._files = files
+
+    def written(self, name: str, values: Mapping[str, Any]) -> str:
+        """Write a file, and give the path under which a program that inherits it can read it.
+
+        Args:
+            name: Under which the system lists it.
+            values: Its content, as a JSON object.
+        """
+        file = self._files.enter_context(_nameless(name))
         file.write(json.dumps(values).encode())
-    return str(path)
+        file.seek(0)  # where the system opens it not anew, a program reads on from here
+        self.open.append(file.fileno())
+        return f"{_DESCRIPTORS}/{file.fileno()}"
+
+
+_DESCRIPTORS = "/proc/self/fd" if Path("/proc/self/fd").is_dir() else "/dev/fd"
+
+
+@contextlib.contextmanager
+def handed() -> Iterator[Handed]:
+    """Files for the programs that are started meanwhile."""
+    with contextlib.ExitStack() as files:
+        yield Handed(files)
+
+
+def _nameless(name: str) -> IO[bytes]:
+    """A file in memory; where the system has none, one that loses its name before anything is written to it."""
+    in_memory = getattr(os, "memfd_create", None)
+    return os.fdopen(in_memory(name), "w+b", buffering=0) if in_memory else tempfile.TemporaryFile(buffering=0)
 
 
 def open_private(path: Path, flags: int) -> IO[bytes]:
@@ -115,7 +144,7 @@ def run(  # noqa: PLR0913 - a pipe has two ends, each with a command and a log
         target_log: The same for the target.
         environment: Of both.
         timeout: Seconds they have; None: as long as it takes.
-        keep: Open files that both inherit, so that a lock lasts as long as either of them.
+        keep: Open files that both inherit: their settings, and a lock that lasts as long as either of them.
     """
     began = time.monotonic()
     processes: list[subprocess.Popen[bytes]] = []
@@ -203,17 +232,25 @@ def _state(line: bytes) -> dict[str, Any] | None:
     return state if isinstance(state, dict) else None
 
 
-def answer(line: Sequence[str], *, environment: Mapping[str, str] | None = None, folder: Path | None = None) -> Answer:
+def answer(
+    line: Sequence[str],
+    *,
+    environment: Mapping[str, str] | None = None,
+    folder: Path | None = None,
+    keep: Sequence[int] = (),
+) -> Answer:
     """Run a program that answers a question, and wait for it.
 
     Args:
         line: Its command line.
         environment: Its variables; the caller's when left out.
         folder: Where it runs; here when left out.
+        keep: Open files that it inherits.
     """
     done = subprocess.run(  # noqa: S603 - a tap's own command, or Meltano
-        list(line), env=environment, cwd=folder, capture_output=True, text=True, errors="replace", check=False
-    )
+        list(line), env=environment, cwd=folder, pass_fds=tuple(keep),
+        capture_output=True, text=True, errors="replace", check=False,
+    )  # fmt: skip
     said = [text.strip() for text in done.stderr.strip().splitlines()[-_TOLD:]]
     return Answer(done.returncode, done.stdout, " / ".join(said) or "it said nothing")
 

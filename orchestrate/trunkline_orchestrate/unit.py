@@ -180,10 +180,10 @@ def check(source: Source) -> None:
     Raises:
         UnitFailed: The vendor can't be read; with what the tap says of it.
     """
-    with pipe.private_folder() as folder:
-        config = pipe.written(folder, "tap.json", _started(source, dict(source.config)))
+    with pipe.handed() as files:
+        config = files.written("tap.json", _started(source, dict(source.config)))
         line = [pipe.command(source.tap.name), "--config", config, "--test"]
-        said = pipe.answer(line, environment=_environment(source))
+        said = pipe.answer(line, environment=_environment(source), keep=files.open)
     if said.code:
         raise UnitFailed(f"source {source.name} can't be read", said.said, "Correct its settings; nothing was started")
 
@@ -224,18 +224,19 @@ def _through(  # noqa: PLR0913, PLR0917 - what the two callers differ in
     state_file = folder / "state.json"
     started, heard = datetime.now(timezone.utc), tap_log.stat().st_size if tap_log.exists() else 0
     before = (read(state_file) or {}) if goes_on else {}
-    with pipe.private_folder() as private:
-        tap = [pipe.command(source.tap.name), "--config", pipe.written(private, "tap.json", config)]
+    with pipe.handed() as files:
+        tap = [pipe.command(source.tap.name), "--config", files.written("tap.json", config)]
         if before:
-            tap += ["--state", pipe.written(private, "state.json", before)]
+            tap += ["--state", files.written("state.json", before)]
+        line = _target_line(target.of(source), files)
         ended = pipe.run(
             tap,
-            _target_line(target.of(source), private),
+            line,
             tap_log=tap_log,
             target_log=target_log,
             environment=_environment(source),
             timeout=timeout,
-            keep=[lock.fileno()],
+            keep=[lock.fileno(), *files.open],
         )
     if goes_on and ended.state:
         store(state_file, ended.state)
@@ -247,12 +248,10 @@ def _through(  # noqa: PLR0913, PLR0917 - what the two callers differ in
     return Result(rows, ended.seconds, ended.state or before, started)
 
 
-def _target_line(target: Target, private: Path) -> list[str]:
+def _target_line(target: Target, files: pipe.Handed) -> list[str]:
     first, *rest = target.command
     line = [pipe.command(first), *rest]
-    return (
-        [*line, "--config", pipe.written(private, "target.json", target.config)] if target.config is not None else line
-    )
+    return [*line, "--config", files.written("target.json", target.config)] if target.config is not None else line
 
 
 def _environment(source: Source) -> dict[str, str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import stat
@@ -107,13 +106,23 @@ pipe.run([sys.executable, "-c", tell], [sys.executable, "-c", echo], tap_log=Pat
             os.kill(int(pid), 0)
 
 
-def test_g7_configs_are_private_and_gone_afterwards(tmp_path: Path) -> None:
-    """A config file can be read by its user alone, and only while the programs run; so can the logs."""
-    with pipe.private_folder() as folder:
-        path = Path(pipe.written(folder, "tap.json", {"api_key": "secret"}))
-        assert stat.S_IMODE(path.stat().st_mode) == 0o600
-        assert stat.S_IMODE(folder.stat().st_mode) == 0o700
-        assert json.loads(path.read_text(encoding="utf-8")) == {"api_key": "secret"}
-    assert not folder.exists()
+READS = "import json, sys; print(json.loads(open(sys.argv[1]).read())['api_key'])"
+
+
+def test_g7_a_config_is_never_a_file_with_a_name() -> None:
+    """A program reads it as a file, more than once; nothing of it stands in any folder, and it is gone afterwards."""
+    with pipe.handed() as files:
+        path = files.written("tap.json", {"api_key": "secret"})
+        assert Path(path).is_file()
+        for _ in range(2):
+            said = pipe.answer([sys.executable, "-c", READS, path], keep=files.open)
+            assert said.output == "secret\n", said.said
+        assert os.fstat(files.open[0]).st_nlink == 0
+    with pytest.raises(OSError, match="descriptor"):
+        os.fstat(files.open[0])
+
+
+def test_g7_logs_can_be_read_by_their_user_alone(tmp_path: Path) -> None:
+    """They may name windows and campaigns."""
     run(tmp_path, WRITES, ECHOES)
     assert stat.S_IMODE((tmp_path / "tap.log").stat().st_mode) == 0o600

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from tests import warehouse
+from tests.orchestrate.conftest import SPAN
 from trunkline_orchestrate import __main__ as command
 from trunkline_orchestrate import bookmarks, pipe, unit
 from trunkline_orchestrate.errors import Busy, SettingsInvalid, UnitFailed
@@ -139,6 +140,42 @@ with unit.locked(here / "lock", "x") as lock:
     with pytest.raises(Busy), unit.locked(tmp_path / "lock", "x"):
         pass
     os.kill(int((tmp_path / "target").read_text()), signal.SIGKILL)
+
+
+def test_g7_a_killed_unit_leaves_no_secret_on_the_disk(config: Config, tmp_path: Path) -> None:
+    """The programs run with their settings, the caller is killed: no file in any of its folders holds the token."""
+    (tmp_path / "temporary").mkdir()
+    program = tmp_path / "program"
+    program.write_text('#!/bin/sh\nfor last; do :; done\ngrep -c a-to[k]en "$last" >&2\necho $$ >&2\nexec sleep 60\n')
+    program.chmod(0o700)
+    script = f"""
+import json, sys
+sys.path.insert(0, {str(Path(unit.__file__).parents[1])!r})
+from trunkline_orchestrate import pipe, sources, unit
+pipe.command = lambda _: {str(program)!r}
+made = sources.of(json.loads(sys.argv[1]))
+unit.run(made, unit.planned(made, "bspk")[0])
+"""
+    raw = {
+        "folder": str(tmp_path / "backfill"),
+        "target": {"command": ["any"], "config": {"password": "a-token"}},
+        "sources": {"bspk": {"config": {**config("bspk"), "auth_token": "a-token"}}},
+        **SPAN,
+    }
+    caller = subprocess.Popen(
+        [sys.executable, "-c", script, json.dumps(raw)], env={**os.environ, "TMPDIR": str(tmp_path / "temporary")}
+    )
+    pids: list[int] = []
+    while len(pids) < 2:
+        assert caller.poll() is None
+        said = [path.read_text().split() for path in tmp_path.glob("backfill/bspk/logs/*.log")]
+        pids = [int(words[1]) for words in said if len(words) == 2]
+    caller.kill()
+    caller.wait()
+    for pid in pids:
+        os.kill(pid, signal.SIGKILL)
+    assert all(words[0] == "1" for words in said)  # their settings had come
+    assert not [path for path in tmp_path.rglob("*") if path.is_file() and b"a-token" in path.read_bytes()]
 
 
 @pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="open files are looked up in /proc")
