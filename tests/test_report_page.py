@@ -8,6 +8,7 @@ import json
 import re
 import subprocess
 import sys
+import zoneinfo
 from collections import Counter
 from datetime import date, datetime, timedelta, timezone
 from pathlib import Path
@@ -236,6 +237,68 @@ def test_tables_of_every_kind_are_told(tool: ModuleType, tmp_path: Path) -> None
     assert "In the future: 1." in text
     assert "Without start_time: 1." in text
     assert "There is no table in the file yet" in tool.page(loaded(tmp_path / "y.duckdb", "SELECT 1"), NOW)
+
+
+ODD = {
+    "epochs": "SELECT CAST(-9223372036854775807 AS BIGINT) AS enter_time_epoch, "
+    "CAST(9223372036854775807 AS BIGINT) AS exit_time_epoch",
+    "year_one": "SELECT TIMESTAMPTZ '0001-01-01 00:00:00Z' AS start_time",
+    "year_one_too": "SELECT unnest([TIMESTAMPTZ '0001-01-01 00:00:00Z', TIMESTAMPTZ '2026-03-30 00:00:00Z']) "
+    "AS start_time",
+    "before_christ": "SELECT TIMESTAMPTZ '0044-03-15 (BC) 00:00:00Z' AS start_time",
+    "endless": "SELECT unnest([TIMESTAMPTZ 'infinity', TIMESTAMPTZ '-infinity']) AS start_time, "
+    "TIMESTAMPTZ 'infinity' AS end_time",
+    "no_number": "SELECT unnest([CAST('nan' AS DOUBLE), CAST('infinity' AS DOUBLE), 1e308]) AS duration",
+    "far": "SELECT TIMESTAMP '200000-01-01 00:00:00' AS started_at, TIMESTAMP '290000-01-01' AS ended_at",
+}
+
+
+@pytest.mark.parametrize("zone", ["UTC", "America/Lima", "Asia/Tokyo"])
+def test_g9_one_odd_row_leaves_out_a_figure_at_most(tool: ModuleType, tmp_path: Path, zone: str) -> None:
+    """The page is made whatever times and numbers a row holds; a figure that can't be made is named."""
+    now = NOW.astimezone(zoneinfo.ZoneInfo(zone))
+    tables = [f"CREATE TABLE odd.{name} AS {query}" for name, query in ODD.items()]
+    path = loaded(
+        tmp_path / "x.duckdb",
+        "CREATE SCHEMA odd",
+        *tables,
+        "CREATE TABLE odd.good AS SELECT TIMESTAMPTZ '2026-03-30 00:00:00Z' AS start_time, 5 AS duration",
+        "CREATE VIEW odd.broken AS SELECT CAST(CAST('x' || duration AS INTEGER) AS VARCHAR) AS status FROM odd.good",
+    )
+    told = {one.table.stream: one for one in stories(tool, path, now)}
+    assert len(told["good"].days) == len(told["good"].bars) >= 2
+    assert told["good"].durations
+    assert told["good"].left_out == []
+    assert len(told["year_one_too"].days) == 90
+    assert told["broken"].left_out
+    page = Page(tool.page(path, now))
+    assert "Left out, as the data do not allow it" in page.text
+
+
+def test_g9_one_odd_report_of_a_run_is_left_out_and_named(tool: ModuleType, tmp_path: Path) -> None:
+    """Files that are no report, or one with values that nobody foresaw, do not hide the others."""
+    good = {
+        "tap": "tap-x", "started": "2026-03-31T01:00:00+00:00", "seconds": 1, "verdict": "complete", "rows": 1,
+        "requests": 1, "retries": 0, "waited_seconds": 0, "peak_memory_bytes": None, "error": None, "streams": [],
+    }  # fmt: skip
+    odd: dict[str, Any] = {
+        "year": {**good, "started": "0001-01-01T00:00:00+14:00"},
+        "endless": {**good, "seconds": float("inf")},
+        "large": {**good, "rows": float("inf")},
+        "list": [],
+        "text": {**good, "streams": "x"},
+        "memory": {**good, "peak_memory_bytes": "much"},
+    }
+    for name, content in {**odd, "good": good, "half": {**good, "tap": "\ud800"}}.items():
+        (tmp_path / f"{name}.json").write_text(json.dumps(content), encoding="utf-8")
+    (tmp_path / "deep.json").write_text("[" * 100_000, encoding="utf-8")
+    (tmp_path / "naive.json").write_text(json.dumps({**good, "started": "2026-03-31T02:00:00"}), encoding="utf-8")
+    path = loaded(tmp_path / "x.duckdb", "CREATE TABLE t AS SELECT 1 AS n")
+    output = tmp_path / "page.html"
+    assert tool.main(["--database", str(path), "--output", str(output), "--runs", str(tmp_path)], NOW) == 0
+    text = Page(output.read_text(encoding="utf-8")).text
+    assert text.count("complete") >= 3
+    assert all(f"{name}.json" in text for name in [*odd, "deep"])
 
 
 def test_what_can_not_be_read_is_one_line(tool: ModuleType, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

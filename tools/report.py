@@ -15,6 +15,7 @@ import re
 import sys
 import zoneinfo
 from collections import Counter
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta, timezone
 from pathlib import Path
@@ -138,7 +139,7 @@ def _table(schema: str, table: str, kinds: Mapping[str, str], known: _Stream | N
 
 
 def _duration(kinds: Mapping[str, str]) -> tuple[str, str] | None:
-    number = re.compile(r"^(\w*INT|DOUBLE|FLOAT|DECIMAL.*)$")
+    number = re.compile(r"^(\w*INT|INTEGER|DOUBLE|FLOAT|DECIMAL.*)$")
     for name, kind in kinds.items():
         if _SECONDS.match(name) and number.match(kind):
             return quoted(name), name
@@ -149,7 +150,7 @@ def _duration(kinds: Mapping[str, str]) -> tuple[str, str] | None:
             if all(kinds[name].startswith("TIMESTAMP") for name in (low, high)):
                 return f"epoch({quoted(high)}) - epoch({quoted(low)})", f"{low} to {high}"
             if all(number.match(kinds[name]) for name in (low, high)):
-                return f"{quoted(high)} - {quoted(low)}", f"{low} to {high}"
+                return f"CAST({quoted(high)} AS DOUBLE) - CAST({quoted(low)} AS DOUBLE)", f"{low} to {high}"
     return None
 
 
@@ -243,6 +244,7 @@ class Story:
         durations: The distribution.
         length: What is measured by it, and its quantiles in words.
         outcomes: Shares by column.
+        left_out: Figures that could not be made, and why.
     """
 
     table: Table
@@ -262,6 +264,18 @@ class Story:
     durations: list[Bar] = field(default_factory=list)
     length: tuple[str, list[tuple[str, str]]] = ("", [])
     outcomes: list[tuple[str, list[Share]]] = field(default_factory=list)
+    left_out: list[str] = field(default_factory=list)
+
+    @contextmanager
+    def figure(self, name: str) -> Iterator[None]:
+        """Let one figure fail alone: it is left out and named, and the page has all others."""
+        before = dict(self.__dict__)
+        try:
+            yield
+        except Exception as problem:  # noqa: BLE001 - whatever a row may bring about
+            self.__dict__.update(before)
+            # The words of the database quote values.
+            self.left_out.append(f"{name} ({type(problem).__name__})")
 
     @property
     def verdict(self) -> str:
@@ -299,22 +313,27 @@ def story(connection: Connection, table: Table, now: datetime, days: int) -> Sto
         days: How many days to show at most.
     """
     place = f"{quoted(table.schema)}.{quoted(table.stream)}"
-    (rows,) = connection.execute(f"SELECT count(*) FROM {place}").fetchone() or (0,)
-    told = Story(table, rows)
-    if not rows:
+    told = Story(table, 0)
+    with told.figure("rows"):
+        (told.rows,) = connection.execute(f"SELECT count(*) FROM {place}").fetchone() or (0,)
+    if not told.rows:
         return told
     within = "true"
     if table.time:
         at = quoted(table.time)
-        _tell_times(connection, told, place, at, now)
+        with told.figure("latest"):
+            _tell_times(connection, told, place, at, now)
         if told.latest:
-            _tell_days(connection, told, place, at, now, days)
-            first = told.days[0][0] if told.days else now.date()
-            within = f"CAST({at} AS DATE) BETWEEN DATE '{first}' AND DATE '{told.days[-1][0]}'" if told.days else "true"
-    _tell_durations(connection, told, place, within)
-    told.outcomes = [
-        (name, shares) for name in table.outcomes if (shares := _shares(connection, place, name, within, rows))
-    ]
+            with told.figure("rows by day"):
+                _tell_days(connection, told, place, at, now, days)
+        if told.days:
+            within = f"CAST({at} AS DATE) BETWEEN DATE '{told.days[0][0]}' AND DATE '{told.days[-1][0]}'"
+    with told.figure("durations"):
+        _tell_durations(connection, told, place, within)
+    for name in table.outcomes:
+        with told.figure(name):
+            if shares := _shares(connection, place, name, within, told.rows):
+                told.outcomes.append((name, shares))
     return told
 
 
@@ -338,13 +357,18 @@ def _tell_days(  # noqa: PLR0913, PLR0917 - one query's parts
     today, newest = now.date(), told.latest.date()
     # Old data are shown where they are, not as an empty chart.
     last = today if newest > today - timedelta(days=days) else newest
+    begin = date.fromordinal(max(last.toordinal() - days + 1, date.min.toordinal()))
     counted = dict(
         connection.execute(
-            f"SELECT CAST({at} AS DATE) AS day, count(*) FROM {place} WHERE {at} IS NOT NULL GROUP BY 1"
+            f"SELECT CAST({at} AS DATE) AS day, count(*) FROM {place} "
+            f"WHERE CAST({at} AS DATE) BETWEEN $1 AND $2 GROUP BY 1",
+            [begin, max(newest, last)],
         ).fetchall()
     )
-    oldest = min(counted)
-    begin = max(last - timedelta(days=days - 1), oldest)
+    (older,) = connection.execute(
+        f"SELECT count(*) FROM {place} WHERE CAST({at} AS DATE) < $1", [begin]
+    ).fetchone() or (0,)
+    begin = begin if older else min(counted)
     told.days = [(day, counted.get(day, 0)) for day in _span(begin, last)]
     usual = _usual(told.days[: (newest - begin).days + 1])
     told.weekdays = _weekday_words(usual)
@@ -352,10 +376,12 @@ def _tell_days(  # noqa: PLR0913, PLR0917 - one query's parts
     told.missed = sum(day > newest for day in holes) if last == today else _count(newest, today, usual)
     told.gaps = list(_spans(sorted(day for day in holes if day < newest), counted))
     told.top = max(count for _, count in told.days)
+    bars = []
     for day, count in told.days:
         hole = "overdue" if day > newest else "gap"
         kind = hole if day in holes else "today" if day == today else "weekend" if day.weekday() in _WEEKEND else ""
-        told.bars.append(Bar(f"{day:%a %Y-%m-%d}", count, 100 * count / max(told.top, 1), kind))
+        bars.append(Bar(f"{day:%a %Y-%m-%d}", count, 100 * count / max(told.top, 1), kind))
+    told.bars = bars
     told.ticks = _ticks([day for day, _ in told.days])
     whole = [count for day, count in told.days if day < today]
     told.week = sum(whole[-_WEEK:]), sum(whole[-2 * _WEEK : -_WEEK])
@@ -409,7 +435,7 @@ def _tell_durations(connection: Connection, told: Story, place: str, within: str
     if not told.table.duration:
         return
     expression, name = told.table.duration
-    measured = f"(SELECT CAST({expression} AS DOUBLE) AS s FROM {place} WHERE {within}) WHERE s >= 0"
+    measured = f"(SELECT CAST({expression} AS DOUBLE) AS s FROM {place} WHERE {within}) WHERE s >= 0 AND isfinite(s)"
     found = connection.execute(
         f"SELECT count(*), quantile_cont(s, [0.5, 0.9, 0.99]), max(s) FROM {measured}"
     ).fetchone()
@@ -470,39 +496,39 @@ def words(seconds: float, *, exact: bool = False) -> str:
 # -- runs ------------------------------------------------------------------------------------------
 
 
-def runs(folder: Path) -> tuple[list[dict[str, Any]], int]:
+def runs(folder: Path, now: datetime) -> tuple[list[dict[str, Any]], list[str]]:
     """The last runs, newest first, from the reports in a folder.
 
     Returns:
-        The reports, and how many files could not be read as one.
+        The reports, and the names of files that could not be read as one.
 
     Raises:
         ReportError: There is no such folder.
     """
     if not folder.is_dir():
         raise ReportError(f"{folder} could not be read: it is no folder. Give the one that run_report names")
-    read = [_run(path) for path in folder.glob("*.json")]
-    found = [run for run in read if run]
+    read = {path.name: _run(path, now) for path in sorted(folder.glob("*.json")) if not path.is_fifo()}
+    found = [run for run in read.values() if run]
     found.sort(key=lambda run: run["started"], reverse=True)
-    return found[:RUNS], len(read) - len(found)
+    return found[:RUNS], [name for name, run in read.items() if not run]
 
 
-def _run(path: Path) -> dict[str, Any] | None:
+def _run(path: Path, now: datetime) -> dict[str, Any] | None:
     """What the page tells of a run; None where the file is no report."""
     try:
-        return _row(json.loads(path.read_text(encoding="utf-8")))
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return _row(json.loads(path.read_text(encoding="utf-8")), now)
+    except Exception:  # noqa: BLE001 - whatever somebody's file holds: it is left out and named
         return None
 
 
-def _row(report: Mapping[str, Any]) -> dict[str, Any]:
+def _row(report: Mapping[str, Any], now: datetime) -> dict[str, Any]:
     failures = [failure for stream in report["streams"] for failure in stream["failures"]]
     if report["error"]:
         failures.insert(0, report["error"])
     memory = report["peak_memory_bytes"]
     return {
         "tap": str(report["tap"]),
-        "started": datetime.fromisoformat(report["started"]),
+        "started": datetime.fromisoformat(report["started"]).astimezone(now.tzinfo),
         "took": words(report["seconds"], exact=True),
         "verdict": str(report["verdict"]),
         "rows": int(report["rows"]),
@@ -534,7 +560,7 @@ def page(database: Path, now: datetime, *, days: int = DAYS, folder: Path | None
     Raises:
         ReportError: The file or the folder can't be read.
     """
-    last_runs, strange = runs(folder) if folder else ([], 0)
+    last_runs, strange = runs(folder, now) if folder else ([], [])
     with opened(database, str(now.tzinfo)) as connection:
         stories = [story(connection, table, now, days) for table in tables(connection)]
     vendors: dict[str, list[Story]] = {}
@@ -553,7 +579,7 @@ def page(database: Path, now: datetime, *, days: int = DAYS, folder: Path | None
         most=days,
         fewest=_FEWEST,
         recent=_RECENT,
-        runs=[{**run, "started": run["started"].astimezone(now.tzinfo)} for run in last_runs],
+        runs=last_runs,
         strange=strange,
         folder=folder,
         verdicts=Counter(told.verdict for told in stories),
@@ -575,7 +601,7 @@ def main(arguments: Sequence[str] | None = None, now: datetime | None = None) ->
             options.database, (now or datetime.now(zone)).astimezone(zone), days=options.days, folder=options.runs
         )
         options.output.parent.mkdir(parents=True, exist_ok=True)
-        options.output.write_text(made, encoding="utf-8")
+        options.output.write_text(made, encoding="utf-8", errors="backslashreplace")
     except (ReportError, OSError) as problem:
         print(problem, file=sys.stderr)
         return 1
