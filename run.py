@@ -4,7 +4,10 @@
 The first task makes an environment in `.venv`: exactly the releases of requirements.lock, checked by their hashes, and
 this checkout itself. uv installs them, because it takes seconds where pip takes a minute; pip gets uv, and does all of
 it where uv can't. The settings of pip (its files and PIP_*) and of uv (UV_*) hold for both. A second task starts at
-once, as long as lock, pyproject.toml, interpreter and place are the same.
+once, as long as lock, pyproject.toml and place are the same.
+
+Tasks run by the Python that the environment was made with, whichever one starts this file, also the environment's own.
+It is removed only when its Python is gone or no longer starts, or for `python3 run.py --rebuild <task>`.
 """
 
 from __future__ import annotations
@@ -78,12 +81,14 @@ def main(arguments: list[str]) -> int:
     Returns:
         0 when every step ended well, else the exit code of the last one that did not; 2 for an unknown task.
     """
+    rebuild = arguments[:1] == ["--rebuild"]
+    arguments = arguments[rebuild:]
     task = TASKS.get(arguments[0]) if arguments else None
     if task is None:
         print(_usage(arguments), file=sys.stderr)
         return 2
     try:
-        environment = install()
+        environment = install(rebuild=rebuild)
     except InstallError as problem:
         print(problem, file=sys.stderr)
         return 1
@@ -115,7 +120,8 @@ def leave(code: int) -> NoReturn:
 def _usage(arguments: list[str]) -> str:
     wrong = [f"there is no task {arguments[0]!r}", ""] if arguments and arguments[0] not in {"-h", "--help"} else []
     tasks = [f"  {name:<12} {task.help}" for name, task in TASKS.items()]
-    return "\n".join([*wrong, "python3 run.py <task> [arguments of the task]", "", *tasks])
+    usage = "python3 run.py [--rebuild] <task> [arguments of the task]"
+    return "\n".join([*wrong, usage, "", *tasks, "", "--rebuild makes the environment in .venv anew before the task."])
 
 
 # -- the environment ---------------------------------------------------------------------------------------------------
@@ -129,32 +135,40 @@ class InstallError(Exception):
         self.why = why
 
 
-def install() -> dict[str, str]:
+def install(*, rebuild: bool = False) -> dict[str, str]:
     """Make the environment ready, if it is not.
+
+    Args:
+        rebuild: Make it anew in any case.
 
     Returns:
         The variables for whatever runs in it.
 
     Raises:
-        InstallError: Neither uv nor pip could install.
+        InstallError: Neither uv nor pip could install, or the environment that is to be removed runs this.
     """
     with _alone():
         stamp = STAMP.read_text(encoding="utf-8").split() if STAMP.exists() else []
-        if stamp == [_place(), _contents()]:
+        version = _version()
+        if version and not rebuild and stamp == [_place(), _contents()]:
+            _tell_of_another_python(version)
             return _variables()
         started = time.monotonic()
+        again = bool(version) and not rebuild
+        whole = again and stamp[:1] != [_place()]
+        if not again:
+            _make_venv(_why_anew(version) if VENV.exists() else "")
         print(f"Installing into {VENV.relative_to(ROOT)} (once; {LOG.relative_to(ROOT)} has the details)", flush=True)
-        if stamp[:1] == [_place()]:
-            STAMP.unlink()  # what is interrupted from here on is made anew
-        else:
-            _make_venv()
+        if whole:  # the folder has moved, or an installation was interrupted: what is there is not to be relied on
+            _do("Renewing .venv", [str(PYTHON), "-m", "venv", "--without-pip", str(VENV)], _variables())
+        STAMP.unlink(missing_ok=True)  # what is interrupted from here on is installed anew
         environment = {**_variables(), **_uv_settings()}
         try:
-            _with_uv(environment)
+            _with_uv(environment, *["--reinstall"] * whole)
         except InstallError as no_uv:
             print("  uv could not: trying pip, which takes longer", flush=True)
             try:
-                _with_pip(environment)
+                _with_pip(environment, *["--force-reinstall"] * whole)
             except InstallError as no_pip:
                 raise InstallError("The installation", f"{no_uv.why}\n{no_pip.why}", _ADVICE) from None
         STAMP.write_text(f"{_place()}\n{_contents()}\n", encoding="utf-8")
@@ -168,9 +182,35 @@ _ADVICE = (
 )
 
 
+def _version() -> str:
+    """The release of the environment's Python; empty where there is none that Trunkline can run on."""
+    found = _output([str(PYTHON), "-c", "import sys; print('%d.%d.%d' % sys.version_info[:3])"]).strip()
+    return found if tuple(int(part) for part in found.split(".") if part) >= (3, 10) else ""
+
+
+def _tell_of_another_python(version: str) -> None:
+    """Say so when tasks run on another Python than the one that was called: a crontab may rely on it."""
+    if version.split(".")[:2] != [str(part) for part in sys.version_info[:2]]:
+        called = sys.version.split()[0]
+        print(f"Using .venv with its Python {version}, not {called}; to change that: run.py --rebuild", flush=True)
+
+
+def _why_anew(version: str) -> str:
+    """Why the environment that is there is removed.
+
+    Raises:
+        InstallError: It runs this.
+    """
+    if Path(sys.prefix).resolve() == VENV.resolve():
+        base = Path(getattr(sys, "_base_executable", sys.executable))
+        why = f"{VENV} runs this command, and is not removed under its feet."
+        raise InstallError("Making .venv anew", why, f"deactivate it, then start the same command with {base}")
+    return "as --rebuild says" if version else "its Python is gone, no longer starts, or is older than 3.10"
+
+
 def _place() -> str:
-    """What an environment can't survive a change of: the interpreter, and the folder its commands name."""
-    return hashlib.sha256(f"{sys.version}\0{sys.executable}\0{ROOT}".encode()).hexdigest()
+    """What an environment can't survive a change of: the folder that its commands name."""
+    return hashlib.sha256(str(ROOT).encode()).hexdigest()
 
 
 def _contents() -> str:
@@ -198,16 +238,18 @@ def _variables() -> dict[str, str]:
     return {**kept, "VIRTUAL_ENV": str(VENV), "PATH": os.pathsep.join([str(BIN), kept.get("PATH", os.defpath)])}
 
 
-def _make_venv() -> None:
+def _make_venv(why: str) -> None:
     # Without pip: Debian's python3 has no ensurepip. uv needs none, and pip can install from outside.
-    shutil.rmtree(VENV, ignore_errors=True)
-    VENV.mkdir()
+    if why:
+        print(f"Removing {VENV}, to make it anew with Python {sys.version.split()[0]}: {why}", flush=True)
+        shutil.rmtree(VENV, ignore_errors=True)
+    VENV.mkdir(exist_ok=True)
     _do("Making .venv", [sys.executable, "-m", "venv", "--without-pip", str(VENV)], dict(os.environ))
 
 
-def _with_uv(environment: dict[str, str]) -> None:
+def _with_uv(environment: dict[str, str], *options: str) -> None:
     uv = _uv(environment)
-    target = ["--python", str(PYTHON)]
+    target = ["--python", str(PYTHON), *options]
     _do(
         "Installing the locked packages",
         [uv, "pip", "install", *target, "--require-hashes", "-r", str(LOCK)],
@@ -217,21 +259,24 @@ def _with_uv(environment: dict[str, str]) -> None:
     _do("Installing Trunkline itself", [uv, "pip", "install", *target, *editable], environment)
 
 
-def _with_pip(environment: dict[str, str]) -> None:
-    pip = [*_pip(), "--python", str(PYTHON), "install"]
+def _with_pip(environment: dict[str, str], *options: str) -> None:
+    pip = [*_pip(), "--python", str(PYTHON), "install", *options]
     _do("Installing the locked packages with pip", [*pip, "--require-hashes", "-r", str(LOCK)], environment)
     _do("Installing Trunkline itself", [*pip, "--no-deps", "--no-build-isolation", "-e", str(ROOT)], environment)
 
 
 def _uv(environment: dict[str, str]) -> str:
-    """The uv of the lock, in a folder of its own; without a pip to get it, the one on the PATH."""
-    found = shutil.which("uv")
-    if not _pip() and found:
-        return found
+    """The uv of the lock, in a folder of its own; without a pip to get it, the one that is there or on the PATH."""
+    there = VENV / "uv" / "bin" / "uv"
+    found = str(there) if there.exists() else shutil.which("uv")
+    if not _pip():
+        if found:
+            return found
+        raise InstallError("Getting uv", "there is neither pip nor uv", "install pip for this Python")
     (VENV / "uv.txt").write_text(_locked("uv"), encoding="utf-8")
     options = ["--require-hashes", "--no-deps", "--only-binary", ":all:", "--upgrade", "--target", str(VENV / "uv")]
     _do("Getting uv", [*_pip(), "install", *options, "-r", str(VENV / "uv.txt")], environment)
-    return str(VENV / "uv" / "bin" / "uv")
+    return str(there)
 
 
 def _locked(name: str) -> str:
@@ -242,7 +287,9 @@ def _locked(name: str) -> str:
 
 def _pip() -> list[str]:
     """The command pip: this Python's own, or one on the PATH; empty when there is none."""
-    commands = [[sys.executable, "-m", "pip"], ["pip3"], ["pip"]]
+    # The environment has none of its own.
+    base = str(getattr(sys, "_base_executable", sys.executable))
+    commands = [[base, "-m", "pip"], [sys.executable, "-m", "pip"], ["pip3"], ["pip"]]
     return next((command for command in commands if _output([*command, "--version"])), [])
 
 

@@ -138,6 +138,88 @@ def test_unknown_task_lists_the_tasks(tasks: ModuleType) -> None:
         assert f"  {name} " in done.stderr
 
 
+@pytest.fixture
+def made(tmp_path: Path, tasks: ModuleType, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A checkout whose environment is complete, with tools that only say that they ran."""
+    folder = tmp_path / "checkout"
+    folder.mkdir()
+    for name in ("run.py", "requirements.lock", "pyproject.toml"):
+        shutil.copy(ROOT / name, folder / name)
+    environment = folder / ".venv"
+    subprocess.run([BASE, "-m", "venv", "--without-pip", str(environment)], check=True)
+    for name in ("ruff", "mypy"):
+        (environment / "bin" / name).write_text("#!/bin/sh\necho ran\n")
+        (environment / "bin" / name).chmod(0o755)
+    for name, path in {"ROOT": folder, "VENV": environment, "LOCK": folder / "requirements.lock"}.items():
+        monkeypatch.setattr(tasks, name, path)
+    for name, path in {"PYTHON": "bin/python", "STAMP": "trunkline.stamp", "LOG": "install.log"}.items():
+        monkeypatch.setattr(tasks, name, environment / path)
+    stamp = f"{tasks._place()}\n{tasks._contents()}\n"  # noqa: SLF001 - run.py is one file that nobody imports
+    (environment / "trunkline.stamp").write_text(stamp)
+    (environment / "mine").write_text("kept")
+    return folder
+
+
+BASE = str(Path(sys.base_prefix) / "bin" / f"python{sys.version_info[0]}.{sys.version_info[1]}")
+POSIX = pytest.mark.skipif(os.name == "nt" or not Path(BASE).exists(), reason="needs the layout of POSIX")
+
+
+@POSIX
+def test_g9_whichever_python_starts_it_the_environment_stays(made: Path) -> None:
+    """The environment's own Python, and another one on the machine, use it as it is."""
+    link = made / "another" / "python3"
+    link.parent.mkdir()
+    link.symlink_to(BASE)
+    for python in map(str, (made / ".venv" / "bin" / "python", link, BASE)):
+        done = subprocess.run([python, "run.py", "lint"], cwd=made, capture_output=True, text=True, check=False)
+        assert (done.returncode, done.stdout.count("ran"), done.stderr) == (0, 3, "")
+        assert "Installing" not in done.stdout
+    assert (made / ".venv" / "mine").exists()
+
+
+@POSIX
+def test_g9_an_environment_is_never_removed_by_what_runs_in_it(made: Path) -> None:
+    """`--rebuild` by its own Python is refused, with the command that does it."""
+    python = made / ".venv" / "bin" / "python"
+    done = subprocess.run(
+        [python, "run.py", "--rebuild", "lint"], cwd=made, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 1
+    assert "is not removed under its feet" in done.stderr
+    assert "deactivate it, then start the same command with" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert (made / ".venv" / "mine").exists()
+
+
+@POSIX
+@pytest.mark.parametrize("fault", ["none", "interrupted", "moved", "changed", "rebuild", "broken"])
+def test_g9_what_is_rebuilt_is_said_before(
+    made: Path, tasks: ModuleType, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], fault: str
+) -> None:
+    """Only a Python that no longer starts, or `--rebuild`, removes an environment; all else is installed in place."""
+    installed: list[tuple[str, ...]] = []
+    mine = made / ".venv" / "mine"
+    monkeypatch.setattr(tasks, "_with_uv", lambda _, *options: installed.append((*options, str(mine.exists()))))
+    monkeypatch.setattr(tasks, "_uv_settings", dict)
+    stamp = made / ".venv" / "trunkline.stamp"
+    if fault == "interrupted":
+        stamp.unlink()
+    elif fault == "moved":
+        stamp.write_text(f"{'0' * 64}\n{tasks._contents()}\n")  # noqa: SLF001 - run.py is one file that nobody imports
+    elif fault == "changed":
+        (made / "requirements.lock").write_text("")
+    elif fault == "broken":
+        (made / ".venv" / "bin" / "python").unlink()
+        (made / ".venv" / "bin" / "python").write_text("#!/nowhere\n")
+    tasks.install(rebuild=fault == "rebuild")
+    said = capsys.readouterr().out
+    whole = ("--reinstall",) if fault in {"interrupted", "moved"} else ()
+    assert installed == ([] if fault == "none" else [(*whole, str(fault not in {"rebuild", "broken"}))])
+    assert ("Removing" in said) == (fault in {"rebuild", "broken"})
+    assert mine.exists() == (fault not in {"rebuild", "broken"})
+    assert stamp.exists()
+
+
 def test_pip_settings_are_said_to_uv(tasks: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
     """An index, a proxy and a certificate that pip is set to reach uv; variables win over files, uv's own over both."""
     lines = (
