@@ -152,8 +152,8 @@ def made(tmp_path: Path, tasks: ModuleType, monkeypatch: pytest.MonkeyPatch) -> 
         (environment / "bin" / name).chmod(0o755)
     for name, path in {"ROOT": folder, "VENV": environment, "LOCK": folder / "requirements.lock"}.items():
         monkeypatch.setattr(tasks, name, path)
-    for name, path in {"PYTHON": "bin/python", "STAMP": "trunkline.stamp", "LOG": "install.log"}.items():
-        monkeypatch.setattr(tasks, name, environment / path)
+    for name, place in {"PYTHON": "bin/python", "STAMP": "trunkline.stamp", "LOG": "install.log"}.items():
+        monkeypatch.setattr(tasks, name, environment / place)
     stamp = f"{tasks._place()}\n{tasks._contents()}\n"  # noqa: SLF001 - run.py is one file that nobody imports
     (environment / "trunkline.stamp").write_text(stamp)
     (environment / "mine").write_text("kept")
