@@ -15,10 +15,11 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from trunkline import instants, settings
-from trunkline.client import Request, clean
+from trunkline.client import Request
 from trunkline.errors import AccessDenied, BadAnswer, Refused
 from trunkline.stream import Page, WindowedStream
 from trunkline.tap import VendorTap
+from trunkline.words import clean
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

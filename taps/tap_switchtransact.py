@@ -16,13 +16,13 @@ import msgspec
 
 from trunkline import settings
 from trunkline.ahead import Outcome
-from trunkline.client import Request, clean
+from trunkline.client import Request
 from trunkline.errors import AccessDenied, BadAnswer, BadRecord, Refused
 from trunkline.governor import Limit
-from trunkline.personal import masked
 from trunkline.shape import decode
 from trunkline.stream import VendorStream
 from trunkline.tap import VendorTap
+from trunkline.words import clean
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator, Mapping, Sequence
@@ -68,7 +68,9 @@ class LookupFeed:
 
     def read(self, job: Lookup, desk: Desk) -> Generator[Ticket, Reply, Outcome]:
         """Ask for it, and give what was found to every stream."""
-        request = Request(job.label, KINDS[job.kind], ((job.kind, job.value),), stream=self.listeners[0].name)
+        request = Request(
+            job.label, KINDS[job.kind], ((job.kind, job.value),), stream=self.listeners[0].name, personal=(job.value,)
+        )
         reply = yield desk.ask(request, open_contacts)
         for stream in self.listeners:
             desk.give((stream, (job, reply.parsed or [])), reply)
@@ -236,8 +238,7 @@ class TapSwitchTransact(VendorTap):
         what = f"{request.about} failed"
         if "not authorized" in answer.error.lower():
             hint = self.hint(HTTPStatus.FORBIDDEN)
-            said = clean(masked(answer.error, [value for _, value in request.params]))
-            raise AccessDenied(what, f"the vendor answered: {said}", hint)
+            raise AccessDenied(what, f"the vendor answered: {clean(answer.error, request.personal)}", hint)
         if status < HTTPStatus.INTERNAL_SERVER_ERROR and status not in _TOLD_BY_HTTP:
             # Its words may repeat what was looked up, which is personal: the kind and the place of it must do.
             raise Refused(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import codecs
 import os
-import re
 import ssl
 import threading
 import time
@@ -20,9 +19,8 @@ import requests
 import urllib3
 from requests.structures import CaseInsensitiveDict
 
-from trunkline import addresses
-from trunkline.errors import AccessDenied, BadAnswer, Refused, SourceError, Unavailable, shown
-from trunkline.redact import redactor
+from trunkline import addresses, words
+from trunkline.errors import AccessDenied, BadAnswer, Refused, SourceError, Unavailable
 from trunkline.shape import BROKEN, encode
 
 if TYPE_CHECKING:
@@ -52,11 +50,11 @@ PROBES, PROBE_TRIES = 3, 2
 """After a request has used up its tries: how many others of an endpoint are tried, and how often, until it is down."""
 
 _REPORT = "Run again; if it goes on, report it with the vendor's documentation"
+_PAGE = "Check api_url, and whether a login, a proxy or a gateway stands before the API"
 _LESS = "Ask for less at once: a smaller page_size or window"
 _CHUNK, _PACKED_CHUNK = 8 * 1024 * 1024, 256 * 1024
 """Bytes taken at once: as many as have come; few of a packed body, which may be a bomb."""
 
-_REASON = 200  # characters of a vendor's own words that are shown
 _RETRIED_4XX = {HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_EARLY, HTTPStatus.TOO_MANY_REQUESTS}
 
 
@@ -72,6 +70,7 @@ class Request:
         json: Body to send as JSON, if any.
         stream: Name of the stream it is for, under which it is counted.
         endpoint: What the vendor may fail to serve while it serves others; the stream when left out.
+        personal: Values in it that are about a person, and that the vendor's words may repeat.
     """
 
     about: str
@@ -81,6 +80,7 @@ class Request:
     json: Any = None
     stream: str = ""
     endpoint: str = ""
+    personal: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -109,10 +109,13 @@ class Retriable(Exception):  # noqa: N818 - not an error yet: it becomes one whe
         why: One clause for the log and for the error at the end.
         not_before: Seconds the vendor asks to wait, if it does.
         final: The error this becomes when no try is left.
+        remedy: What to do then; when left out, to run again.
     """
 
-    def __init__(self, why: str, *, not_before: float | None = None, final: type[SourceError] = Unavailable) -> None:
-        self.why, self.not_before, self.final = why, not_before, final
+    def __init__(
+        self, why: str, *, not_before: float | None = None, final: type[SourceError] = Unavailable, remedy: str = ""
+    ) -> None:
+        self.why, self.not_before, self.final, self.remedy = why, not_before, final, remedy
         super().__init__(why)
 
 
@@ -279,7 +282,7 @@ class Client:
                 if attempt == tries:
                     self.breaker.failure(endpoint, began, probe=tries < self.max_attempts)
                     counted = f"{tries} tries, the last" if tries > 1 else "one try"
-                    remedy = "Run again later" if exc.final is Unavailable else _REPORT
+                    remedy = exc.remedy or ("Run again later" if exc.final is Unavailable else _REPORT)
                     raise exc.final(f"{request.about} failed", f"{counted}: {exc.why}", remedy) from None
                 # The vendor's word is a lower bound: a `Retry-After: 0` must not spend all tries in a few milliseconds.
                 wait = max(backoff.full_jitter(next(waits) or 1.0), exc.not_before or 0.0)
@@ -342,6 +345,8 @@ class Client:
         if status != HTTPStatus.NO_CONTENT:
             if not body:
                 raise Retriable(f"an empty answer with HTTP {status}", final=BadAnswer)
+            if page := words.page(body, request.personal):
+                raise Retriable(f"{page} where JSON is expected", final=BadAnswer, remedy=_PAGE)
             try:
                 reply = Reply(request, status, headers, one_line(body))
                 parsed = open_body(reply)
@@ -424,10 +429,18 @@ class Client:
         except AccessDenied as exc:
             raise self._deny(exc) from None
         if not self.vendor.is_answer(status, body):
-            self.judge(request, status, reason=self.vendor.reason(body), not_before=not_before)
+            reason, page = self.vendor.reason(body), words.page(body, request.personal)
+            self.judge(request, status, reason=reason, page=page, not_before=not_before)
 
-    def judge(
-        self, request: Request, status: int, *, reason: str = "", inside: str = "HTTP", not_before: float | None = None
+    def judge(  # noqa: PLR0913 - what a response is judged by, each named where it is called
+        self,
+        request: Request,
+        status: int,
+        *,
+        reason: str = "",
+        page: str = "",
+        inside: str = "HTTP",
+        not_before: float | None = None,
     ) -> None:
         """Raise what a status that is no success means.
 
@@ -435,6 +448,7 @@ class Client:
             request: What was asked.
             status: The status, from HTTP or from the vendor's own envelope.
             reason: The vendor's own words, if there are any.
+            page: What to call the body, if it is a page for people.
             inside: Where the status was found.
             not_before: Seconds the vendor asks to wait.
 
@@ -445,8 +459,10 @@ class Client:
             Refused: Anything else, redirects among it.
         """
         what, why = f"{request.about} failed", f"the vendor answered {inside} {status}"
-        if reason := clean(reason):
+        if reason := words.clean(reason, request.personal):
             why += f", saying: {reason}"
+        elif page:
+            why += f", with {page}"
         hint = self.vendor.hint(status)
         if status == HTTPStatus.UNAUTHORIZED or (status == HTTPStatus.FORBIDDEN and not self.succeeded.is_set()):
             raise self._deny(AccessDenied(what, why, hint))
@@ -496,12 +512,6 @@ def one_line(body: bytes) -> bytes:
         # many small blocks leave the heap in shreds: a quarter more peak memory with large pages.
         str(body, "utf-8")
     return msgspec.json.format(body, indent=-1) if b"\n" in body or b"\r" in body else body
-
-
-def clean(text: str) -> str:
-    """A vendor's words, fit for one log line."""
-    words = re.sub(r"[\x00-\x1f\x7f<>]+", " ", redactor(text)).strip()
-    return shown(words[:_REASON].rstrip(". "), _REASON)
 
 
 def _kind(exc: BaseException) -> str:

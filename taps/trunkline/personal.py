@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 MARK = "x-personal"
 _PHONE = re.compile(r"\s*(\+|00)?[\d\s().\-/]{5,24}\Z", re.ASCII)
 _NUMBER = re.compile(r"\+?\d[\d\u00a0 ()./-]{4,}\d", re.ASCII)
+_DATE = re.compile(r"(?:19|20)\d\d-[01]\d-[0-3]\d(?: [0-2]\d)?", re.ASCII)  # a vendor says which it can't read
 _MAIL = re.compile(r"[^\s@,;<>()]{1,64}@[^\s@,;<>()]{1,255}")  # bounded: or long words would be searched for ages
 _DIGITS = re.compile(r"\d{4,}", re.ASCII)  # of a number's: "ends with 4567"
 _WORD = re.compile(r"[^\W_]+")
@@ -154,7 +155,7 @@ def masked(words: str, values: Iterable[str]) -> str:
     said = masking(words)
     for _ in range(_DECODED):
         said = masking(decoded(said))
-    said = _MAIL.sub(MASKED, _NUMBER.sub(MASKED, said))
+    said = _MAIL.sub(MASKED, _NUMBER.sub(lambda found: found[0] if _DATE.fullmatch(found[0]) else MASKED, said))
     # A short word shows nothing inside another one, but where it stands between others, as in `james_may`.
     said = _WORD.sub(lambda found: MASKED if found[0].casefold() in short else found[0], said)
     return _DIGITS.sub(lambda found: MASKED if any(found[0] in one for one in digits) else found[0], said)

@@ -16,8 +16,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from trunkline import instants
-from trunkline.client import clean
-from trunkline.personal import masked
+from trunkline.words import clean
 from trunkline_switchtransact.errors import shown
 
 if TYPE_CHECKING:
@@ -231,9 +230,7 @@ class Call:
 
     def told(self, reason: str, body: Mapping[str, str]) -> str:
         """The vendor's words about a record, without the personal values that they may repeat."""
-        return clean(
-            masked(reason, [body[field.name] for field in self.fields if field.personal and field.name in body])
-        )
+        return clean(reason, [body[field.name] for field in self.fields if field.personal and field.name in body])
 
     def lane(self, body: Mapping[str, str]) -> str:
         """Whose record it is: records of one lane are sent one after the other, in the order they came in."""

@@ -18,9 +18,9 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from trunkline import redact
-from trunkline.client import clean
 from trunkline.errors import shown
 from trunkline.redact import LONGEST, MASK, RedactingStream, Redactor
+from trunkline.words import clean
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
