@@ -105,21 +105,67 @@ def lines(folder: Path, sandbox: Running) -> str:
 def with_dlt(folder: Path, sandbox: Running) -> str:
     """The tap as a source of dlt, twice: the second time from the bookmark that dlt keeps."""
     _config(folder, sandbox)
-    script = ROOT / "orchestrate" / "recipes" / "dlt_pipeline.py"
-    line = f"{environments.program('dlt')} {script} {TAP} tap.json calls.duckdb"
-    asked = []
+    requests = []
     for _ in range(2):
         sandbox.sandbox.requests.clear()
-        _shell(line, folder)
-        asked.append(len(sandbox.sandbox.requests.of("evolux")))
+        _dlt(folder, TAP)
+        requests.append(len(sandbox.sandbox.requests.of("evolux")))
         for stream in STREAMS:
             query = f"SELECT {_key(stream)} FROM tap_evolux.{stream} ORDER BY 1"  # noqa: S608 - names of our own
-            with duckdb.connect(str(folder / "calls.duckdb"), read_only=True) as connection:
-                found = [key for (key,) in connection.execute(query).fetchall()]
+            found = [key for (key,) in _query(folder, query)]
             _same(found, sorted(key for (key,) in _truth(sandbox, stream)), stream)
-    if asked[1] >= asked[0] / 2:
-        raise Wrong(f"the second load asked {asked[1]} times, the first {asked[0]}: it did not go on from the bookmark")
-    return f"{asked[0]} requests, then {asked[1]} from the bookmark on"
+    if requests[1] >= requests[0] / 2:
+        raise Wrong(f"the second load sent {requests[1]} requests, the first {requests[0]}: not from the bookmark")
+    return f"{requests[0]} requests, then {requests[1]} from the bookmark on; {_dlt_types(folder / 'types')}"
+
+
+def _dlt_types(folder: Path) -> str:
+    """Values from which no type can be told: the columns are those of the tap's SCHEMA."""
+    folder.mkdir()
+    schema = json.loads((ROOT / "schemas" / "hostedsuite" / "calls.json").read_text(encoding="utf-8"))["properties"]
+    with running(size=3) as sandbox:
+        _write(folder / "tap.json", {**sandbox.config("hostedsuite"), "start_date": SINCE})
+        known = sandbox.sandbox.truth("hostedsuite", "calls")
+        empty = {**dict.fromkeys(known[-1]), "StartTime": known[-1]["StartTime"]}
+        odd = ({"RingTimeInSeconds": 0, "Notes": "2026-01-05"}, {"RingTimeInSeconds": 3.5, "Notes": "none"})
+        # The vendor has nothing else: all other columns are null in every row.
+        sandbox.sandbox.upsert("hostedsuite", "calls", [{**empty, "Id": row["Id"]} for row in known])
+        new = [{**empty, **values, "Id": f"{number:024}"} for number, values in enumerate(odd)]
+        sandbox.sandbox.upsert("hostedsuite", "calls", new)
+        _dlt(folder, TAP.replace("evolux", "hostedsuite"))
+    listed = _query(folder, "SELECT column_name, data_type FROM duckdb_columns() WHERE table_name = 'calls'")
+    made = {name.replace("_", ""): kind for name, kind in listed if not name.startswith("_dlt")}
+    wanted = {name.replace("_", "").lower(): _DLT_TYPES[_kind(spec)] for name, spec in schema.items()}
+    _same(made, wanted, "columns")
+    values = "SELECT ring_time_in_seconds, notes FROM tap_hostedsuite.calls WHERE notes IS NOT NULL ORDER BY id"
+    _same(_query(folder, values), [(0.0, "2026-01-05"), (3.5, "none")], "odd values")
+    return f"{len(made)} columns with the types of the SCHEMA"
+
+
+_DLT_TYPES = {
+    "string": "VARCHAR",
+    "date-time": "TIMESTAMP WITH TIME ZONE",
+    "integer": "BIGINT",
+    "number": "DOUBLE",
+    "boolean": "BOOLEAN",
+    "object": "JSON",
+    "array": "JSON",
+}
+
+
+def _kind(spec: dict[str, Any]) -> str:
+    kinds = [spec["type"]] if isinstance(spec["type"], str) else spec["type"]
+    return str(spec.get("format") or next(kind for kind in kinds if kind != "null"))
+
+
+def _dlt(folder: Path, tap: str) -> None:
+    script = ROOT / "orchestrate" / "recipes" / "dlt_pipeline.py"
+    _shell(f"{environments.program('dlt')} {script} {tap} tap.json calls.duckdb", folder)
+
+
+def _query(folder: Path, query: str) -> list[tuple[Any, ...]]:
+    with duckdb.connect(str(folder / "calls.duckdb"), read_only=True) as connection:
+        return connection.execute(query).fetchall()
 
 
 def parallel(folder: Path, sandbox: Running) -> str:

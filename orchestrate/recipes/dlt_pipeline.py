@@ -56,11 +56,39 @@ def _items(process: subprocess.Popen[bytes], kept: dict[str, Any]) -> Iterator[A
             yield dlt.mark.with_table_name(message["record"], message["stream"])
         elif message["type"] == "SCHEMA":
             hints = dlt.mark.make_hints(
-                table_name=message["stream"], primary_key=message["key_properties"], write_disposition="merge"
+                table_name=message["stream"],
+                primary_key=message["key_properties"],
+                columns=columns(message["schema"]["properties"]),
+                write_disposition="merge",
             )
             yield dlt.mark.with_hints([], hints, create_table_variant=True)
         elif message["type"] == "STATE":
             kept["singer"] = message["value"]
+
+
+def columns(properties: dict[str, Any]) -> dict[str, Any]:
+    """The types of the tap's SCHEMA as dlt's column hints.
+
+    Without them dlt takes each column's type from the first value that comes: 0 and then 3.5 makes two columns, a note
+    that looks like a date makes a timestamp, and a column without any value is not there at all.
+
+    Args:
+        properties: The fields, each with its JSON schema.
+    """
+    return {name: {"name": name, "data_type": data_type(spec), "nullable": True} for name, spec in properties.items()}
+
+
+def data_type(spec: dict[str, Any]) -> str:
+    """Name a field's type as dlt does; what may have several types, or any, is kept as JSON."""
+    declared = spec.get("type", [])
+    kinds = {declared} if isinstance(declared, str) else set(declared)
+    kinds.discard("null")
+    if kinds == {"integer", "number"}:
+        return "double"
+    kind = kinds.pop() if len(kinds) == 1 else ""
+    if kind == "string":
+        return {"date-time": "timestamp", "date": "date", "time": "time"}.get(spec.get("format", ""), "text")
+    return {"integer": "bigint", "number": "double", "boolean": "bool"}.get(kind, "json")
 
 
 def main(tap: str, config: str, database: str) -> None:
