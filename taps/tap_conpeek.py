@@ -19,7 +19,7 @@ import msgspec
 from trunkline import feeds, instants, pages, plan, settings
 from trunkline.ahead import Outcome
 from trunkline.client import Request
-from trunkline.errors import BadAnswer, Refused, TrunklineError, Unproven
+from trunkline.errors import BadAnswer, Refused, TrunklineError, Unproven, shown
 from trunkline.shape import encode
 from trunkline.stream import EMPTY, Page, Rows, WindowedStream
 from trunkline.tap import VendorTap
@@ -40,6 +40,10 @@ class _Answer(msgspec.Struct):
     data: list[msgspec.Raw]
     success: Any = None  # this and the next one as on the vendor's other routes
     error: Any = None
+
+
+class _State(msgspec.Struct):
+    state: Any = None
 
 
 class _Dates(msgspec.Struct):
@@ -79,6 +83,7 @@ class VoiceCampaignRequests(WindowedStream):
     """Rows of the longest answer in this run: a shorter one was not cut off."""
     read_answer = msgspec.json.Decoder(_Answer).decode
     read_dates = msgspec.json.Decoder(_Dates).decode
+    read_state = msgspec.json.Decoder(_State).decode
 
     # -- which campaigns, and from where -----------------------------------------------------------
 
@@ -212,16 +217,26 @@ class VoiceCampaignRequests(WindowedStream):
     def records(self, thing: Any) -> Iterator[tuple[dict[str, Any], datetime | None]]:
         """The rows, with their campaign; a request counts for the bookmark by the date it was asked for with."""
         only_open = thing.only_open
+        if only_open:
+            self._judge_states(thing)
         for record, instant in super().records(thing):
             if record.get("voice_campaign_id", "") is None:
                 record["voice_campaign_id"] = thing.campaign
-            if only_open and record.get("state", "OPEN") not in OPEN_STATES:
+            yield record, None if only_open else instant
+
+    def _judge_states(self, thing: CampaignRows) -> None:
+        """Raise if a row is not open that was asked for as such; by the vendor's row, whatever of it is written."""
+        for raw in thing.rows:
+            try:
+                state = self.read_state(raw).state
+            except msgspec.MsgspecError:  # told when the row's turn comes
+                continue
+            if (state is None or isinstance(state, str)) and state not in OPEN_STATES:
                 raise Unproven(
                     f"{self.name} of {thing.campaign}, still open, could not be read",
-                    f"the vendor ignored the filter: it sent a request whose state is {record['state']}",
+                    f"the vendor ignored the filter: it sent a request whose state is {shown(str(state))}",
                     self.tap.filter_hint,
                 )
-            yield record, None if only_open else instant
 
 
 class TapConpeek(VendorTap):

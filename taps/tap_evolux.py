@@ -79,7 +79,7 @@ class _Listed(msgspec.Struct):
 
     id: int
     start_time: str
-    uuid: str | None = None
+    uuid: Any = None
 
 
 class StudioCalls(WindowedStream):
@@ -152,7 +152,7 @@ class StudioCdr(StudioCalls):
     def key_of(self, call: _Listed) -> str | None:
         """The number that the detail of a call is requested by; None where the vendor gives the call none."""
         key = call.uuid if self.config["cdr_call_id"] == "uuid" else str(call.id)
-        return None if key is None or key.strip() in _NO_KEY else key
+        return key if isinstance(key, str) and key.strip() not in _NO_KEY else None
 
     def detail(self, call: _Listed, ticket: Ticket) -> tuple[StudioCdr, Any]:
         """What is handed out for a call once its detail is answered."""

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from trunkline.plan import Window
 
 _HOUR = timedelta(hours=1)
+_NULL_DATE = re.compile(r"0001-|0?1/0?1/0001\b|/Date\(-62135[56]\d{8}[)+-]")
+"""What .NET writes where a date was never set: the first day of the calendar, in any form and zone."""
 _DENIED = re.compile(r"security|authenticat|unauthori[sz]ed|forbidden|login|credential", re.IGNORECASE)
 _WRONG = re.compile(r"argument|validation|format|serializ|notfound|not.?implemented|not.?supported|null", re.IGNORECASE)
 
@@ -61,7 +63,6 @@ class Calls(WindowedStream):
     name, path, http_method = "calls", "/api/calls", "POST"
     primary_keys, replication_key = ("Id",), "StartTime"
     honoured_within = timedelta(days=1)
-    looks_into = ("Interactions",)
     read_answer = msgspec.json.Decoder(_Answer).decode
 
     def __init__(self, tap: VendorTap) -> None:
@@ -123,15 +124,11 @@ class Calls(WindowedStream):
         return Page(answer.Items, self.read_key, answer.TotalCount, pages=answer.TotalPages)
 
     def read_time(self, text: str) -> tuple[datetime, str]:
-        """Any of the forms a ServiceStack server writes."""
+        """Any of the forms a ServiceStack server writes; the null date of .NET is no time."""
+        if _NULL_DATE.match(text):
+            raise instants.NullTimeError("it is the null date of .NET")
         instant = instants.from_service_stack(text, self.zone)
         return instant, text if instants.has_zone(text) else instants.to_iso(instant)
-
-    def compute(self, row: Any) -> None:
-        """The times of interactions, like that of the call."""
-        for interaction in row.get("Interactions") or ():
-            if isinstance(interaction, dict) and interaction.get("StartTime") is not None:
-                interaction["StartTime"] = self.read_time(interaction["StartTime"])[1]
 
 
 _NARROWING = {

@@ -29,6 +29,10 @@ _NEXT_MIDNIGHT = "24"
 _RFC3339 = re.compile(r"\d{4}-\d\d-\d\dT([01]\d|2[0-3]):\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)", re.ASCII)
 
 
+class NullTimeError(ValueError):
+    """A text that stands for no time at all, such as the null date of .NET."""
+
+
 def from_iso(text: str, zone: tzinfo = UTC) -> datetime:
     """Read an ISO 8601 date or date-time; a value without a zone is taken to be in `zone`.
 

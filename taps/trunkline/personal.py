@@ -17,8 +17,9 @@ from trunkline.redact import Redactor, decoded
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping
+    from typing import TypeAlias
 
-    Change = Callable[[Any], Any]
+    Change: TypeAlias = Callable[[Any], Any]
 
 MARK = "x-personal"
 _PHONE = re.compile(r"\s*(\+|00)?[\d\s().\-/]{5,24}\Z", re.ASCII)
@@ -29,6 +30,8 @@ _DIGITS = re.compile(r"\d{4,}", re.ASCII)  # of a number's: "ends with 4567"
 _WORD = re.compile(r"[^\W_]+")
 _KINDS: tuple[Literal["NFC", "NFD"], ...] = ("NFC", "NFD")
 _DECODED = 3  # escapes inside escapes
+_TELLING = re.compile(r"@|(\d[\s().\-/]*){5}", re.ASCII)
+"""A name of a field that looks like an address or a number."""
 _CACHED = 65_536  # values whose hash is remembered: an agent's name stands in thousands of calls
 
 
@@ -37,7 +40,9 @@ def mark_of(schema: Mapping[str, Any]) -> bool:
     return bool(schema.get(MARK))
 
 
-def protect(schema: Mapping[str, Any], primary_keys: Collection[str], change: Change, keep: Change) -> Change:
+def protect(
+    schema: Mapping[str, Any], primary_keys: Collection[str], change: Change, keep: Change, unnamed: str = ""
+) -> Change:
     """Compile what protects the records of a stream.
 
     Args:
@@ -45,15 +50,18 @@ def protect(schema: Mapping[str, Any], primary_keys: Collection[str], change: Ch
         primary_keys: Its keys: never null, so they are hashed even where other fields are dropped.
         change: What becomes of a personal text.
         keep: What becomes of a personal text that is a key.
+        unnamed: The field that holds what the schema does not name, where nothing is known to be harmless.
 
     Returns:
         A function that changes a finished record in place.
     """
-    steps = [
+    steps: list[tuple[str, Change]] = [
         (name, step)
         for name, spec in schema["properties"].items()
-        if (step := _step(spec, keep if name in primary_keys else change))
+        if name != unnamed and (step := _step(spec, keep if name in primary_keys else change))
     ]
+    if unnamed in schema["properties"]:
+        steps.append((unnamed, functools.partial(unknown, change)))
 
     def finish(record: dict[str, Any]) -> dict[str, Any]:
         for name, step in steps:
@@ -81,6 +89,23 @@ def _everything(change: Change, value: Any) -> Any:
     if isinstance(value, dict):
         return {name: _everything(change, inner) for name, inner in value.items()}
     return [_everything(change, inner) for inner in value] if isinstance(value, list) else value
+
+
+def unknown(change: Change, value: Any) -> Any:
+    """Protect what the schema says nothing about: any of it may be personal, numbers and the names of fields too.
+
+    Args:
+        change: What becomes of a text.
+        value: The value. Of it only what is true, false or null stays.
+    """
+    if isinstance(value, dict):
+        names = {name: change(name) if _TELLING.search(name) else name for name in value}
+        return {names[name]: unknown(change, inner) for name, inner in value.items() if names[name] is not None}
+    if isinstance(value, list):
+        return [unknown(change, inner) for inner in value]
+    if isinstance(value, str):
+        return change(value)
+    return value if value is None or isinstance(value, bool) else None
 
 
 def _fields(steps: Mapping[str, Change], value: Any) -> Any:

@@ -6,18 +6,21 @@ from typing import IO, TYPE_CHECKING, Any
 
 import click
 from singer_sdk.cli import plugin_cli
+from singer_sdk.helpers._catalog import get_selected_schema
 from singer_sdk.helpers._util import load_json
 from singer_sdk.mapper import SameRecordTransform
 from singer_sdk.plugin_base import PluginBase
+from singer_sdk.singerlib import Schema
 
 from trunkline import instants, logs, signals
 from trunkline.errors import BadRecord, TrunklineError
-from trunkline.shape import Shape
+from trunkline.shape import EXTRA, Shape, decode, encode
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from singer_sdk.singerlib.encoding.simple import SchemaMessage
+    from singer_sdk.singerlib import CatalogEntry
+    from singer_sdk.singerlib.encoding.simple import RecordMessage, SchemaMessage
 
     from trunkline.stream import VendorStream
     from trunkline.tap import VendorTap
@@ -30,16 +33,19 @@ def schema_messages(stream: VendorStream) -> Iterable[SchemaMessage]:
 
 
 def compile_shape(stream: VendorStream) -> Shape:
-    """What makes a stream's records, with property selection compiled in where it is of whole fields."""
+    """What makes a stream's records, with property selection compiled in."""
     schema = stream.schema
-    offered = stream.effective_schema.get("properties", {})
-    selected = {name for name in schema["properties"] if name in offered and stream.mask[("properties", name)]}
+    left = {*unmentioned(stream)}
+    selected = {name for name in schema["properties"] if name not in left and stream.mask["properties", name]}
     return Shape(
         stream.name,
-        schema,
+        _chosen_inside(stream),
         stream.primary_keys,
+        replication_key=stream.replication_key,
         fields=None if len(selected) == len(schema["properties"]) else selected,
+        unmentioned=left if EXTRA in selected else (),
         unknown_fields=stream.config["unknown_fields"],
+        keeps_odd=stream.config["pii"] == "clear",
         read_time=stream.read_time if stream.reads_times else instants.read,
         computed=stream.computed,
         compute=stream.compute if stream.mends else None,
@@ -50,6 +56,39 @@ def compile_shape(stream: VendorStream) -> Shape:
         finish=stream.protection(),
         as_dict=not _short_way(stream),
     )
+
+
+def complete(stream: VendorStream, entry: CatalogEntry | None) -> None:
+    """Put into a catalog's entry what no record can do without: its keys, and `_extra` unless it is deselected."""
+    if entry is None:
+        return
+    root, said, own = entry.metadata.root, entry.schema.to_dict(), stream.schema["properties"]
+    entry.key_properties = entry.key_properties or root.table_key_properties or stream.primary_keys
+    entry.replication_key = entry.replication_key or root.replication_key or stream.replication_key
+    needed = {*stream.primary_keys, stream.replication_key}
+    if entry.metadata.resolve_selection()["properties", EXTRA]:
+        needed.add(EXTRA)
+    there = said.get("properties", {})
+    lacking = {name: own[name] for name in own if name in needed and name not in there}
+    if lacking:
+        entry.schema = Schema.from_dict({**said, "type": "object", "properties": {**there, **lacking}})
+
+
+def unmentioned(stream: VendorStream) -> list[str]:
+    """Fields that the catalog at hand does not know, so that nobody can have deselected them."""
+    offered, mask = stream.effective_schema.get("properties", {}), stream.mask
+    return [
+        name
+        for name in stream.schema["properties"]
+        if name not in offered and mask["properties", name] and name != EXTRA
+    ]
+
+
+def _chosen_inside(stream: VendorStream) -> dict[str, Any]:
+    """The stream's schema without what is deselected inside of its objects: nobody is to judge it."""
+    chosen = get_selected_schema(stream.name, stream.schema, stream.mask)["properties"]
+    properties = {name: chosen.get(name, spec) for name, spec in stream.schema["properties"].items()}
+    return {**stream.schema, "properties": properties}
 
 
 def _short_way(stream: VendorStream) -> bool:
@@ -69,9 +108,11 @@ def record_writer(stream: VendorStream, writer: BlockWriter) -> Callable[[dict[s
     if _short_way(stream):
         return writer.record_line(stream.stream_maps[0].stream_alias)
 
+    within = _within_schema(stream)
+
     def write(record: dict[str, Any]) -> None:
         try:
-            messages = list(stream._generate_record_messages(record))  # noqa: SLF001
+            messages = [within(message) for message in stream._generate_record_messages(record)]  # noqa: SLF001
         except Exception as exc:  # noqa: BLE001 - whatever an expression of the user's raises
             deep = isinstance(exc, RecursionError)
             # The exception's own text may hold values.
@@ -82,6 +123,36 @@ def record_writer(stream: VendorStream, writer: BlockWriter) -> Callable[[dict[s
             writer.write_message(message)
 
     return write
+
+
+def _within_schema(stream: VendorStream) -> Callable[[RecordMessage], RecordMessage]:
+    """What keeps flattened records inside of their SCHEMA: a field that it does not name goes into `_extra`.
+
+    The SDK's flattening makes a column of whatever a vendor puts into an object, and one of the object itself where it
+    is null.
+    """
+    columns = {one.stream_alias: one.transformed_schema["properties"] for one in stream.stream_maps if _flattens(one)}
+    guard = stream.protection_of_unknown()
+
+    def within(message: RecordMessage) -> RecordMessage:
+        names = columns.get(message.stream)
+        record = message.record
+        if names is None or record.keys() <= names.keys():
+            return message
+        outside = {name: guard(value) for name, value in record.items() if name not in names and value is not None}
+        message.record = {name: value for name, value in record.items() if name in names}
+        if outside:
+            stream.run.shape.note_unknown(outside)
+            if EXTRA in names and stream.config["unknown_fields"] != "drop":
+                kept = decode(record.get(EXTRA) or "{}")
+                message.record[EXTRA] = encode({**kept, **outside}).decode()
+        return message
+
+    return within
+
+
+def _flattens(one: Any) -> bool:
+    return bool(getattr(one, "flattening_enabled", False))
 
 
 class ConfigFiles(PluginBase):

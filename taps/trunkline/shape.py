@@ -7,7 +7,9 @@ goes over a dict and knows what to do with everything else: unknown fields, numb
 
 from __future__ import annotations
 
+import functools
 import operator
+import re
 import typing as t
 from collections import Counter
 from decimal import Decimal
@@ -16,7 +18,9 @@ from types import MappingProxyType
 import msgspec
 
 from trunkline import instants
+from trunkline.conform import NOTHING, TIME, Fitter, Times, checked_object, has_parts, time, types
 from trunkline.errors import BadRecord, shown
+from trunkline.rows import Row, RowType, is_null
 
 if t.TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
@@ -25,28 +29,15 @@ if t.TYPE_CHECKING:
 EXTRA = "_extra"
 """The column that keeps what the schema does not name."""
 
-MOST_DIGITS = 4000
-"""Digits of a number with an exponent up to which it is written out as an integer; more may be a bomb."""
-
-_TYPES: dict[str, t.Any] = {
-    "string": str,
-    "integer": int,
-    "number": int | Decimal,
-    "boolean": bool,
-    "object": dict[str, t.Any],
-    "array": list[t.Any],
-    "null": None,
-}
 BROKEN = (msgspec.MsgspecError, RecursionError, ValueError, ArithmeticError)
 """What `decode` raises: a text that is no JSON or no UTF-8, nested too deeply, or with a number beyond all bounds."""
 
 MOST_UNKNOWN = 100
 """Unknown fields that are told of by name; a vendor may send a new one in every row."""
 
-_ODD = (*BROKEN, TypeError, KeyError, AttributeError, IndexError)
-_INSIDE: dict[str, t.Any] = {"object": dict[str, msgspec.Raw], "array": list[msgspec.Raw]}
-"""What needs no look inside: of the right kind, its parts passed on as they came."""
+_PLACE = re.compile(r"\[\d+\]")
 
+_ODD = (*BROKEN, TypeError, KeyError, AttributeError, IndexError)
 decode = msgspec.json.Decoder(float_hook=Decimal).decode
 """Decode JSON so that every number keeps its value: integers of any size, decimals with all their digits."""
 
@@ -54,29 +45,21 @@ encode = msgspec.json.Encoder(decimal_format="number").encode
 """Encode JSON so that a decimal is written as the number it is."""
 
 
-class Row(msgspec.Struct):
-    """A row on the short way; behaves like the dict of the long one as far as a stream's own code needs it."""
-
-    def __getitem__(self, name: str) -> t.Any:
-        return getattr(self, name)
-
-    def __setitem__(self, name: str, value: t.Any) -> None:
-        setattr(self, name, value)
-
-    def get(self, name: str, default: t.Any = None) -> t.Any:
-        """The value of a field, or the default where the schema has no such field."""
-        return getattr(self, name, default)
-
-
 class Shape:
     """Makes records of one stream.
+
+    A key field (a primary key, the replication key, or what one of them is made from) that contradicts the schema is an
+    error. Any other value that does becomes null in its place and is kept in `_extra` under its path.
 
     Args:
         stream: The stream's name, for errors.
         schema: The stream's JSON schema.
-        primary_keys: Names of the key fields, for errors.
-        fields: Names of the fields to write; None for all of the schema.
+        primary_keys: Names of the key fields.
+        replication_key: Name of the field that the bookmark counts by.
+        fields: Names of the fields to write; None for all of the schema. The others are neither checked nor made.
+        unmentioned: Names of fields to keep in `_extra` instead, as the catalog does not know them.
         unknown_fields: `keep`, `drop` or `fail`.
+        keeps_odd: Whether a value that contradicts the schema may be kept; False where it may be personal.
         read_time: Reads a time as the vendor writes it: the instant, and how it is to be written.
         computed: Computed fields: the fields each is made from, and what makes it.
         compute: Mends a row where more than one field is touched.
@@ -94,8 +77,11 @@ class Shape:
         schema: Mapping[str, t.Any],
         primary_keys: Iterable[str],
         *,
+        replication_key: str | None = None,
         fields: Collection[str] | None = None,
+        unmentioned: Iterable[str] = (),
         unknown_fields: str = "keep",
+        keeps_odd: bool = True,
         read_time: Callable[[str], tuple[datetime, str]] = instants.read,
         computed: Mapping[str, tuple[tuple[str, ...], Callable[..., t.Any]]] = MappingProxyType({}),
         latest: Mapping[str, tuple[str, ...]] = MappingProxyType({}),
@@ -108,58 +94,60 @@ class Shape:
     ) -> None:
         properties: Mapping[str, t.Any] = schema["properties"]
         self.stream, self.properties = stream, properties
-        self.primary_keys = tuple(primary_keys)
+        self.primary_keys, self.unmentioned = tuple(primary_keys), tuple(unmentioned)
         self.unknown_fields, self.read_time, self.compute, self.finish = unknown_fields, read_time, compute, finish
+        self.keeps_odd = keeps_odd
         self.unknown: Counter[str] = Counter()
         self.unnamed = 0  # how often others came, too many to be told of by name
+        self.odd: Counter[str] = Counter()
+        """Values that contradicted the schema, by their path without the places in lists."""
+        self._fitter = Fitter(read_time)
         self._names = properties.keys() - {EXTRA}
         self._template: dict[str, t.Any] = dict.fromkeys(properties)
-        self._latest = tuple(latest.items())
-        self._times = tuple(
-            name for name, spec in properties.items() if spec.get("format") == "date-time" and name not in latest
-        )
+        self._keys = _key_fields(self.primary_keys, replication_key, computed, latest)
         self._removed = tuple(name for name in properties if fields is not None and name not in fields)
-        self._integers = tuple(name for name, spec in properties.items() if "integer" in _types(spec))
-        self._numbers = tuple(
-            name for name, spec in properties.items() if "number" in _types(spec) and "string" not in _types(spec)
-        )
+        self._skipped = frozenset(self._removed) - self._keys - {*self.unmentioned, EXTRA}
+        judged = {name: spec for name, spec in properties.items() if name not in self._skipped and name != EXTRA}
+        self._judged = judged
+        self._latest = tuple((name, names) for name, names in latest.items() if name in judged)
+        self._times = tuple(name for name, spec in judged.items() if spec.get("format") == TIME and name not in latest)
+        self._inner_times = {name: times for name, spec in judged.items() if has_parts(spec) and (times := Times(spec))}
         self._texts = _getter(self._times)
         self._required = tuple(schema.get("required", ()))
         made = {*computed, *latest, *(self._required if compute else ())}
         # What the vendor itself must send, the short way's struct sees to.
         self._sent = {
-            name for name in self._required if name not in made and "null" not in _types(properties.get(name, {}))
+            name for name in self._required if name not in made and "null" not in types(properties.get(name, {}))
         }
         self._unsure = tuple(name for name in self._required if name not in self._sent)
-        self._text_or_number = tuple(text_or_number)
-        self._text_or_json = tuple(name for name in text_or_json if name in properties)
-        self._computed = tuple((name, names, _getter(names), make) for name, (names, make) in computed.items())
-        self._row_type = t.TypedDict(  # type: ignore[misc]
-            "Checked", {name: _union(spec) for name, spec in properties.items()}, total=False
+        self._text_or_number = tuple(name for name in text_or_number if name in judged)
+        self._text_or_json = tuple(name for name in text_or_json if name in judged)
+        self._computed = tuple(
+            (name, names, _getter(names), make) for name, (names, make) in computed.items() if name in judged
         )
+        self._fits = self._compile_check()
         # A text would pass for a number on the short way, so a stream with decimals goes the long one.
-        self._decode_row = None if as_dict or self._numbers or finish else self._compile(looks_into)
+        numbers = any("number" in types(spec) and "string" not in types(spec) for spec in judged.values())
+        self._rows = None
+        if not (as_dict or numbers or finish):
+            self._rows = RowType(
+                properties,
+                ours=EXTRA,
+                untouched=self._skipped,
+                free=self._text_or_json,
+                sent=self._sent,
+                looks_into=looks_into,
+                times=self._inner_times,
+                decode=decode,
+            )
 
-    def _compile(self, looks_into: Collection[str]) -> Callable[[msgspec.Raw], Row]:
-        fields: list[tuple[str, t.Any] | tuple[str, t.Any, t.Any]] = []
-        self._bytes: list[str] = []
-        for name, spec in self.properties.items():
-            kinds = set(_types(spec)) - {"null"}
-            if name == EXTRA:
-                fields.append((name, None, None))  # ours alone: a vendor's field of this name is unknown like any other
-            elif name in self._text_or_json:
-                fields.append((name, t.Any, None))
-            elif kinds == _INSIDE.keys() and name not in looks_into:
-                fields.append((name, msgspec.Raw, msgspec.Raw(b"null")))
-                self._bytes.append(name)
-            elif kinds and kinds <= _INSIDE.keys() and name not in looks_into:
-                fields.append((name, _INSIDE[kinds.pop()] | None, None))
-            elif name in self._sent:
-                fields.append((name, _union(spec)))
-            else:
-                fields.append((name, _union(spec), None))
-        row = msgspec.defstruct("Record", fields, bases=(Row,), forbid_unknown_fields=True, kw_only=True, gc=False)
-        return t.cast("Callable[[msgspec.Raw], Row]", msgspec.json.Decoder(row, float_hook=Decimal).decode)
+    def _compile_check(self) -> Callable[[msgspec.Raw], t.Any]:
+        """What decodes a row only to see whether every type in it, at any depth, is the schema's."""
+        free = {*self._text_or_json, *(name for name, *_ in self._computed), *(name for name, _ in self._latest)}
+        specs = {name: {} if name in free else spec for name, spec in self._judged.items()}
+        for name in self._text_or_number:
+            specs[name] = {**specs[name], "type": [*types(specs[name]), "integer"]}
+        return t.cast("Callable[[msgspec.Raw], t.Any]", msgspec.json.Decoder(checked_object(specs)).decode)
 
     def __call__(self, raw: msgspec.Raw | dict[str, t.Any]) -> tuple[t.Any, dict[str, datetime]]:
         """Make one record.
@@ -171,18 +159,22 @@ class Shape:
             The record with every field of the schema, null where the vendor left it out; and its instants by field.
 
         Raises:
-            BadRecord: The row contradicts the schema; the error names stream, key and field, and no value.
+            BadRecord: It is no row, or a key field contradicts the schema; the error names stream, key and field, and
+                no value.
         """
-        if self._decode_row is None or isinstance(raw, dict):
+        if self._rows is None or isinstance(raw, dict):
             return self._long_way(raw)
         try:
-            made = self._short_way(self._decode_row(raw))
+            row = self._rows.read(raw, self.read_time)
+            made = self._short_way(row) if row else None
         except _ODD:
             made = None
         # Where the short way stumbles, the long one knows better what is wrong, or that nothing is.
         return made or self._long_way(raw)
 
     def _short_way(self, row: Row) -> tuple[Row, dict[str, datetime]] | None:
+        for name in self._skipped:
+            setattr(row, name, None)
         self._make(row)
         moments = {}
         read_time = self.read_time
@@ -196,9 +188,9 @@ class Shape:
         for name in self._unsure:
             if getattr(row, name) is None:
                 return None
-        for name in self._bytes:
-            if not bytes(getattr(row, name)).startswith((b"null", b"{", b"[")):
-                return None
+        if self.unmentioned:
+            kept = {name: getattr(row, name) for name in self.unmentioned}
+            row[EXTRA] = {name: value for name, value in kept.items() if not is_null(value)} or None
         for name in self._removed:
             setattr(row, name, msgspec.UNSET)
         return row, moments
@@ -216,25 +208,38 @@ class Shape:
 
     def _long_way(self, raw: msgspec.Raw | dict[str, t.Any]) -> tuple[dict[str, t.Any], dict[str, datetime]]:
         row = raw if isinstance(raw, dict) else self.decode(raw)
-        self._compute(row)
-        extra = None if row.keys() <= self._names else self._unknown(row)
-        record = {**self._template, **self._conform(row)}
-        if extra:
-            record[EXTRA] = extra
-        moments = self._moments(row, record)
+        for name in self._skipped:
+            row.pop(name, None)
+        odd: dict[str, t.Any] = {}
+        self._compute(row, odd)
+        known, extra = row, None
+        if not row.keys() <= self._names:
+            known, extra = {name: row[name] for name in row if name in self._names}, self._unknown(row)
+        record = {**self._template, **known}
+        moments = self._checked(raw, record)
+        if moments is None:
+            moments = self._fitted(known, record, odd)
+        record[EXTRA] = self._noted(odd, extra) if odd else extra
         for name in self._required:
             if record[name] is None:
                 raise self._bad(row, f"field {name} is missing or null")
-        for name in self._removed:
-            del record[name]
+        self._finish(row, record)
+        return record, moments
+
+    def _finish(self, row: dict[str, t.Any], record: dict[str, t.Any]) -> None:
+        """Protect what is personal, and take out what is not to be written."""
         if self.finish:
             try:
                 self.finish(record)
             except RecursionError:
                 raise self._bad(row, "it is nested too deeply") from None
-        return record, moments
+        kept = {name: record[name] for name in self.unmentioned if record[name] is not None}
+        if kept:
+            record[EXTRA] = {**(record[EXTRA] or {}), **kept}
+        for name in self._removed:
+            record.pop(name, None)
 
-    def _compute(self, row: dict[str, t.Any]) -> None:
+    def _compute(self, row: dict[str, t.Any], odd: dict[str, t.Any]) -> None:
         for name in self._text_or_number:
             value = row.get(name)
             if isinstance(value, int) and not isinstance(value, bool):
@@ -247,25 +252,66 @@ class Shape:
                 if value is not None and not isinstance(value, str):
                     row[name] = str(encode(value), "utf-8")
             for name, names, _, make in self._computed:
-                row[name] = make(*map(row.get, names))
+                self._compute_one(row, odd, name, functools.partial(make, *map(row.get, names)))
             if self.compute:
                 self.compute(row)
         except _ODD as exc:
             raise self._bad(row, f"a computed field could not be made ({type(exc).__name__})") from None
 
-    def _moments(self, row: dict[str, t.Any], record: dict[str, t.Any]) -> dict[str, datetime]:
-        """Read all times, and give those a zone that have none."""
+    def _compute_one(self, row: dict[str, t.Any], odd: dict[str, t.Any], name: str, make: Callable[[], t.Any]) -> None:
+        """Make a computed field; one that is no key is null where that is not possible, and counted."""
+        try:
+            row[name] = make()
+        except _ODD as exc:
+            if name in self._keys:
+                why = f"the computed field {name} could not be made ({type(exc).__name__})"
+                raise self._bad(row, why) from None
+            odd[name] = row[name] = None  # what it is made from stands in its own place
+
+    def _checked(self, raw: msgspec.Raw | dict[str, t.Any], record: dict[str, t.Any]) -> dict[str, datetime] | None:
+        """The instants of a row in which all is as the schema says, its times with a zone; None for any other."""
+        if isinstance(raw, dict):
+            return None
         moments: dict[str, datetime] = {}
-        for name in self._times:
-            text = record[name]
-            if text is not None:
-                try:
-                    moments[name], record[name] = self.read_time(text)
-                except ValueError:
-                    raise self._bad(row, f"field {name} is no date-time that exists") from None
+        read_time = self.read_time
+        try:
+            self._fits(raw)
+            for name, times in self._inner_times.items():
+                times.write(record[name], read_time)
+            for name in self._times:
+                text = record[name]
+                if text is not None:
+                    moments[name], record[name] = read_time(text)
+        except BROKEN:
+            return None
         for name, names in self._latest:
             record[name] = _latest(moments, name, names, record)
         return moments
+
+    def _fitted(self, row: dict[str, t.Any], record: dict[str, t.Any], odd: dict[str, t.Any]) -> dict[str, datetime]:
+        """Make a record fit field by field; its instants."""
+        moments: dict[str, datetime] = {}
+        for name, spec in self._judged.items():
+            value = row.get(name)
+            if value is None:
+                continue
+            found: dict[str, t.Any] = {}
+            fitted = self._fitter.fit(spec, value, name, found)
+            if found and name in self._keys:
+                raise self._bad(row, _contradiction(name, spec, value))
+            odd.update(found)
+            record[name] = None if fitted is NOTHING else fitted
+            if name in self._times and record[name] is not None:
+                moments[name], record[name] = time(value, self.read_time)
+        for name, names in self._latest:
+            record[name] = _latest(moments, name, names, record)
+        return moments
+
+    def _noted(self, odd: dict[str, t.Any], extra: dict[str, t.Any] | None) -> dict[str, t.Any] | None:
+        """Count what contradicts the schema, and keep it with what is unknown."""
+        self.odd.update(_PLACE.sub("[]", path) for path in odd)
+        kept = {path: value for path, value in odd.items() if value is not None} if self.keeps_odd else {}
+        return {**(extra or {}), **kept} if kept else extra
 
     def decode(self, raw: msgspec.Raw) -> dict[str, t.Any]:
         """A row as a dict.
@@ -291,27 +337,16 @@ class Shape:
                 f"the schema does not name {', '.join(shown(name) for name in sorted(names)[:MOST_UNKNOWN])}",
                 "Set unknown_fields to keep or drop, or upgrade to a release that knows the new field",
             )
+        self.note_unknown(names)
+        return {name: row[name] for name in row if name in names} if self.unknown_fields == "keep" else None
+
+    def note_unknown(self, names: Iterable[str]) -> None:
+        """Count fields that the schema does not name."""
         for name in names:
             if name in self.unknown or len(self.unknown) < MOST_UNKNOWN:
                 self.unknown[name] += 1
             else:
                 self.unnamed += 1
-        return {name: row[name] for name in row if name in names} if self.unknown_fields == "keep" else None
-
-    def _conform(self, row: dict[str, t.Any]) -> dict[str, t.Any]:
-        """The row's known fields, their types checked."""
-        for name in self._numbers:
-            if isinstance(row.get(name), str):
-                raise self._bad(row, f"field {name} is a text, no number")
-        for name in self._integers:  # 5.0 is the integer 5, written otherwise
-            value = row.get(name)
-            if isinstance(value, Decimal) and value.adjusted() < MOST_DIGITS and value == value.to_integral_value():
-                row[name] = int(value)
-        try:
-            return t.cast("dict[str, t.Any]", msgspec.convert(row, self._row_type))
-        except BROKEN as exc:
-            where = str(exc).replace(" - at `$.", " in field `") if isinstance(exc, msgspec.MsgspecError) else ""
-            raise self._bad(row, where or "it is nested too deeply") from None
 
     def _bad(self, row: t.Any, why: str, remedy: str = "") -> BadRecord:
         parts = []
@@ -348,14 +383,25 @@ def _latest(moments: dict[str, datetime], name: str, names: Sequence[str], recor
     return text if text[-6:] == "+00:00" else instants.to_iso(moments[newest])
 
 
-def _types(spec: Mapping[str, t.Any]) -> tuple[str, ...]:
-    types = spec.get("type", ())
-    return (types,) if isinstance(types, str) else tuple(types)
+def _key_fields(
+    primary_keys: Iterable[str],
+    replication_key: str | None,
+    computed: Mapping[str, tuple[tuple[str, ...], t.Any]],
+    latest: Mapping[str, tuple[str, ...]],
+) -> frozenset[str]:
+    """The keys of a stream, and what those of them that are computed are made from."""
+    keys = {*primary_keys, *([replication_key] if replication_key else ())}
+    for name in tuple(keys):
+        keys |= {*computed.get(name, ((),))[0], *latest.get(name, ())}
+    return frozenset(keys)
 
 
-def _union(spec: Mapping[str, t.Any]) -> t.Any:
-    """The Python type that a property's JSON types stand for; anything, where there is none or one can't be told."""
-    types = _types(spec)
-    if not types or {"string", "number"} <= set(types):
-        return t.Any
-    return t.Union[tuple(_TYPES[name] for name in types)]  # noqa: UP007 - made at run time
+def _contradiction(name: str, spec: Mapping[str, t.Any], value: t.Any) -> str:
+    """What is wrong with a field, without its value."""
+    kind = next((kind for kind, of in _KINDS if isinstance(value, of)), "number")
+    if kind in types(spec):
+        return f"field {name} is no {TIME} that exists" if spec.get("format") == TIME else f"field {name} is odd inside"
+    return f"field {name} is of type {kind}, the schema says {' or '.join(types(spec))}"
+
+
+_KINDS = (("boolean", bool), ("integer", int), ("string", str), ("object", dict), ("array", list))

@@ -10,14 +10,16 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from singer_sdk import RESTStream
 from singer_sdk.helpers.conform import TypeConformanceLevel
 
-from trunkline import feeds, instants, pages, personal, plan, schemas
+from trunkline import feeds, instants, pages, personal, plan, schemas, sdk
 from trunkline.errors import ConfigInvalid, Refused, Unproven
 from trunkline.pages import EMPTY, Page
+from trunkline.shape import EXTRA
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 
     import msgspec
+    from singer_sdk.singerlib import Catalog
 
     from trunkline.ahead import Desk, Feed, Outcome, Ticket
     from trunkline.client import Reply, Request
@@ -66,12 +68,28 @@ class VendorStream(RESTStream[Any]):
 
     def protection(self) -> Callable[[dict[str, Any]], dict[str, Any]] | None:
         """What makes finished records fit to leave, by the setting `pii`; None when they leave as they are."""
-        mode, key = self.config["pii"], self.config.get("pii_key")
-        if mode == "clear":
+        if self.config["pii"] == "clear":
             return None
+        change, digest = self._changes
+        return personal.protect(self.schema, self.primary_keys, change, digest, EXTRA)
+
+    def protection_of_unknown(self) -> Callable[[Any], Any]:
+        """What does the same to a value that the schema does not name."""
+        if self.config["pii"] == "clear":
+            return lambda value: value
+        return functools.partial(personal.unknown, self._changes[0])
+
+    @functools.cached_property
+    def _changes(self) -> tuple[personal.Change, personal.Change]:
+        """What becomes of a personal text, and of one that is a key."""
+        key = self.config.get("pii_key")
         digest = personal.hasher(key, self.config.get("phone_region")) if key else personal.drop
-        change = digest if mode == "hash" else personal.drop
-        return personal.protect(self.schema, self.primary_keys, change, digest)
+        return digest if self.config["pii"] == "hash" else personal.drop, digest
+
+    def apply_catalog(self, catalog: Catalog) -> None:
+        """Take selection and schema from a catalog, which may be an older release's."""
+        sdk.complete(self, catalog.get_stream(self.name))
+        super().apply_catalog(catalog)
 
     def left_out(self) -> Iterable[str]:
         """Fields the config keeps the vendor from sending: they leave the schema too, or an upsert would null them."""
@@ -84,6 +102,7 @@ class VendorStream(RESTStream[Any]):
             The instant in UTC, and the text to write: ISO 8601 with a zone.
 
         Raises:
+            NullTimeError: It is the vendor's way to write that there is none.
             ValueError: It is no time.
         """
         return instants.read(text)

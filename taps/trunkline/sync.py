@@ -17,6 +17,7 @@ from trunkline.bookmark import Bookmark, clean
 from trunkline.client import Cancelled, Tally
 from trunkline.errors import AccessDenied, OutputLost, Stopped, TrunklineError, shown
 from trunkline.feeds import Proven
+from trunkline.shape import EXTRA
 from trunkline.signals import Signals
 
 if TYPE_CHECKING:
@@ -285,6 +286,12 @@ class Run:
         names = [stream.name for stream in self.tap.ordered_streams()]
         for name in sorted(set(self.tap.input_catalog or ()) - set(names)):
             self.logger.warning("the catalog names %s, which is no stream of this tap", shown(name))
+        for stream in self.tap.ordered_streams():
+            fields = sdk.unmentioned(stream) if stream.selected else []
+            if fields:
+                kept = "kept in _extra" if stream.mask["properties", EXTRA] else "left out, as _extra is deselected"
+                told = "%s: the catalog does not mention %s: %s; discover it again to give them columns"
+                self.logger.warning(told, stream.name, ", ".join(fields), kept)
         if not any(stream.selected for stream in self.tap.ordered_streams()):
             self.logger.warning("the catalog selects none of %s: nothing is read", ", ".join(names))
 
@@ -396,6 +403,12 @@ class Run:
             seen += f", and {run.shape.unnamed} more" * bool(run.shape.unnamed)
             policy = _KEPT[self.tap.config["unknown_fields"]]
             self.logger.warning("%s: fields not in the schema, %s: %s", name, policy, seen)
+        if run.shape.odd:
+            seen = ", ".join(f"{field} ({n} times)" for field, n in sorted(run.shape.odd.items()))
+            policy = "kept in _extra" if run.shape.keeps_odd else "dropped, as pii is not clear"
+            self.logger.warning(
+                "%s: values that contradict the schema, null in their place and %s: %s", name, policy, seen
+            )
         for note in run.notes:
             self.logger.warning("%s: %s", name, note)
         if run.missing:

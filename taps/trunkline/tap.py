@@ -140,6 +140,11 @@ class VendorTap(sdk.ConfigFiles, Tap):
         """The vendor's streams."""
         return [stream_type(self) for stream_type in self.stream_types]
 
+    def setup_mapper(self) -> None:
+        """Compile the stream maps; the streams come first, as they complete a catalog that says too little."""
+        self.streams  # noqa: B018 - made and kept by asking for them
+        super().setup_mapper()
+
     def ordered_streams(self) -> list[VendorStream]:
         """The streams in the order the vendor's file names them."""
         return [self.streams[stream_type.name] for stream_type in self.stream_types]  # type: ignore[misc]

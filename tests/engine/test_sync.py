@@ -139,11 +139,12 @@ def test_g2_a_204_for_a_detail_is_one_that_is_not_there_yet(
 def test_g8_one_stream_of_a_lookup_fails_alone(
     run: Callable[..., Result], sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A contact that breaks its schema is an error, and what was looked up is on record all the same."""
-    answer = Response(200, (), json.dumps({"status": True, "contact": {"id": "7", "firstname": 5}}).encode())
+    """A map of the contacts that raises is an error, and what was looked up is on record all the same."""
+    answer = Response(200, (), json.dumps({"status": True, "contact": {"id": "7", "firstname": "x"}}).encode())
     monkeypatch.setattr(sandbox, "handle", lambda _: answer)
     lookups = {"phones": ["+27720000000", "+27720000001"], "emails": [], "terms": [], "lookups_file": None}
-    code, messages, _ = run(TapSwitchTransact, **lookups)
+    maps = {"contacts": {"half": "int(firstname) / 2"}}
+    code, messages, _ = run(TapSwitchTransact, **lookups, stream_maps=maps)
     assert code == 1
     assert not records(messages, "contacts")
     assert len(records(messages, "contact_lookups")) == 2

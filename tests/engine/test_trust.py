@@ -43,14 +43,15 @@ def test_g7_a_number_has_one_hash_whoever_writes_it() -> None:
 @pytest.mark.parametrize("vendor", sorted(CONFIG))
 @pytest.mark.parametrize("mode", ["hash", "drop"])
 def test_g7_unknown_fields_are_personal_until_they_are_known(vendor: str, mode: str) -> None:
-    """Nobody has said what a field that the vendor adds is about: its texts, at any depth, do not leave in clear."""
-    row = fields(ROWS[vendor])[:-1] + ',"new":"Anna","more":{"deep":["Anna",7]}}'
+    """Nobody has said what a field that the vendor adds is about: of it only true, false and null leave in clear."""
+    row = fields(ROWS[vendor])[:-1] + ',"new":"Anna","more":{"deep":["Anna",48601234567,true]},"n":48601234567,"x":0.5}'
     result, _ = read(vendor, page(vendor, row), pii=mode, pii_key="key")
     assert result.code == 0, result.log
     stream = STREAMS[vendor][0]
     extra = result.records(stream)[0]["_extra"]
     there = personal.hasher("key", None)("Anna") if mode == "hash" else None
-    assert extra == {"new": there, "more": {"deep": [there, 7]}}
+    assert extra == {"new": there, "more": {"deep": [there, None, True]}, "n": None, "x": None}
+    assert "48601234567" not in json.dumps(result.messages)
     assert "Anna" not in json.dumps(result.messages) + "\n".join(result.log)
 
 

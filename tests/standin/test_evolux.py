@@ -342,12 +342,11 @@ def test_g10_a_call_without_a_uuid_is_counted_and_named(serve: Serve, run: Taps,
     assert "cdr_call_id" in none.stderr.splitlines()[-1]
 
 
-def test_g10_what_contradicts_the_schema_is_an_error_naming_stream_key_and_field(serve: Serve, run: Taps) -> None:
-    """A value against the schema fails by stream, key and field; odd but true values keep their value."""
+def test_g10_a_key_that_contradicts_the_schema_is_an_error_naming_stream_key_and_field(serve: Serve, run: Taps) -> None:
+    """A key against the schema fails by stream, key and field; odd but true values keep their value."""
     bad: dict[str, tuple[dict[str, Any], str]] = {
         "time": ({"start_time": "yesterday"}, "start_time"),
         "no id": ({"id": None}, "id"),
-        "text for a number": ({"duration": "long"}, "duration"),
     }
     cases, kept = (
         {},
@@ -380,6 +379,36 @@ def test_g10_what_contradicts_the_schema_is_an_error_naming_stream_key_and_field
     assert "_extra" in runs["drop"].schema("studio_calls")
     assert runs["fail"].code == 1
     assert "new" in runs["fail"].stderr
+
+
+ODD: dict[str, Any] = {
+    "duration": "long",
+    "end_time": "N/A",
+    "call_flow": {"id": "two", "name": "Test 1"},
+    "project": "Test",
+    "caller": 11_999_482_052,
+}
+
+
+@pytest.mark.parametrize("pii", ["clear", "drop"])
+def test_g10_an_odd_value_stops_no_stream_and_is_kept(serve: Serve, run: Taps, pii: str) -> None:
+    """Null in its place, as it came in `_extra` under its path, and a warning counts it; under `pii` it is dropped."""
+    vendor = serve(Evolux([Evolux.call(n, MARCH + timedelta(hours=n)) for n in range(1, 5)]))
+    vendor.rows[1] |= ODD
+    vendor.rows[2] |= {"end_time": ""}
+    one = run("evolux", vendor.config("2024-03-01", end_date="2024-03-02", pii=pii, pii_key="a-long-key"))
+    found = {row["id"]: row for row in one.rows("studio_calls")}
+    assert set(found) == {1, 2, 3, 4}
+    assert one.bookmark("studio_calls")
+    kept = {**{name: ODD[name] for name in ODD if name != "call_flow"}, "call_flow.id": "two"}
+    assert found[2]["_extra"] == (kept if pii == "clear" else None)
+    assert found[2]["call_flow"] == {"id": None, "name": "Test 1"}
+    assert all(found[2][name] is None for name in ODD if name != "call_flow")
+    assert (found[3]["end_time"], found[3]["_extra"]) == (None, None)
+    (line,) = [line for line in one.stderr.splitlines() if "contradict the schema" in line]
+    assert all(f"{path} (1 times)" in line for path in kept)
+    assert ("kept in _extra" in line) == (pii == "clear")
+    assert "long" not in one.stderr
 
 
 def test_g8_refused_midway_is_no_complete_stream(serve: Serve, run: Taps) -> None:

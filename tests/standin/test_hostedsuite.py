@@ -260,3 +260,31 @@ def test_g6_a_refused_login_in_camel_case_is_tried_once(serve: Serve, run: Taps)
     one = run("hostedsuite", vendor.config("2024-03-01", end_date="2024-03-04", max_attempts=2), code=1)
     assert one.bookmark("calls") is None
     assert len(vendor.seen) == 1
+
+
+@pytest.mark.parametrize("null", ["", "0001-01-01T00:00:00", "0001-01-01T00:00:00.0000000Z", "/Date(-62135596800000)/"])
+@pytest.mark.parametrize("odd", ["N/A", 5])
+def test_g10_times_of_interactions_that_are_none_stop_no_stream(serve: Serve, run: Taps, null: str, odd: Any) -> None:
+    """The null date of .NET is null, in any zone; what is no time at all is kept in `_extra` under its path."""
+    steps = [{"StartTime": null, "Type": "a"}, {"StartTime": odd}, {"StartTime": "2024-03-01T10:00:00"}, {}, None]
+    vendor = serve(HostedSuite([HostedSuite.call(1, MARCH + timedelta(hours=10), Interactions=steps)]))
+    vendor.zone = "Europe/Warsaw"
+    config = vendor.config("2024-03-01", end_date="2024-03-02", timezone="Europe/Warsaw")
+    one, bare = (run("hostedsuite", config | more) for more in ({}, {"pii": "drop", "pii_key": "a-long-key"}))
+    (row,), (protected,) = one.rows("calls"), bare.rows("calls")
+    times = ["null" if step is None else step.get("StartTime", "none") for step in row["Interactions"]]
+    assert times == [None, None, "2024-03-01T09:00:00+00:00", "none", "null"]
+    assert row["_extra"] == {"Interactions[1].StartTime": odd}
+    assert "Interactions[].StartTime (1 times)" in one.stderr
+    assert protected["_extra"] is None
+
+
+@pytest.mark.parametrize("start", ["", "N/A", "0001-01-01T00:00:00"])
+def test_g10_a_call_without_a_start_is_an_error_that_names_the_field(serve: Serve, run: Taps, start: str) -> None:
+    """The bookmark counts by StartTime: there is no going on without one."""
+    vendor = serve(HostedSuite([HostedSuite.call(1, MARCH + timedelta(hours=10))]))
+    vendor.write = lambda at: start  # type: ignore[method-assign]  # noqa: ARG005
+    one = run("hostedsuite", vendor.config("2024-03-01", end_date="2024-03-02", timezone="Europe/Warsaw"), code=1)
+    told = one.stderr.splitlines()[-1]
+    assert "calls, the record with Id " in told
+    assert "StartTime" in told
