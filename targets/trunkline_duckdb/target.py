@@ -7,15 +7,14 @@ import sys
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, ClassVar
 
-import click
 from singer_sdk import Target
 from singer_sdk import typing as th
 from singer_sdk.exceptions import ConfigValidationError
 from singer_sdk.helpers.capabilities import CapabilitiesEnum, PluginCapabilities
 from singer_sdk.io_base import SingerReader
 
-from trunkline import sdk, signals
-from trunkline.errors import Stopped
+from trunkline import sdk, settings, signals
+from trunkline.errors import Stopped, shown
 from trunkline_duckdb.errors import LoadError, StoreError
 from trunkline_duckdb.loader import Loader
 from trunkline_duckdb.store import Store
@@ -72,7 +71,7 @@ class _LoadingReader(SingerReader):
                 store.close()
 
 
-class TargetDuckDB(Target):
+class TargetDuckDB(sdk.ConfigFiles, Target):
     """Loads Singer streams into one DuckDB file: upsert on the key, instants as TIMESTAMPTZ, nested values as JSON."""
 
     name = "target-duckdb"
@@ -115,9 +114,6 @@ class TargetDuckDB(Target):
         Raises:
             ConfigValidationError: One line for each wrong setting.
         """
-        problems = unknown_settings(config or {}, self.config_jsonschema["properties"])
-        if problems and validate_config:
-            raise ConfigValidationError("Config validation failed", errors=problems, schema=self.config_jsonschema)
         try:
             super().__init__(config=config, validate_config=validate_config, **kwargs)
         except ValueError:
@@ -125,14 +121,21 @@ class TargetDuckDB(Target):
             raise ConfigValidationError(
                 "Config validation failed", errors=[problem], schema=self.config_jsonschema
             ) from None
-        reason = why_no_file(str(self.config.get("path", "x")))
-        if reason and validate_config:
-            raise ConfigValidationError(
-                "Config validation failed",
-                errors=[f"path {reason} (TARGET_DUCKDB_PATH)"],
-                schema=self.config_jsonschema,
-            )
         self.message_reader = _LoadingReader(self.config, self.logger)
+
+    def _validate_config(self, *, raise_errors: bool = True) -> list[str]:
+        """See that every setting is right; a line for each that is not names what it must be and never its value."""
+        known = self.config_jsonschema["properties"]
+        given = {name: value for name, value in self._config.items() if name in known}
+        problems = unknown_settings(self._config, known)
+        path = given.get("path")
+        if reason := why_no_file(path) if path and isinstance(path, str) else None:
+            problems.append(f"path {reason} (TARGET_DUCKDB_PATH)")
+            given["path"] = "x"
+        problems += settings.errors(given, self.config_jsonschema, "TARGET_DUCKDB_")
+        if problems and raise_errors:
+            raise ConfigValidationError("Config validation failed", errors=problems, schema=self.config_jsonschema)
+        return problems
 
     @classmethod
     def append_builtin_config(cls, config_jsonschema: dict[str, Any]) -> None:
@@ -141,29 +144,6 @@ class TargetDuckDB(Target):
         Args:
             config_jsonschema: The settings' JSON schema.
         """
-
-    @classmethod
-    def cb_config(cls, ctx: click.Context, param: click.Option, value: tuple[str, ...]) -> Any:
-        """Read `--config`, with one line for a file that can't be read.
-
-        Args:
-            ctx: The command's context.
-            param: The option.
-            value: Paths of JSON files, or `ENV`.
-
-        Returns:
-            The settings.
-
-        Raises:
-            BadParameter: A file is missing or is no JSON object.
-        """
-        try:
-            return super().cb_config(ctx, param, value)
-        except (OSError, ValueError, TypeError) as problem:
-            reason = problem.strerror if isinstance(problem, OSError) else "it is not a JSON object"
-            raise click.BadParameter(
-                f"can't read {', '.join(value)}: {reason}. Give the path of a JSON object, or ENV."
-            ) from None
 
     @classmethod
     def invoke(cls, **kwargs: Any) -> None:
@@ -199,7 +179,7 @@ def unknown_settings(config: Mapping[str, Any], known: Mapping[str, Any]) -> lis
         if name not in known:
             near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
             hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(known)}"
-            problems.append(f"{name} is not a setting of target-duckdb: {hint}")
+            problems.append(f"{shown(name)} is not a setting of target-duckdb: {hint}")
     return problems
 
 

@@ -5,7 +5,10 @@ from __future__ import annotations
 import io
 import json
 import logging
+import subprocess
+import sys
 import threading
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import duckdb
@@ -19,7 +22,6 @@ from trunkline_duckdb.values import survives_double
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
-    from pathlib import Path
 
 TEXT = {"type": ["null", "string"]}
 WHOLE = {"type": ["null", "integer"]}
@@ -659,7 +661,7 @@ def test_a_row_of_many_megabytes_is_loaded(load: Loads) -> None:
         ({"path": "x", "pathh": 1}, "pathh is not a setting of target-duckdb: did you mean path?"),
         ({"path": "x", "batch_size": 1}, "did you mean batch_size_rows?"),
         ({"path": "x", "zzz": 1}, "there are path, default_target_schema, batch_size_rows"),
-        ({}, "'path' is a required property"),
+        ({}, "path is missing: it must be a text"),
         ({"path": ""}, "path"),
         ({"path": "x", "batch_size_rows": 0}, "batch_size_rows"),
         ({"path": "x", "batch_size_rows": "many"}, "batch_size_rows"),
@@ -671,6 +673,35 @@ def test_a_wrong_setting_is_an_error_before_input_is_read(config: dict[str, Any]
         TargetDuckDB(config=config)
     assert len(problem.value.errors) == 1
     assert says in problem.value.errors[0]
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        *[("path", value) for value in (577, ["secret"], {"password": "secret"}, True, "md:secret", "\ud800secret")],
+        *[("default_target_schema", value) for value in (577, ["secret"])],
+        *[("batch_size_rows", value) for value in ("secret", -577, 2.577, ["secret"], True)],
+        *[("passwrod", value) for value in ("secret", 577, ["secret"])],
+    ],
+)
+def test_g9_a_wrong_setting_shows_no_value(name: str, value: Any) -> None:
+    """A line names the setting and what it must be; what stands there may be somebody's password."""
+    with pytest.raises(ConfigValidationError) as problem:
+        TargetDuckDB(config={"path": "x", name: value})
+    (line,) = problem.value.errors
+    assert line.startswith(name)
+    assert not any(shown in line for shown in ("secret", "577", "True"))
+
+
+def test_g9_a_config_given_in_the_place_of_its_file_is_not_shown(tmp_path: Path) -> None:
+    """Somebody who writes the JSON itself behind --config has a password in it."""
+    done = subprocess.run(
+        [Path(sys.executable).with_name("target-duckdb"), "--config", '{"path": "x", "password": "secret"}'],
+        cwd=tmp_path, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 2
+    assert "could not be read" in done.stderr
+    assert "secret" not in done.stdout + done.stderr
 
 
 def test_a_path_that_can_not_be_a_file_is_a_clear_error(load: Loads, tmp_path: Path) -> None:

@@ -227,7 +227,7 @@ def test_settings_come_from_the_environment(tmp_path: Path) -> None:
     [
         ({"pathh": "x"}, 1, "did you mean path?"),
         ({"path": "/"}, 1, "it is a folder"),
-        (5, 2, "it is not a JSON object"),
+        (5, 2, "it holds no JSON object"),
     ],
 )
 def test_bad_settings_end_the_command_without_a_traceback(tmp_path: Path, config: Any, code: int, says: str) -> None:
