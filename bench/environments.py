@@ -24,6 +24,7 @@ PACKAGES: dict[str, tuple[str, ...]] = {
     "plot": ("matplotlib==3.11.2",),
     "pyairbyte": ("airbyte==0.71.3",),  # not for the benchmark: tools/pyairbyte.py
     "dagster": ("dagster==1.13.27",),  # nor these: tools/backfill.py, tools/recipes.py
+    "older-duckdb": ("duckdb==1.1.3",),
     "csv": ("meltanolabs-target-csv==0.5.0",),
     "jsonl": ("target-jsonl==0.1.4",),
     "bigquery": ("z3-target-bigquery==0.7.2", "protobuf<5", "setuptools<81"),  # tests/test_loader_schemas.py

@@ -72,6 +72,24 @@ def postgres(folder: Path, sandbox: Running) -> str:
     return f"{len(_truth(sandbox, STREAMS[0]))} calls and their details, the same after a second load"
 
 
+def older_duckdb(folder: Path, sandbox: Running) -> str:
+    """A plain pipe into target-duckdb; an older DuckDB reads the file."""
+    _config(folder, sandbox)
+    _write(folder / "target.json", {"path": "calls.duckdb"})
+    for _ in range(2):
+        _shell(_PIPE.format(tap=TAP, target=Path(sys.executable).with_name("target-duckdb")), folder)
+    script = (
+        "import duckdb, json, sys; file = duckdb.connect('calls.duckdb', read_only=True); "
+        "print(json.dumps([file.table(name).count('*').fetchone()[0] for name in sys.argv[1:]]))"
+    )
+    line = [environments.program("older-duckdb"), "-c", script, *STREAMS]
+    done = subprocess.run(line, cwd=folder, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise Wrong(done.stderr[-500:])
+    _same(json.loads(done.stdout), [len(_truth(sandbox, stream)) for stream in STREAMS], "rows")
+    return f"DuckDB {environments.versions('older-duckdb')['duckdb']} reads the file"
+
+
 def files(folder: Path, sandbox: Running) -> str:
     """A plain pipe into target-csv, twice: a line for each row, and the files of the first run stay."""
     _config(folder, sandbox)
@@ -252,6 +270,7 @@ def systemd(folder: Path, sandbox: Running) -> str:
 
 RECIPES: dict[str, Callable[[Path, Running], str]] = {
     "postgres": postgres,
+    "duckdb": older_duckdb,
     "csv": files,
     "jsonl": lines,
     "dlt": with_dlt,
