@@ -32,7 +32,8 @@ from tap_hostedsuite import TapHostedSuite
 from tap_switchtransact import Lookup, TapSwitchTransact, open_contacts
 from trunkline import bookmark, feeds, instants, schemas, settings
 from trunkline.ahead import Desk, Ticket
-from trunkline.client import Breaker, Reply, Request
+from trunkline.breaker import Breaker
+from trunkline.client import Reply, Request
 from trunkline.errors import TrunklineError
 from trunkline.plan import Window
 from trunkline.stream import EMPTY, Rows, WindowedStream

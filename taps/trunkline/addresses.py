@@ -14,13 +14,16 @@ from urllib.parse import SplitResult, urlsplit
 
 import requests
 from requests.adapters import HTTPAdapter
-from urllib3.connection import HTTPConnection
-from urllib3.connectionpool import HTTPConnectionPool
+from urllib3.connection import HTTPConnection, HTTPSConnection
+from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
+from trunkline import deadline
 from trunkline.errors import Refused
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from urllib3 import ProxyManager
 
 _NAME = re.compile(r"[a-z0-9_-]+(\.[a-z0-9_-]+)*\.?")
 _LOCAL = ".localhost"
@@ -77,8 +80,37 @@ def proxies(url: str) -> Mapping[str, str]:
     return requests.utils.get_environ_proxies(url)
 
 
+def _share(connection: HTTPConnection) -> None:
+    """Have all addresses of a host together take the time that connecting may take."""
+    left = deadline.of_this_thread()
+    if left is None or not isinstance(connection.timeout, (int, float)):
+        return
+    try:
+        number = len(socket.getaddrinfo(connection.host, connection.port, type=socket.SOCK_STREAM))
+    except (OSError, UnicodeError):
+        number = 1  # whoever connects finds out
+    connection.timeout = min(connection.timeout, left.left()) / max(number, 1)
+
+
+class _SecureConnection(HTTPSConnection):
+    """A connection with TLS whose exchanges keep their deadline."""
+
+    response_class = deadline.Response
+
+    def connect(self) -> None:
+        """Connect."""
+        _share(self)
+        super().connect()
+
+
+class _SecurePool(HTTPSConnectionPool):
+    ConnectionCls = _SecureConnection
+
+
 class _Connection(HTTPConnection):
     """An unencrypted connection, closed before anything is sent if it leads to another machine."""
+
+    response_class = deadline.Response
 
     def connect(self) -> None:
         """Connect.
@@ -86,6 +118,7 @@ class _Connection(HTTPConnection):
         Raises:
             Refused: The other end is not this machine.
         """
+        _share(self)
         super().connect()
         peer: Any = self.sock.getpeername()
         if not _is_here(peer[0]):
@@ -102,9 +135,23 @@ class _Pool(HTTPConnectionPool):
 
 
 class Adapter(HTTPAdapter):
-    """Requests' adapter; unencrypted requests go to this machine alone, wherever the name of a host leads by then."""
+    """Requests' adapter on connections of ours.
+
+    Exchanges keep their deadline; unencrypted requests go to this machine alone, wherever the name of a host leads by
+    then.
+    """
 
     def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
-        """Make the pools, those of unencrypted connections from ours."""
+        """Make the pools from ours."""
         super().init_poolmanager(*args, **kwargs)
-        self.poolmanager.pool_classes_by_scheme = {**self.poolmanager.pool_classes_by_scheme, "http": _Pool}
+        self.poolmanager.pool_classes_by_scheme = _POOLS
+
+    def proxy_manager_for(self, proxy: Any, **kwargs: Any) -> ProxyManager:
+        """Make the pools of a proxy's connections."""
+        manager: ProxyManager = super().proxy_manager_for(proxy, **kwargs)
+        # Unencrypted, it may go to another machine: the proxy.
+        manager.pool_classes_by_scheme = {**_POOLS, "http": HTTPConnectionPool}
+        return manager
+
+
+_POOLS: dict[str, Any] = {"http": _Pool, "https": _SecurePool}

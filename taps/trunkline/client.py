@@ -1,27 +1,23 @@
-"""Fetch: the only room that knows HTTP. One request in, one proven-to-be-an-answer reply out, or an error."""
+"""The client: one request with all its tries. One request in, one reply that is what the vendor documents out."""
 
 from __future__ import annotations
 
-import codecs
-import os
-import ssl
 import threading
 import time
-from collections import Counter, defaultdict
+from collections import defaultdict
 from dataclasses import dataclass, fields, replace
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Protocol
-from urllib.parse import quote, urlencode, urlsplit
+from urllib.parse import urlsplit
 
 import backoff
 import msgspec
-import requests
-import urllib3
-from requests.structures import CaseInsensitiveDict
 
-from trunkline import addresses, words
+from trunkline import words
+from trunkline.breaker import Breaker
 from trunkline.errors import AccessDenied, BadAnswer, Refused, SourceError, Unavailable
-from trunkline.shape import BROKEN, encode
+from trunkline.exchange import Exchanges, Reply, Request, Retriable
+from trunkline.shape import BROKEN
 
 if TYPE_CHECKING:
     import logging
@@ -31,11 +27,7 @@ if TYPE_CHECKING:
 
     from trunkline.governor import Governor
 
-MAX_BODY = 64 * 1024 * 1024
-"""Largest answer read, in bytes after decompression: a bomb must not take the machine's memory."""
-
-MOST_VALUES = 4_000_000
-"""Values of an answer at most, as its commas and brackets have them: `[1,1,…` takes fifty times its size once read."""
+__all__ = ["Cancelled", "Client", "Reply", "Request", "Retriable", "Tally", "Vendor", "one_line"]
 
 MAX_WAIT = 60.0
 """Longest wait between two tries, in seconds, unless the vendor names a later moment."""
@@ -43,80 +35,12 @@ MAX_WAIT = 60.0
 MAX_VENDOR_WAIT = 900.0
 """Longest wait a vendor can ask for, in seconds, before the request counts as failed."""
 
-SLOW_BODY_FACTOR = 10
-"""A body may take this many times `request_timeout` as a whole; each single read may take `request_timeout`."""
-
-PROBES, PROBE_TRIES = 3, 2
-"""After a request has used up its tries: how many others of an endpoint are tried, and how often, until it is down."""
+CONNECT_TRIES = 2
+"""Tries of a run's first request while no connection can be made: a wrong host stays wrong."""
 
 _REPORT = "Run again; if it goes on, report it with the vendor's documentation"
 _PAGE = "Check api_url, and whether a login, a proxy or a gateway stands before the API"
-_LESS = "Ask for less at once: a smaller page_size or window"
-_CHUNK, _PACKED_CHUNK = 8 * 1024 * 1024, 256 * 1024
-"""Bytes taken at once: as many as have come; few of a packed body, which may be a bomb."""
-
 _RETRIED_4XX = {HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_EARLY, HTTPStatus.TOO_MANY_REQUESTS}
-
-
-@dataclass(frozen=True)
-class Request:
-    """One request, still without host and credentials.
-
-    Args:
-        about: What is asked for, in words fit for a log: nothing personal, no credentials.
-        path: Path below `api_url`, beginning with a slash.
-        params: Query parameters in order; values are percent-encoded here (`+` as `%2B`, a space as `%20`).
-        method: HTTP method.
-        json: Body to send as JSON, if any.
-        stream: Name of the stream it is for, under which it is counted.
-        endpoint: What the vendor may fail to serve while it serves others; the stream when left out.
-        personal: Values in it that are about a person, and that the vendor's words may repeat.
-    """
-
-    about: str
-    path: str
-    params: tuple[tuple[str, str], ...] = ()
-    method: str = "GET"
-    json: Any = None
-    stream: str = ""
-    endpoint: str = ""
-    personal: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class Reply:
-    """A successful answer, its body still bytes.
-
-    Args:
-        request: What was asked.
-        status: HTTP status (2xx).
-        headers: Header names are case-insensitive.
-        body: Decompressed body, UTF-8 and without line breaks; empty only for a 204.
-        parsed: What the vendor's envelope says beside the rows, as `Vendor.open` returned it.
-    """
-
-    request: Request
-    status: int
-    headers: Mapping[str, str]
-    body: bytes
-    parsed: Any = None
-
-
-class Retriable(Exception):  # noqa: N818 - not an error yet: it becomes one when the tries are used up
-    """The try failed in a way that another one may cure.
-
-    Args:
-        why: One clause for the log and for the error at the end.
-        not_before: Seconds the vendor asks to wait, if it does.
-        final: The error this becomes when no try is left.
-        remedy: What to do then; when left out, to run again.
-    """
-
-    def __init__(
-        self, why: str, *, not_before: float | None = None, final: type[SourceError] = Unavailable, remedy: str = ""
-    ) -> None:
-        self.why, self.not_before, self.final, self.remedy = why, not_before, final, remedy
-        super().__init__(why)
 
 
 class Cancelled(Exception):  # noqa: N818 - nothing failed: the answer is simply not wanted any more
@@ -159,48 +83,13 @@ class Tally:
     waited: float = 0.0
 
 
-class Breaker:
-    """Shared by all requests of a tap: tells one broken partition, or endpoint, from a vendor that is down."""
-
-    def __init__(self) -> None:
-        self._tripped = self._shut = False
-        self._probes_failed: Counter[str] = Counter()  # by endpoint: one that is broken says little of the others
-        self._last_success = float("-inf")
-        self._lock = threading.Lock()
-
-    def tries(self, endpoint: str, max_attempts: int) -> int:
-        """How many tries a new request gets: all of them; a few, as a probe; or none, when the vendor is down."""
-        if not self._tripped:
-            return max_attempts
-        return 0 if self._shut or self._probes_failed[endpoint] >= PROBES else min(PROBE_TRIES, max_attempts)
-
-    def success(self) -> None:
-        """The vendor answered: whatever failed before was that request's own trouble."""
-        with self._lock:
-            self._tripped = self._shut = False
-            self._probes_failed.clear()
-            self._last_success = time.monotonic()
-
-    def open(self) -> None:
-        """The vendor said itself that there is nothing to be had for long."""
-        with self._lock:
-            self._tripped = self._shut = True
-
-    def failure(self, endpoint: str, began: float, *, probe: bool) -> None:
-        """A request that began at `began` has used up its tries; it counts if nothing else succeeded meanwhile."""
-        with self._lock:
-            if self._last_success < began:
-                self._probes_failed[endpoint] += probe and self._tripped
-                self._tripped = True
-
-
 class Client:
     """Sends requests for one tap: signs, waits, retries and classifies. Safe to use from many threads.
 
     Args:
         vendor: The vendor's ways.
         api_url: What stands before every path; may carry a path prefix of its own, so it is joined as text.
-        timeout: Seconds to wait for a connection, and for each read of the answer.
+        timeout: The setting `request_timeout`, in seconds (see `trunkline.deadline`).
         max_attempts: Tries per request.
         user_agent: The `User-Agent` header.
         ca_bundle: Path of a private certificate authority, if any.
@@ -225,15 +114,15 @@ class Client:
         logger: logging.Logger,
     ) -> None:
         self.vendor, self.timeout, self.max_attempts, self.logger = vendor, timeout, max_attempts, logger
-        self.base = api_url.rstrip("/")
-        self.headers = {"User-Agent": user_agent, "Accept": "application/json", "Accept-Encoding": "gzip, deflate"}
-        self.governor = governor
-        self.adapter = transport or addresses.Adapter(pool_connections=1, pool_maxsize=pool_size)
-        # What the environment says is read once: per request it costs more than the request's own preparation.
-        self.proxies = addresses.proxies(self.base)
-        self.verify: str | bool = (
-            ca_bundle or os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE") or True
+        self.exchanges = Exchanges(
+            api_url=api_url,
+            timeout=timeout,
+            user_agent=user_agent,
+            ca_bundle=ca_bundle,
+            pool_size=pool_size,
+            transport=transport,
         )
+        self.governor = governor
         self.tallies: defaultdict[str, Tally] = defaultdict(Tally)
         self.breaker = Breaker()
         self.answered = threading.Event()  # any answer at all: the credentials may be right
@@ -272,18 +161,21 @@ class Client:
         waits = backoff.expo(base=2, factor=1, max_value=MAX_WAIT)
         next(waits)
         endpoint = request.endpoint or request.stream
-        tries = self.breaker.tries(endpoint, self.max_attempts)
-        if not tries:
-            raise Unavailable(f"{request.about} was not asked for", "the vendor is down", "Run again later")
-        for attempt in range(1, tries + 1):
+        most = self.breaker.tries(endpoint, self.max_attempts)
+        if not most:
+            raise Unavailable(f"{request.about} was not sent", self.breaker.why, "Run again later")
+        attempt = 0
+        while True:
+            attempt += 1
             try:
                 reply = self._try(request, open_body, cancelled)
-            except Retriable as exc:  # noqa: PERF203 - a network's wait is longer than any of Python's
-                if attempt == tries:
-                    self.breaker.failure(endpoint, began, probe=tries < self.max_attempts)
-                    counted = f"{tries} tries, the last" if tries > 1 else "one try"
-                    remedy = exc.remedy or ("Run again later" if exc.final is Unavailable else _REPORT)
-                    raise exc.final(f"{request.about} failed", f"{counted}: {exc.why}", remedy) from None
+            except Retriable as exc:
+                tries = min(most, CONNECT_TRIES) if self._is_out_of_reach(exc) else most
+                if attempt >= tries:
+                    if tries < most:
+                        self.breaker.open(exc.why)
+                    self.breaker.failure(endpoint, began, probe=most < self.max_attempts)
+                    raise self._failed(request, exc, attempt) from None
                 # The vendor's word is a lower bound: a `Retry-After: 0` must not spend all tries in a few milliseconds.
                 wait = max(backoff.full_jitter(next(waits) or 1.0), exc.not_before or 0.0)
                 self._pause(
@@ -298,7 +190,16 @@ class Client:
             else:
                 self.breaker.success()
                 return reply
-        raise AssertionError("unreachable: the last try returns or raises")
+
+    def _is_out_of_reach(self, exc: Retriable) -> bool:
+        """Whether no connection could be made since the run began."""
+        return exc.trouble is not None and not exc.trouble.connected and not self.answered.is_set()
+
+    @staticmethod
+    def _failed(request: Request, exc: Retriable, tries: int) -> SourceError:
+        counted = f"{tries} tries, the last" if tries > 1 else "one try"
+        remedy = exc.remedy or ("Run again later" if exc.final is Unavailable else _REPORT)
+        return exc.final(f"{request.about} failed", f"{counted}: {exc.why}", remedy)
 
     def _pause(self, request: Request, seconds: float, message: str, cancelled: threading.Event) -> None:
         self.logger.warning(message)
@@ -361,65 +262,11 @@ class Client:
         return reply
 
     def _send(self, request: Request) -> tuple[int, Mapping[str, str], bytes]:
-        prepared = self._prepare(request)
+        headers, body = self.vendor.sign(request)
+        prepared = self.exchanges.prepare(request, headers, body)
         with self._lock:
             self.tallies[request.stream].requests += 1
-        try:
-            # The adapter alone, no session around it: nothing then follows a redirect, keeps a cookie, reads a
-            # ~/.netrc or changes a header, and its pool of connections is the only thing that threads share.
-            with self.adapter.send(
-                prepared, stream=True, timeout=self.timeout, verify=self.verify, proxies=self.proxies
-            ) as response:
-                return response.status_code, response.headers, self._read(request, response)
-        except (requests.exceptions.RequestException, urllib3.exceptions.HTTPError, OSError) as exc:
-            if _is_untrusted(exc):
-                raise Refused(
-                    f"{request.about} failed",
-                    "the server's certificate could not be verified",
-                    "For a private certificate authority set ca_bundle",
-                ) from None
-            # The exception's own text holds the URL, which may hold personal data: its kind says enough.
-            raise Retriable(f"no complete answer ({_kind(exc)})") from None
-
-    def _read(self, request: Request, response: requests.Response) -> bytes:
-        deadline = time.monotonic() + self.timeout * SLOW_BODY_FACTOR
-        packed = "Content-Encoding" in response.headers
-        chunks, size = [], 0
-        # What has come and no more: a read that waits until it is full does not notice a body that comes in drops.
-        while chunk := response.raw.read1(_PACKED_CHUNK if packed else _CHUNK, decode_content=packed):
-            chunks.append(chunk)
-            size += len(chunk)
-            if size > MAX_BODY:
-                raise Refused(f"{request.about} failed", f"the answer is larger than {MAX_BODY // 2**20} MiB", _LESS)
-            if time.monotonic() > deadline:
-                raise Retriable(f"the answer was not complete after {self.timeout * SLOW_BODY_FACTOR:.0f} s")
-        body = chunks[0] if len(chunks) == 1 else b"".join(chunks)
-        # Counting takes time, and no answer has more values than bytes.
-        if size > MOST_VALUES and sum(map(body.count, (b",", b"[", b"{"))) > MOST_VALUES:
-            raise Refused(f"{request.about} failed", f"the answer has more than {MOST_VALUES:,} values", _LESS)
-        return body.removeprefix(codecs.BOM_UTF8)  # which RFC 8259 lets a reader ignore, and some servers write
-
-    def _prepare(self, request: Request) -> requests.PreparedRequest:
-        headers, body = self.vendor.sign(request)
-        url = self.base + request.path
-        if request.params:
-            # As text and with quote: the space in a date must be %20 and the plus of a phone number %2B.
-            url += "?" + urlencode(request.params, quote_via=quote)
-        prepared = requests.PreparedRequest()
-        prepared.method, prepared.url = request.method, url
-        prepared.headers = CaseInsensitiveDict({**self.headers, **headers})
-        for name, value in prepared.headers.items():
-            if not (value.isascii() and value.isprintable()):
-                raise Refused(
-                    f"{request.about} could not be asked for",
-                    f"the value of the header {name} has characters that no header can carry",
-                    "Look for a line break or a letter beyond ASCII in the credentials",
-                )
-        if body is not None:
-            prepared.body = encode(body)
-            prepared.headers["Content-Type"] = "application/json"
-            prepared.headers["Content-Length"] = str(len(prepared.body))
-        return prepared
+        return self.exchanges.send(request, prepared)
 
     # -- what an answer means ----------------------------------------------------------------------
 
@@ -468,8 +315,9 @@ class Client:
             raise self._deny(AccessDenied(what, why, hint))
         if status in _RETRIED_4XX or status >= HTTPStatus.INTERNAL_SERVER_ERROR:
             if not_before is not None and not_before > MAX_VENDOR_WAIT:
-                self.breaker.open()  # every other request would be told the same
-                raise Unavailable(what, f"the vendor asks to wait {not_before:.0f} s", "Run again after that time")
+                asks = f"the vendor asks to wait {not_before:.0f} s"
+                self.breaker.open(asks)  # every other request would be told the same
+                raise Unavailable(what, asks, "Run again after that time")
             raise Retriable(why, not_before=not_before)
         if HTTPStatus.MULTIPLE_CHOICES <= status < HTTPStatus.BAD_REQUEST:
             why = (
@@ -486,19 +334,7 @@ class Client:
     @property
     def host(self) -> str:
         """The configured host, for log lines."""
-        return urlsplit(self.base).netloc.rpartition("@")[2]
-
-
-def _is_untrusted(exc: BaseException) -> bool:
-    """Whether it was the certificate: any other trouble with TLS is a network's fault and may pass."""
-    seen: list[Any] = [exc]
-    while seen:
-        cause = seen.pop()
-        if isinstance(cause, ssl.SSLCertVerificationError):
-            return True
-        if isinstance(cause, BaseException):
-            seen += [*cause.args, cause.__cause__, getattr(cause, "reason", None)]
-    return False
+        return urlsplit(self.exchanges.base).netloc.rpartition("@")[2]
 
 
 def one_line(body: bytes) -> bytes:
@@ -512,17 +348,3 @@ def one_line(body: bytes) -> bytes:
         # many small blocks leave the heap in shreds: a quarter more peak memory with large pages.
         str(body, "utf-8")
     return msgspec.json.format(body, indent=-1) if b"\n" in body or b"\r" in body else body
-
-
-def _kind(exc: BaseException) -> str:
-    kinds = {
-        "ConnectTimeout": "the connection timed out",
-        "ReadTimeout": "the answer timed out",
-        "ReadTimeoutError": "the answer timed out",
-        "IncompleteRead": "the answer was cut off",
-        "ProtocolError": "the answer was cut off",
-        "DecodeError": "the answer could not be decompressed",
-        "ProxyError": "the proxy refused",
-        "ConnectionError": "the connection failed",
-    }
-    return next((kinds[c.__name__] for c in type(exc).__mro__ if c.__name__ in kinds), type(exc).__name__)

@@ -98,7 +98,7 @@ def common(
             "exclusiveMinimum": 0,
             "maximum": 86_400,
             "default": 60,
-            "description": "Seconds to wait for a connection, and for each part of an answer.",
+            "description": "Seconds until the headers of a response must be there, and in which its body must go on.",
         },
         "max_attempts": {
             "type": "integer",

@@ -15,7 +15,7 @@ from singer_sdk import Tap
 from singer_sdk.exceptions import ConfigValidationError
 from singer_sdk.helpers.capabilities import PluginCapabilities, TapCapabilities
 
-from trunkline import bookmark, instants, personal, process, schemas, sdk, settings, signals
+from trunkline import bookmark, instants, network, personal, process, schemas, sdk, settings, signals
 from trunkline.ahead import Ahead, Failure, Workers
 from trunkline.client import Client
 from trunkline.errors import ConfigInvalid, StateInvalid, Stopped, TrunklineError
@@ -119,6 +119,8 @@ class VendorTap(sdk.ConfigFiles, Tap):
         start, end = config.get("start_date"), config.get("end_date")
         if start and end and instants.from_iso(start) >= instants.from_iso(end):
             found.append("end_date must be later than start_date")
+        if api_url := config.get("api_url"):
+            found += network.problems(api_url, config.get("ca_bundle"))
         mode = config.get("pii")
         if not config.get("pii_key") and (mode == "hash" or (mode == "drop" and self._has_personal_keys())):
             why = "" if mode == "hash" else ", as a key of this tap is personal and is hashed then"
@@ -355,5 +357,6 @@ _HINTS: dict[int, str] = {
     HTTPStatus.FORBIDDEN: "Check what the credentials are allowed to do",
     HTTPStatus.NOT_FOUND: "Check api_url: the path below it is the vendor's own",
     HTTPStatus.BAD_REQUEST: "Check the settings that narrow what is read",
+    HTTPStatus.PROXY_AUTHENTICATION_REQUIRED: "It is the proxy's: check HTTPS_PROXY in the environment",
     HTTPStatus.UNPROCESSABLE_ENTITY: "Check the settings that narrow what is read",
 }

@@ -15,7 +15,7 @@ from singer_sdk.helpers.capabilities import CapabilitiesEnum, PluginCapabilities
 from singer_sdk.io_base import SingerReader
 
 from tap_switchtransact import TapSwitchTransact
-from trunkline import sdk, settings, signals
+from trunkline import network, sdk, settings, signals
 from trunkline.errors import ConfigInvalid
 from trunkline.governor import Governor, Limit
 from trunkline.redact import redactor
@@ -128,6 +128,8 @@ class TargetSwitchTransact(sdk.ConfigFiles, Target):
         for name, spec in properties.items():
             if "default" in spec:
                 self._config.setdefault(name, copy.deepcopy(spec["default"]))
+        if not any(line.startswith(("api_url ", "ca_bundle ")) for line in found):
+            found += network.problems(self._config["api_url"], self._config.get("ca_bundle"))
         if found and raise_errors:
             raise ConfigInvalid(found)
         return found

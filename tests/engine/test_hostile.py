@@ -17,7 +17,7 @@ from urllib.parse import unquote_plus
 import pytest
 from tests.model.harness import TAPS, Output, Result, run
 
-from trunkline import client, pages, schemas
+from trunkline import exchange, pages, schemas
 from trunkline.errors import BadRecord
 from trunkline.personal import hasher, protect
 from trunkline_sandbox import Response, Sandbox
@@ -395,7 +395,7 @@ def test_g5_fields_without_number_do_not_pile_up() -> None:
 
 def test_g5_a_page_of_a_million_tiny_records_is_an_error_or_a_million_rows(monkeypatch: pytest.MonkeyPatch) -> None:
     """Rows of two bytes each take fifty times their size once they are objects: they are counted before."""
-    monkeypatch.setattr(client, "MOST_VALUES", 100_000)
+    monkeypatch.setattr(exchange, "MOST_VALUES", 100_000)
     headers, _ = page("bspk")
     tracemalloc.start()
     try:
@@ -414,7 +414,7 @@ def test_a_body_with_as_many_values_as_the_bound_is_read(
 ) -> None:
     """The bound is on what could be values, a text's own commas among them; the bound itself is allowed."""
     answer = page("hostedsuite", fields(ROWS["hostedsuite"], Notes=json.dumps(", [{ " * 5)))
-    monkeypatch.setattr(client, "MOST_VALUES", sum(answer[1].count(sign) for sign in (b",", b"[", b"{")) - fewer)
+    monkeypatch.setattr(exchange, "MOST_VALUES", sum(answer[1].count(sign) for sign in (b",", b"[", b"{")) - fewer)
     assert read("hostedsuite", answer)[0].code == code
 
 
@@ -487,6 +487,6 @@ def test_g5_a_gzip_bomb_is_an_error_in_bounded_memory() -> None:
     script = _BOMB.format(paths=[path for path in sys.path if path], encoding="gzip, gzip")
     done = subprocess.run([sys.executable, "-c", script], input=body, capture_output=True, timeout=60, check=True)
     story, grown = done.stdout.decode().splitlines()
-    told = f"the thing failed: the answer is larger than {client.MAX_BODY >> 20} MiB. Ask for less at once"
+    told = f"the thing failed: the response is larger than {exchange.MAX_BODY >> 20} MiB. Ask for less at once"
     assert story.startswith(told)
-    assert int(grown) * 1024 < 3 * client.MAX_BODY
+    assert int(grown) * 1024 < 3 * exchange.MAX_BODY
