@@ -6,14 +6,15 @@ from typing import IO, TYPE_CHECKING, Any
 
 import click
 from singer_sdk.cli import plugin_cli
+from singer_sdk.exceptions import MapExpressionError
 from singer_sdk.helpers._catalog import get_selected_schema
 from singer_sdk.helpers._util import load_json
 from singer_sdk.mapper import SameRecordTransform
 from singer_sdk.plugin_base import PluginBase
 from singer_sdk.singerlib import Schema
 
-from trunkline import instants, logs, signals
-from trunkline.errors import BadRecord, TrunklineError
+from trunkline import instants, logs, maps, signals
+from trunkline.errors import BadRecord, ConfigInvalid, TrunklineError
 from trunkline.shape import EXTRA, Shape, decode, encode
 
 if TYPE_CHECKING:
@@ -156,7 +157,21 @@ def _flattens(one: Any) -> bool:
 
 
 class ConfigFiles(PluginBase):
-    """For a tap or target: a config file that can't be read is one line, never a traceback."""
+    """For a tap or target: a config file that can't be read, or a wrong stream map, is one line, never a traceback."""
+
+    def setup_mapper(self) -> None:
+        """Compile the stream maps.
+
+        Raises:
+            ConfigInvalid: One of them is wrong; with its place, and without the values in it.
+        """
+        try:
+            super().setup_mapper()
+        except Exception as exc:
+            found = maps.errors(self.config.get("stream_maps"))
+            if found or isinstance(exc, MapExpressionError):
+                raise ConfigInvalid(found or [maps.told(exc)]) from None
+            raise
 
     @classmethod
     def cb_config(cls, ctx: click.Context, param: click.Option, value: tuple[str, ...]) -> Any:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import jsonschema
 import msgspec
 
-from trunkline import addresses, instants
+from trunkline import addresses, instants, maps
 from trunkline.errors import shown
 
 if TYPE_CHECKING:
@@ -234,7 +234,9 @@ def errors(config: Mapping[str, Any], schema: Mapping[str, Any], environment: st
     properties: Mapping[str, Setting] = schema["properties"]
     found = [_unknown(name, properties) for name in config if name not in properties]
     for name, spec in properties.items():
-        if name in config and config[name] is not None:
+        if name == "stream_maps" and isinstance(config.get(name), dict) and not _has_half_surrogate(config[name]):
+            found += maps.errors(config[name], parse=False)  # one that no stream uses need not be an expression
+        elif name in config and config[name] is not None:
             problem, blank = _problem(config[name], spec), _blank(config[name], spec)
             if problem:
                 found.append(f"{name} {problem}")

@@ -17,6 +17,7 @@ import msgspec
 from msgspec import Raw
 from singer_sdk.mapper import RemoveRecordTransform
 
+from trunkline import maps
 from trunkline.errors import OutputLost, Stopped, TrunklineError
 from trunkline.signals import Signals
 from trunkline_lines import Lines, Message
@@ -246,7 +247,8 @@ class Loader:
         try:
             self._mapper.register_raw_stream_schema(name, schema, message.key_properties)
         except Exception as exc:  # noqa: BLE001 - the SDK raises many kinds for a map that is wrong
-            raise self._fault(f"stream_maps don't fit stream {shown(name)} ({exc})", "Correct stream_maps") from None
+            found = "; ".join(maps.errors(self._mapper.stream_maps_dict)) or maps.told(exc)
+            raise self._fault(f"stream_maps don't fit stream {shown(name)}: {found}", "Correct stream_maps") from None
         for stream_map in self._mapper.stream_maps[name]:
             if stream_map.stream_alias not in CALLS and not isinstance(stream_map, RemoveRecordTransform):
                 raise self._fault(
