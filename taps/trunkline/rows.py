@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 import typing as t
 from decimal import Decimal
 
@@ -10,7 +11,7 @@ import msgspec
 from trunkline.conform import checked, has_parts, types
 
 if t.TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Mapping
+    from collections.abc import Callable, Collection, Mapping, Sequence
 
     from trunkline.conform import ReadTime, Times
 
@@ -69,7 +70,6 @@ class RowType:
         times: Mapping[str, Times],
         decode: Callable[[t.Any], t.Any],
     ) -> None:
-        self._containers: list[str] = []
         self._parts: list[tuple[str, Callable[[t.Any], t.Any]]] = []
         self._opened, self._times, self._decode_inner = [*looks_into, *times], times, decode
         fields: list[t.Any] = []
@@ -84,38 +84,44 @@ class RowType:
                 fields.append((name, *self._field(name, spec, sent)))
         self._opened = [name for name, _ in self._parts if name in self._opened]
         row = msgspec.defstruct("Record", fields, bases=(Row,), forbid_unknown_fields=True, kw_only=True, gc=False)
-        self._decode = msgspec.json.Decoder(row, float_hook=Decimal).decode
+        self.decode = t.cast("Callable[[msgspec.Raw], Row]", msgspec.json.Decoder(row, float_hook=Decimal).decode)
+        """Decodes a row, but for what stands inside of its fields."""
+        self.has_parts = bool(self._parts)
+        self._checks = [check for _, check in self._parts]
+        self._inner = getter([name for name, _ in self._parts])
 
     def _field(self, name: str, spec: Mapping[str, t.Any], sent: Collection[str]) -> tuple[t.Any, ...]:
         kinds = set(types(spec)) - {"null"}
-        if has_parts(spec):
+        if has_parts(spec) or (name not in self._opened and kinds == _INSIDE.keys()):
             self._parts.append((name, msgspec.json.Decoder(checked(spec)).decode))
-            return msgspec.Raw, NULL
-        if name not in self._opened and kinds == _INSIDE.keys():
-            self._containers.append(name)
             return msgspec.Raw, NULL
         if name not in self._opened and kinds and kinds <= _INSIDE.keys():
             return _INSIDE[kinds.pop()] | None, None
         return (_union(spec),) if name in sent else (_union(spec), None)
 
-    def read(self, raw: msgspec.Raw, read_time: ReadTime) -> Row | None:
-        """Decode a row; None where a field is not what the schema says.
+    def look_inside(self, row: Row, read_time: ReadTime) -> None:
+        """See that what stands inside of a row's fields is what the schema says, and write its times with a zone.
 
         Raises:
-            msgspec.MsgspecError: The same, told otherwise.
-            ValueError: A time inside of a field is none.
+            msgspec.MsgspecError: It is not.
+            ValueError: A time in it is none.
         """
-        row = t.cast("Row", self._decode(raw))
-        for name, check in self._parts:
-            check(getattr(row, name))
-        for name in self._opened:
-            setattr(row, name, self._decode_inner(getattr(row, name)))
-        for name, times in self._times.items():
-            times.write(getattr(row, name), read_time)
-        for name in self._containers:
-            if not bytes(getattr(row, name)).startswith((b"null", b"{", b"[")):
-                return None
-        return row
+        for check, raw in zip(self._checks, self._inner(row), strict=False):
+            if raw is not NULL:
+                check(raw)
+        if self._opened:
+            for name in self._opened:
+                setattr(row, name, self._decode_inner(getattr(row, name)))
+            for name, times in self._times.items():
+                times.write(getattr(row, name), read_time)
+
+
+def getter(names: Sequence[str]) -> Callable[[t.Any], tuple[t.Any, ...]]:
+    """Gets the values of some fields in one call, always as a tuple."""
+    if len(names) == 1:
+        (only,) = names
+        return lambda row: (getattr(row, only),)
+    return operator.attrgetter(*names) if names else lambda _: ()
 
 
 def is_null(value: t.Any) -> bool:

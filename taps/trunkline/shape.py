@@ -8,7 +8,6 @@ goes over a dict and knows what to do with everything else: unknown fields, numb
 from __future__ import annotations
 
 import functools
-import operator
 import re
 import typing as t
 from collections import Counter
@@ -20,7 +19,7 @@ import msgspec
 from trunkline import instants
 from trunkline.conform import NOTHING, TIME, Fitter, Times, checked_object, has_parts, time, types
 from trunkline.errors import BadRecord, shown
-from trunkline.rows import Row, RowType, is_null
+from trunkline.rows import Row, RowType, getter, is_null
 
 if t.TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
@@ -112,7 +111,7 @@ class Shape:
         self._latest = tuple((name, names) for name, names in latest.items() if name in judged)
         self._times = tuple(name for name, spec in judged.items() if spec.get("format") == TIME and name not in latest)
         self._inner_times = {name: times for name, spec in judged.items() if has_parts(spec) and (times := Times(spec))}
-        self._texts = _getter(self._times)
+        self._texts = getter(self._times)
         self._required = tuple(schema.get("required", ()))
         made = {*computed, *latest, *(self._required if compute else ())}
         # What the vendor itself must send, the short way's struct sees to.
@@ -123,7 +122,7 @@ class Shape:
         self._text_or_number = tuple(name for name in text_or_number if name in judged)
         self._text_or_json = tuple(name for name in text_or_json if name in judged)
         self._computed = tuple(
-            (name, names, _getter(names), make) for name, (names, make) in computed.items() if name in judged
+            (name, names, getter(names), make) for name, (names, make) in computed.items() if name in judged
         )
         self._fits = self._compile_check()
         # A text would pass for a number on the short way, so a stream with decimals goes the long one.
@@ -162,11 +161,14 @@ class Shape:
             BadRecord: It is no row, or a key field contradicts the schema; the error names stream, key and field, and
                 no value.
         """
-        if self._rows is None or isinstance(raw, dict):
+        rows = self._rows
+        if rows is None or isinstance(raw, dict):
             return self._long_way(raw)
         try:
-            row = self._rows.read(raw, self.read_time)
-            made = self._short_way(row) if row else None
+            row = rows.decode(raw)
+            if rows.has_parts:
+                rows.look_inside(row, self.read_time)
+            made = self._short_way(row)
         except _ODD:
             made = None
         # Where the short way stumbles, the long one knows better what is wrong, or that nothing is.
@@ -188,12 +190,17 @@ class Shape:
         for name in self._unsure:
             if getattr(row, name) is None:
                 return None
+        if self._removed:
+            self._select(row)
+        return row, moments
+
+    def _select(self, row: Row) -> None:
+        """Take out what is not to be written."""
         if self.unmentioned:
             kept = {name: getattr(row, name) for name in self.unmentioned}
             row[EXTRA] = {name: value for name, value in kept.items() if not is_null(value)} or None
         for name in self._removed:
             setattr(row, name, msgspec.UNSET)
-        return row, moments
 
     def _make(self, row: Row) -> None:
         """Make what is computed of the vendor's own values."""
@@ -359,14 +366,6 @@ class Shape:
             why,
             remedy or "Nothing after it was written and the bookmark stays; report it with the vendor's documentation",
         )
-
-
-def _getter(names: Sequence[str]) -> Callable[[t.Any], tuple[t.Any, ...]]:
-    """Gets the values of some fields in one call, always as a tuple."""
-    if len(names) == 1:
-        (only,) = names
-        return lambda row: (getattr(row, only),)
-    return operator.attrgetter(*names) if names else lambda _: ()
 
 
 def _latest(moments: dict[str, datetime], name: str, names: Sequence[str], record: t.Any) -> str | None:
