@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import html
 import json
 from datetime import datetime, timedelta, timezone
-from typing import Any
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 import pytest
 from tests.engine.test_hostile import BEGIN, CONFIG, DAY, ROWS, STREAMS, fields, page, read
@@ -14,6 +16,10 @@ from trunkline import personal, schemas, settings
 from trunkline.errors import ConfigInvalid
 from trunkline_sandbox import Sandbox
 from trunkline_sandbox.vendors.conpeek import CAMPAIGNS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
 
 UTC = timezone.utc
 HEX = set("0123456789abcdef")
@@ -186,3 +192,43 @@ def test_g9_no_variable_is_too_large_to_be_refused(number: str) -> None:
     given = settings.from_environment(properties, "TAP_CONPEEK_", variables)
     told = settings.errors(given, {"properties": properties})
     assert [line.split()[0] for line in told] == ["filter", "page_size"] or len(told) == 2
+
+
+# -- a vendor that repeats the credentials ---------------------------------------------------------
+
+TOKEN = "Zx9-sesame<token>Qw7/plus+0123456789"
+ECHOES: dict[str, Callable[[str], str]] = {
+    "as it is": str,
+    "with NUL inside": lambda token: f"{token[:9]}\0{token[9:]}",
+    "over two lines": lambda token: f"{token[:14]}\r\n {token[14:]}",
+    "lower-case percent": lambda token: quote(token, safe="").lower().replace("zx9", "Zx9"),
+    "entities": html.escape,
+    "in JSON": lambda token: json.dumps({"k": token}).replace("/", r"\/"),
+}
+ENVELOPES: dict[str, tuple[int, Callable[[str], Any]]] = {
+    "evolux": (400, lambda said: {"meta": {"status": 400, "message": said}}),
+    "hostedsuite": (500, lambda said: {"ResponseStatus": {"ErrorCode": said, "Message": said}}),
+    "switchtransact": (403, lambda said: {"status": False, "error": f"Not authorized: {said}"}),
+    "bspk": (502, lambda said: f"<html><title>{said}</title>"),
+}
+SECRET_SETTING = {"evolux": "api_token", "hostedsuite": "password", "switchtransact": "api_key", "bspk": "auth_token"}
+
+
+@pytest.mark.parametrize("vendor", sorted(ENVELOPES))
+@pytest.mark.parametrize("way", ECHOES)
+def test_g7_a_token_across_any_cut_shows_on_no_way_out(vendor: str, way: str, tmp_path: Path) -> None:
+    """In a reason, a code or a title, at each place before the cut: neither log nor report has a part of it."""
+    status, envelope = ENVELOPES[vendor]
+    for before in (0, 170, 190, 5_000):
+        said = f"{'.' * before} {ECHOES[way](TOKEN)} and more"
+        body = envelope(said)
+        box = Sandbox(size=0, vendors=[vendor])
+        box.fault("status", status=status, body=body if isinstance(body, str) else json.dumps(body))
+        config = {**CONFIG[vendor], SECRET_SETTING[vendor]: TOKEN, "max_attempts": 1, "run_report": str(tmp_path / "r")}
+        span = {} if vendor == "switchtransact" else {"start_date": BEGIN.isoformat()}
+        result = run(box, vendor, {**span, **config}, at=BEGIN + DAY)
+        told = "\n".join(result.log) + (tmp_path / "r").read_text()
+        assert result.code == 1
+        assert str(status) in told or "Not authorized" in told or "an error, as if" in told
+        parts = {TOKEN[n : n + 5] for n in range(len(TOKEN) - 4)}
+        assert not [part for part in parts if part in told], told[-1500:]
