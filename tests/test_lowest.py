@@ -90,6 +90,18 @@ def test_g1_every_tap_and_target_duckdb_load_with_them(
         assert found == expected(sandbox, vendor, stream)
 
 
+def test_g9_faults_are_told_with_them(commands: Path, tmp_path: Path) -> None:
+    """Releases differ in what they raise: a setting that is no JSON array, and a line that is no JSON, are caught."""
+    wrong = {"TAP_BSPK_AUTH_TOKEN": "token", "TAP_BSPK_CLIENT_IDS": "[", "TARGET_DUCKDB_PATH": "calls.duckdb"}
+    for command, says in (("tap-bspk", "client_ids"), ("target-duckdb", "Line 1: not JSON")):
+        line = [str(commands / command), "--config", "ENV"]
+        done = subprocess.run(
+            line, input="many\n", env=wrong, cwd=tmp_path, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 1
+        assert says in done.stderr
+
+
 @pytest.mark.parametrize("command", [name for name in PROJECT["scripts"] if not name.startswith("tap-")])
 def test_every_other_command_starts_with_them(commands: Path, command: str) -> None:
     """A class that a release lacks is seen at its import."""
