@@ -13,7 +13,7 @@ from singer_sdk.mapper import SameRecordTransform
 from singer_sdk.plugin_base import PluginBase
 from singer_sdk.singerlib import Schema
 
-from trunkline import instants, logs, maps, signals
+from trunkline import instants, logs, mapped, maps, signals
 from trunkline.errors import BadRecord, ConfigInvalid, TrunklineError
 from trunkline.shape import EXTRA, Shape, decode, encode
 
@@ -100,8 +100,8 @@ def _short_way(stream: VendorStream) -> bool:
 
 def writes_as_it_is(stream: VendorStream) -> bool:
     """Whether no map and no flattening makes other fields of the stream's."""
-    maps = stream.stream_maps
-    return len(maps) == 1 and type(maps[0]) is SameRecordTransform and not maps[0].flattening_enabled
+    chosen = stream.stream_maps
+    return len(chosen) == 1 and type(chosen[0]) is SameRecordTransform and not chosen[0].flattening_enabled
 
 
 def record_writer(stream: VendorStream, writer: BlockWriter) -> Callable[[dict[str, Any]], None]:
@@ -116,10 +116,10 @@ def record_writer(stream: VendorStream, writer: BlockWriter) -> Callable[[dict[s
             messages = [within(message) for message in stream._generate_record_messages(record)]  # noqa: SLF001
         except Exception as exc:  # noqa: BLE001 - whatever an expression of the user's raises
             deep = isinstance(exc, RecursionError)
-            # The exception's own text may hold values.
-            why = "it is nested too deeply" if deep else f"stream_maps or flattening raised {type(exc).__name__}"
+            why = "it is nested too deeply" if deep else mapped.explained(exc, record)
             remedy = "The bookmark stays where it was" + ("" if deep else ": correct the map")
-            raise BadRecord(f"{stream.name}: a record could not be mapped", why, remedy) from None
+            error = BadRecord(f"{stream.name}: a record could not be mapped", why, remedy)
+            raise error.with_traceback(exc.__traceback__) from None
         for message in messages:
             writer.write_message(message)
 
@@ -156,6 +156,20 @@ def _flattens(one: Any) -> bool:
     return bool(getattr(one, "flattening_enabled", False))
 
 
+def register_maps(tap: VendorTap, *, of_all: bool) -> None:
+    """Build the stream maps of the selected streams, or of all; the other ones are written to by nobody."""
+    mapper = tap.mapper
+    wanted = mapper.stream_maps_dict
+    try:
+        for entry in tap.catalog.streams:
+            mapper.stream_maps_dict = wanted if of_all or entry.metadata.resolve_selection()[()] else {}
+            name, selection = entry.stream or entry.tap_stream_id, entry.metadata.resolve_selection()
+            schema = get_selected_schema(name, entry.schema.to_dict(), selection)
+            mapper.register_raw_stream_schema(name, schema, entry.key_properties)
+    finally:
+        mapper.stream_maps_dict = wanted
+
+
 class ConfigFiles(PluginBase):
     """For a tap or target: a config file that can't be read, or a wrong stream map, is one line, never a traceback."""
 
@@ -166,12 +180,15 @@ class ConfigFiles(PluginBase):
             ConfigInvalid: One of them is wrong; with its place, and without the values in it.
         """
         try:
-            super().setup_mapper()
+            self._build_maps()
         except Exception as exc:
             found = maps.errors(self.config.get("stream_maps"))
             if found or isinstance(exc, MapExpressionError):
                 raise ConfigInvalid(found or [maps.told(exc)]) from None
             raise
+
+    def _build_maps(self) -> None:
+        super().setup_mapper()
 
     @classmethod
     def cb_config(cls, ctx: click.Context, param: click.Option, value: tuple[str, ...]) -> Any:

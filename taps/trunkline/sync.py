@@ -214,6 +214,7 @@ class StreamRun:
         if not context:
             self.failure = error
         self.causes.append((dict(context), error))
+        self.stream.logger.debug("traceback, as asked for by the log level", exc_info=error)
         kind = "" if isinstance(error, TrunklineError) else f"unexpected {type(error).__name__}: "
         self.failures.append(f"{self.label(context)}: {kind}{error}")
 

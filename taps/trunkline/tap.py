@@ -43,6 +43,7 @@ class VendorTap(sdk.ConfigFiles, Tap):
     Args:
         run_start: The moment the run counts as started, aware; now when left out.
         transport: Answers in place of the network, for tests.
+        map_all: Whether stream maps are built for streams that are not selected too.
         kwargs: What the SDK's `Tap` takes.
     """
 
@@ -79,8 +80,14 @@ class VendorTap(sdk.ConfigFiles, Tap):
     """What to do when the vendor ignored the filter."""
 
     def __init__(
-        self, *args: Any, run_start: datetime | None = None, transport: BaseAdapter | None = None, **kwargs: Any
+        self,
+        *args: Any,
+        run_start: datetime | None = None,
+        transport: BaseAdapter | None = None,
+        map_all: bool = False,
+        **kwargs: Any,
     ) -> None:
+        self._map_all = map_all
         self.run_start = run_start or datetime.now(timezone.utc)
         self.transport = transport
         super().__init__(*args, **kwargs)
@@ -146,6 +153,10 @@ class VendorTap(sdk.ConfigFiles, Tap):
         """Compile the stream maps; the streams come first, as they complete a catalog that says too little."""
         self.streams  # noqa: B018 - made and kept by asking for them
         super().setup_mapper()
+
+    def _build_maps(self) -> None:
+        super(Tap, self).setup_mapper()
+        sdk.register_maps(self, of_all=self._map_all)
 
     def ordered_streams(self) -> list[VendorStream]:
         """The streams in the order the vendor's file names them."""

@@ -17,7 +17,7 @@ import msgspec
 from msgspec import Raw
 from singer_sdk.mapper import RemoveRecordTransform
 
-from trunkline import maps
+from trunkline import mapped
 from trunkline.errors import OutputLost, Stopped, TrunklineError
 from trunkline.signals import Signals
 from trunkline_lines import Lines, Message
@@ -261,25 +261,24 @@ class Loader:
         name = message.stream
         if name is None:
             raise self._fault("a RECORD without a stream")
-        maps = self._mapper.stream_maps.get(name)
-        if maps is None:
+        chosen = self._mapper.stream_maps.get(name)
+        if chosen is None:
             raise self._fault(f"a RECORD of stream {shown(name)} came before its SCHEMA")
         record = self._json(message.record, f"the RECORD of stream {shown(name)}")
         if not isinstance(record, dict):
             raise self._fault(f"the RECORD of stream {shown(name)} is no object")
-        for stream_map in maps:
-            mapped = self._mapped(stream_map, record)
-            if mapped is not None:
-                self._order(CALLS[stream_map.stream_alias], mapped, stream_map.transformed_key_properties or ())
+        for stream_map in chosen:
+            made = self._mapped(stream_map, record)
+            if made is not None:
+                self._order(CALLS[stream_map.stream_alias], made, stream_map.transformed_key_properties or ())
 
     def _mapped(self, stream_map: StreamMap, record: dict[str, Any]) -> dict[str, Any] | None:
         try:
             return stream_map.transform(dict(record))
         except Exception as exc:  # noqa: BLE001 - an expression of the user's can raise anything
-            # The error's own text may hold the record's values: its kind must do.
             raise self._fault(
-                f"stream_maps of stream {shown(stream_map.stream_alias)} can't be applied to the record "
-                f"({type(exc).__name__})",
+                f"stream_maps of stream {shown(stream_map.stream_alias)} can't be applied to the record: "
+                f"{mapped.explained(exc, record)}",
                 "Correct the expression, for example for a value that is null",
             ) from None
 

@@ -55,6 +55,10 @@ DETAIL: dict[str, Any] = {
         (Tap, "load_state"),
         (Tap, "message_writer_class"),
         (singer_sdk.mapper, "SameRecordTransform"),
+        (singer_sdk.mapper.CustomStreamMap, "_eval"),
+        (singer_sdk.mapper.PluginMapper, "register_raw_stream_schema"),
+        (Tap, "setup_mapper"),
+        (singer_sdk.helpers._catalog, "get_selected_schema"),  # noqa: SLF001 - the name under test
         (singer_sdk.helpers._util, "load_json"),  # noqa: SLF001 - the name under test
     ],
 )

@@ -249,7 +249,8 @@ class Source:
         return reading.run() or int(len(known) < len(configured))
 
     def _tap(self, config: Mapping[str, Any], **more: Any) -> VendorTap:
-        return self._cls(config=dict(config), **self._options, **more)
+        # Without a catalog it is what can be chosen: as the maps leave it.
+        return self._cls(config=dict(config), map_all="catalog" not in more, **self._options, **more)
 
 
 def _offered(tap: VendorTap) -> Iterator[tuple[VendorStream, SchemaMessage]]:
