@@ -17,7 +17,7 @@ import msgspec
 from msgspec import Raw
 from singer_sdk.mapper import RemoveRecordTransform
 
-from trunkline import mapped
+from trunkline import mapped, maps
 from trunkline.errors import OutputLost, Stopped, TrunklineError
 from trunkline.signals import Signals
 from trunkline_lines import Lines, Message
