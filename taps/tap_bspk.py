@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import requests
 
-from trunkline import feeds, instants, pages, settings
+from trunkline import instants, numbered, settings
 from trunkline.client import Request
 from trunkline.errors import BadAnswer
 from trunkline.governor import Limit
@@ -57,10 +57,7 @@ class Calls(WindowedStream):
     def read(self, listeners: Sequence[VendorStream], job: Any, desk: Desk) -> Generator[Ticket, Reply, Outcome]:
         """Read a window, once for each part of a long list of ids; it is proven when all parts are."""
         parts = [_Part(self, listeners, ids) for ids in self.parts_of_ids()]
-        outcome = yield from pages.read_together(parts, job, desk)
-        if not outcome.split:
-            desk.give(feeds.Proven(job))
-        return outcome
+        return (yield from numbered.read_together(parts, job, desk))
 
     def parts_of_ids(self) -> list[tuple[tuple[str, str], ...]]:
         """The query parameter for the configured ids, cut where a URL got too long; one empty part without ids."""
@@ -70,9 +67,9 @@ class Calls(WindowedStream):
                 return [((name, ",".join(part)),) for part in _cut(ids)]
         return [()]
 
-    def page_request(self, window: Window, number: int, ids: tuple[tuple[str, str], ...] = ()) -> Request:
+    def page_request(self, window: Window, number: int, size: int, ids: tuple[tuple[str, str], ...] = ()) -> Request:
         """Pages are counted here: a vendor's link would carry the credentials wherever it points."""
-        since, until = window.asked(self.tick)
+        since, until = self.bounds(window)
         return Request(
             f"{self.name} {window} page {number}",
             self.path,
@@ -81,7 +78,7 @@ class Calls(WindowedStream):
                 ("from", _date(since)),
                 ("to", _date(until)),
                 ("page", str(number)),
-                ("per_page", str(self.page_size)),
+                ("per_page", str(size)),
             ),
             stream=self.name,
         )
@@ -102,9 +99,9 @@ class _Part(Listened):
         super().__init__(stream, listeners)
         self.ids = ids
 
-    def ask_page(self, desk: Desk, window: Window, number: int) -> Ticket:
-        """Want one page of a window for these ids."""
-        return desk.ask(self.stream.page_request(window, number, self.ids), self.stream.open)  # type: ignore[call-arg]
+    def queue_page(self, desk: Desk, window: Window, number: int, size: int) -> Ticket:
+        """Queue the request for one page of a window for these ids."""
+        return desk.ask(self.stream.page_request(window, number, size, self.ids), self.stream.open)  # type: ignore[call-arg]
 
 
 class TapBSPK(VendorTap):

@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
@@ -16,7 +16,7 @@ from urllib.parse import quote
 
 import msgspec
 
-from trunkline import feeds, instants, pages, plan, settings
+from trunkline import feeds, instants, plan, settings, whole
 from trunkline.ahead import Outcome
 from trunkline.client import Request
 from trunkline.errors import BadAnswer, Refused, TrunklineError, Unproven, shown
@@ -79,8 +79,6 @@ class VoiceCampaignRequests(WindowedStream):
         "case_group", "process_date", "process_time", "process_day", "trigger_code",
     )  # fmt: skip
     text_or_json = ("custom", "custom_fields")
-    longest = 0
-    """Rows of the longest answer in this run: a shorter one was not cut off."""
     read_answer = msgspec.json.Decoder(_Answer).decode
     read_dates = msgspec.json.Decoder(_Dates).decode
     read_state = msgspec.json.Decoder(_State).decode
@@ -117,11 +115,6 @@ class VoiceCampaignRequests(WindowedStream):
 
     # -- reading -----------------------------------------------------------------------------------
 
-    @property
-    def limit(self) -> int:
-        """Requests asked for at once."""
-        return self.page_size
-
     def read_campaign(self, campaign: str, job: Any, desk: Desk) -> Generator[Ticket, Reply, Outcome]:
         """Read one job of a campaign, or let a campaign go that is not there any more."""
         try:
@@ -136,52 +129,59 @@ class VoiceCampaignRequests(WindowedStream):
     def _read(self, campaign: str, job: Any, desk: Desk) -> Generator[Ticket, Reply, Outcome]:
         still_open = isinstance(job, StillOpen)
         window = job.window if still_open else job
-        asks = [
-            functools.partial(self.ask, desk, campaign, window, by, still_open)
-            for by in (("created_date",) if still_open else ("created_date", "closed_date"))
-        ]
-        firsts = [ask(0) for ask in asks]
-        given: list[tuple[Any, Reply]] = []
-        rows = 0
-        for ask, first in zip(asks, firsts, strict=True):
+        dates = ("created_date",) if still_open else ("created_date", "closed_date")
+        spans = [CampaignRows(window, (), by, campaign, still_open) for by in dates]
+        firsts = [self.queue(desk, span, 0, self.page_size) for span in spans]
+        given: list[tuple[CampaignRows, Reply]] = []
+        marker = None
+        for place, span in enumerate(spans):
 
-            def give(page: Page, reply: Reply, by: str = ask.args[3]) -> None:
-                given.append(((self, CampaignRows(window, page.rows, by, campaign, still_open)), reply))
+            def give(page: Page, reply: Reply, span: CampaignRows = span) -> None:
+                given.append((replace(span, rows=page.rows), reply))
 
-            question = pages.Question(window, ask, give, functools.partial(self.split, window, ask.args[3]))
-            whole = yield from pages.read_whole(self, question, first)
-            if not isinstance(whole, int):
-                desk.forget(firsts)
-                return Outcome(split=tuple(map(StillOpen, whole) if still_open else whole))
-            rows += whole
-        for item, reply in given:
-            desk.give(item, reply)
+            question = whole.Question(
+                window,
+                self.page_size,
+                functools.partial(self.queue, desk, span),
+                give,
+                functools.partial(self.split, window, span.by),
+                may_wait=not still_open and self.may_wait(window),
+                may_leave=still_open,
+            )
+            verdict = yield from whole.read_whole(question, firsts[place])
+            if isinstance(verdict, feeds.Unsettled):
+                marker = marker or verdict
+            elif not isinstance(verdict, int):
+                desk.forget(firsts[place + 1 :])
+                return Outcome(split=tuple(map(StillOpen, verdict) if still_open else verdict))
+        for rows, reply in given:
+            desk.give((self, rows), reply)
         if not still_open:
-            desk.give(feeds.Proven(window))
-        return Outcome(empty=not rows)
+            desk.give(marker or feeds.Proven(window))
+        return Outcome(empty=not any(rows.rows for rows, _ in given))
 
-    def ask(self, desk: Desk, campaign: str, window: Window, by: str, still_open: bool, offset: int) -> Ticket:  # noqa: FBT001, PLR0913, PLR0917 - the parts of one question
-        """Want the requests of a campaign from an offset on."""
-        what = "still open" if still_open else by.removesuffix("_date")
-        since, until = window.asked(self.tick)
+    def queue(self, desk: Desk, span: CampaignRows, offset: int, limit: int) -> Ticket:
+        """Queue the request for a campaign's requests from an offset on, at most `limit`."""
+        what = "still open" if span.only_open else span.by.removesuffix("_date")
+        since, until = self.bounds(span.window)
         wanted = [
-            *([{"property": "state", "value": list(OPEN_STATES)}] if still_open else []),
-            *([{"property": by, "operator": "gte", "value": _date(since)}] if since else []),
-            {"property": by, "operator": "lte", "value": _date(until)},
+            *([{"property": "state", "value": list(OPEN_STATES)}] if span.only_open else []),
+            *([{"property": span.by, "operator": "gte", "value": _date(since)}] if since else []),
+            {"property": span.by, "operator": "lte", "value": _date(until)},
             *self.config.get("filter", ()),
         ]
         exclude = self.config.get("exclude")
         request = Request(
-            f"{self.name} of {campaign}, {what}, {window}, offset {offset}",
-            f"/voice_campaign/{quote(campaign, safe='')}/request",
+            f"{self.name} of {span.campaign}, {what}, {span.window}, offset {offset}",
+            f"/voice_campaign/{quote(span.campaign, safe='')}/request",
             (
-                ("limit", str(self.limit)),
+                ("limit", str(limit)),
                 ("offset", str(offset)),
                 ("filter", encode(wanted).decode()),
                 *([("exclude", encode(exclude).decode())] if exclude else []),
             ),
             # Each campaign's requests are counted for themselves.
-            stream=self.run.label({"voice_campaign_id": campaign}),
+            stream=self.run.label({"voice_campaign_id": span.campaign}),
             endpoint=self.name,
         )
         return desk.ask(request, self.open)
@@ -193,8 +193,8 @@ class VoiceCampaignRequests(WindowedStream):
             with contextlib.suppress(msgspec.MsgspecError, ValueError, TypeError):  # told when the row's turn comes
                 dates.append(instants.from_iso(getattr(self.read_dates(raw), by)))
         if not dates:
-            return window.halves(self.tick) or ()
-        return window.pieces(min(dates), max(dates), self.tick)
+            return window.halves(self.grain) or ()
+        return window.pieces(min(dates), max(dates), self.grain)
 
     def open(self, reply: Reply) -> Page:
         """Rows under `data`; the vendor gives no total."""
@@ -208,8 +208,9 @@ class VoiceCampaignRequests(WindowedStream):
         things: list[Any] = []
         window = plan.Window(instants.floor(self.until - timedelta(days=1), self.tick), self.until)
         for campaign in dict.fromkeys(self.config["voice_campaign_ids"]):
-            reply = yield self.ask(desk, campaign, window, "created_date", False, 0)  # noqa: FBT003 - see `ask`
-            things.append(CampaignRows(window, (reply.parsed or EMPTY).rows, "created_date", campaign))
+            span = CampaignRows(window, (), "created_date", campaign)
+            reply = yield self.queue(desk, span, 0, self.page_size)
+            things.append(replace(span, rows=(reply.parsed or EMPTY).rows))
         return things
 
     # -- rows --------------------------------------------------------------------------------------

@@ -89,16 +89,16 @@ class StudioCalls(WindowedStream):
     primary_keys, replication_key = ("id",), "start_time"
     read_calls = msgspec.json.Decoder(_Calls).decode
 
-    def page_request(self, window: Window, number: int) -> Request:
+    def page_request(self, window: Window, number: int, size: int) -> Request:
         """The vendor's own pagination URLs drop `limit` and name other hosts: only the form of their dates is used."""
-        since, until = window.asked(self.tick)
+        since, until = self.bounds(window)
         return Request(
             f"{self.name} {window} page {number}",
             CALLS,
             (
                 ("start_date", instants.to_iso(since) if since else ""),
                 ("end_date", instants.to_iso(until)),
-                ("limit", str(self.page_size)),
+                ("limit", str(size)),
                 ("page", str(number)),
             ),
             stream=self.name,

@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from trunkline.client import Reply
     from trunkline.plan import Window
 
-_HOUR = timedelta(hours=1)
 _NULL_DATE = re.compile(r"0001-|0?1/0?1/0001\b|/Date\(-62135[56]\d{8}[)+-]")
 """What .NET writes where a date was never set: the first day of the calendar, in any form and zone."""
 _DENIED = re.compile(r"security|authenticat|unauthori[sz]ed|forbidden|login|credential", re.IGNORECASE)
@@ -80,34 +79,32 @@ class Calls(WindowedStream):
         """Whole seconds, or whole minutes: the US form in use has no seconds."""
         return timedelta(minutes=1) if self.config["filter_date_format"] == "us" else instants.SECOND
 
-    def page_request(self, window: Window, number: int) -> Request:
+    def page_request(self, window: Window, number: int, size: int) -> Request:
         """Everything goes in the body, the credentials too (see `TapHostedSuite.sign`)."""
         config = self.config
-        since, until = self.asked(window)
+        since, until = self.on_the_wall(window)
         body = {
             "StartDate": self.date(since),
             "EndDate": self.date(until),
             **{name: config[setting] for setting, name in _NARROWING.items() if config.get(setting) is not None},
             "Page": number,
-            "ItemsPerPage": self.page_size,
+            "ItemsPerPage": size,
             # Calls that arrive while the pages are read then stand on the last one.
             **({"SortField": "StartTime", "SortDir": "Asc"} if config["sort"] else {}),
         }
         return Request(f"{self.name} {window} page {number}", self.path, method="POST", json=body, stream=self.name)
 
-    def asked(self, window: Window) -> tuple[datetime, datetime]:
-        """The span to ask for, on the clock on the wall: an hour wider on both sides where the clocks change.
+    def on_the_wall(self, window: Window) -> tuple[datetime, datetime]:
+        """The span to request, on the clock on the wall: wider on both sides where the clocks change.
 
         The filter knows no zone, and in the hour that a change repeats it can't be told which pass is meant. A row of
         its second pass is read as one of the first, and must be found in the window that this makes it belong to.
         """
-        since, until = window.asked(self.tick)
+        since, until = self.bounds(window)
         assert since is not None  # noqa: S101 - there is always a start_date
-        around = (since - _HOUR, since, until, until + _HOUR)
-        changes = len({moment.astimezone(self.zone).utcoffset() for moment in around}) > 1
-        slack = _HOUR if changes else timedelta(0)
-        on_the_wall = (moment.astimezone(self.zone).replace(tzinfo=None) for moment in (since, until))
-        return next(on_the_wall) - slack, next(on_the_wall) + slack
+        slack = instants.widest_change(since, until, self.zone)
+        low, high = (moment.astimezone(self.zone).replace(tzinfo=None) for moment in (since, until))
+        return low - slack, high + slack
 
     def date(self, on_the_wall: datetime) -> str:
         """A date as the server's filter reads it."""

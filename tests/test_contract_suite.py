@@ -63,14 +63,15 @@ def _a_value_changed(patch: pytest.MonkeyPatch) -> None:
 
 
 def _a_seam_not_covered(patch: pytest.MonkeyPatch) -> None:
-    asked = plan.Window.asked
-    second = timedelta(seconds=1)
+    bounds = plan.Window.bounds
 
-    def late(window: plan.Window, tick: timedelta) -> tuple[datetime | None, datetime]:
-        since, until = asked(window, tick)
-        return since and since + 2 * second, until
+    def late(
+        window: plan.Window, tick: timedelta, grain: timedelta, latest: datetime
+    ) -> tuple[datetime | None, datetime]:
+        since, until = bounds(window, tick, grain, latest)
+        return since and since + grain + 2 * tick, until
 
-    patch.setattr(plan.Window, "asked", late)
+    patch.setattr(plan.Window, "bounds", late)
 
 
 def _a_strange_answer_is_no_rows(patch: pytest.MonkeyPatch) -> None:

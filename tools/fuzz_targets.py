@@ -299,11 +299,11 @@ def _first_windows(stream: WindowedStream) -> None:
         for job in itertools.islice(stream.jobs(start).upcoming(), 8):
             span: Any = job
             window: Window = getattr(span, "window", span)
-            asked = window.asked(stream.tick)
+            asked = stream.bounds(window)
             if asked[0] and asked[0] > asked[1]:
                 raise Finding(f"{window} is asked for backwards")
             if stream.tap.vendor != "conpeek":
-                stream.page_request(window, 1)
+                stream.page_request(window, 1, 50)
             stream.belongs(Rows(window, (), "at"), {"at": window.since or window.until - instants.SECOND})
 
 

@@ -39,12 +39,12 @@ LOOK_AHEAD = 8
 class Ticket:
     """One request on its way: wanted, sent, or answered with a reply or an error."""
 
-    __slots__ = ("cancelled", "desk", "done", "error", "open_body", "owner", "reply", "request", "sent")
+    __slots__ = ("cancelled", "desk", "done", "dropped", "error", "open_body", "owner", "reply", "request", "sent")
 
     def __init__(self, desk: Desk, request: Request, open_body: Callable[[Reply], Any], owner: object) -> None:
         self.desk, self.request, self.open_body, self.owner = desk, request, open_body, owner
         self.cancelled = desk.cancelled if owner is None else desk.abandoned[owner]
-        self.sent = self.done = False
+        self.sent = self.done = self.dropped = False
         self.reply: Reply | None = None
         self.error: BaseException | None = None
 
@@ -67,7 +67,8 @@ class Outcome:
 
     Args:
         empty: No row came.
-        split: The jobs to read instead, in order, because this one was too large; it has given no item then.
+        split: The jobs to read instead, in order, because this one was too large or did not hold still. What it has
+            given until then is handed out before what the first of them gives.
     """
 
     empty: bool = False
@@ -129,10 +130,14 @@ class Desk:
         return ticket
 
     def forget(self, tickets: Iterable[Ticket]) -> None:
-        """Want these no longer; what was sent already is answered into the void."""
+        """Drop these requests; the answers to those already sent are ignored."""
         for ticket in tickets:
             if ticket in self.wanted:
                 self.wanted.remove(ticket)
+            elif ticket.done:
+                self.take(ticket)
+            else:
+                ticket.dropped = True
 
     def give(self, item: Any, reply: Reply | None = None) -> None:
         """Hand out an item after everything given before; `reply` is the answer whose bytes it keeps alive."""
@@ -355,7 +360,7 @@ class Ahead:
 
     def _wait(self) -> None:
         ticket = self.workers.wait()
-        if ticket.desk.cancelled.is_set():
+        if ticket.desk.cancelled.is_set() or ticket.dropped:
             return
         ticket.desk.put_by(ticket)
         self._typical = max(self._typical, ticket.size)
@@ -367,9 +372,12 @@ class Ahead:
 
     def _split(self, place: int, reading: _Reading) -> None:
         if reading.outcome is not None and reading.outcome.split:
-            parts = reading.outcome.split
-            reading.feed.split(reading.job, parts)
-            self._readings[place : place + 1] = [self._begin(reading.feed, part) for part in parts]
+            first, *others = reading.outcome.split
+            reading.feed.split(reading.job, reading.outcome.split)
+            self._readings[place : place + 1] = [
+                self._begin(reading.feed, first, reading.desk),
+                *(self._begin(reading.feed, part) for part in others),
+            ]
 
     # -- looking ahead -----------------------------------------------------------------------------
 
@@ -398,8 +406,8 @@ class Ahead:
             for job in feed.upcoming():
                 yield feed, job
 
-    def _begin(self, feed: Feed, job: Hashable) -> _Reading:
-        desk = Desk()
+    def _begin(self, feed: Feed, job: Hashable, desk: Desk | None = None) -> _Reading:
+        desk = desk or Desk()
         reading = _Reading(feed, job, desk, feed.read(job, desk))
         reading.advance()
         return reading

@@ -26,6 +26,19 @@ class Proven:
     window: Window
 
 
+@dataclass(frozen=True)
+class Unsettled:
+    """The newest part of a run: everything of it that came was given, but it does not hold still.
+
+    Args:
+        window: The span.
+        why: How its readings differ, for the log.
+    """
+
+    window: Window
+    why: str
+
+
 class Jobs:
     """Jobs in order, windows planned as the answers come.
 
@@ -84,6 +97,8 @@ def windows(  # noqa: PLR0913 - the facts of a vendor's filter, each by its name
     *,
     length: timedelta,
     tick: timedelta,
+    grain: timedelta,
+    lookback: timedelta,
     beginning: datetime | None,
     inclusive: bool,
 ) -> Jobs:
@@ -94,6 +109,8 @@ def windows(  # noqa: PLR0913 - the facts of a vendor's filter, each by its name
         until: Where to end (exclusive).
         length: Longest span asked for at once.
         tick: What the vendor's filter can tell apart.
+        grain: What it may round to: seams lie on whole ones.
+        lookback: What is read again before a bookmark.
         beginning: What stands for "everything" in the vendor's filter; None for no lower filter at all.
         inclusive: Whether the vendor says without contradiction that the lower end of its filter is inclusive.
 
@@ -104,10 +121,11 @@ def windows(  # noqa: PLR0913 - the facts of a vendor's filter, each by its name
         return Jobs([Window(beginning, until)], None)
     # A filter that knows whole ticks is asked from the tick the start lies in.
     at = instants.floor(start.at, tick)
-    length = max(instants.floor(instants.EPOCH + length, tick) - instants.EPOCH, tick)
-    # The first instant of all is asked for from a tick earlier where the vendor may take it as exclusive. With a
-    # bookmark that instant was read before, and nothing is asked for that lies before it.
-    return Jobs([], Pace(at, until, length, overlap=tick, begun=not inclusive and start.bookmark is None))
+    length = max(instants.floor(instants.EPOCH + length, grain) - instants.EPOCH, grain)
+    # The first instant of all is requested from a grain earlier where the vendor may take its filter's end as exclusive
+    # or round it. After a bookmark that instant was read before; what stands just behind it, a lookback reads again.
+    exact = inclusive if start.bookmark is None else lookback >= grain
+    return Jobs([], Pace(at, until, length, grain=grain, begun=not exact))
 
 
 class WindowFeed:

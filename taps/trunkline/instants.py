@@ -16,6 +16,7 @@ EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 BEGINNING = datetime.min.replace(tzinfo=UTC)
 EARLIEST = datetime(1900, 1, 1, tzinfo=UTC)  # no start is older: nothing with a telephone in it is
 SECOND = timedelta(seconds=1)
+_WIDEST, _STEP = timedelta(days=1), timedelta(hours=1)
 
 _MS_DATE = re.compile(r"/Date\((-?\d+)([+-]\d{4})?\)/")
 _US_DATE = re.compile(r"(\d{1,2})/(\d{1,2})/(\d{4}) (\d{1,2}):(\d{2})(?::(\d{2}))? ([AaPp][Mm])")
@@ -155,6 +156,25 @@ def floor(instant: datetime, tick: timedelta) -> datetime:
 def ceil(instant: datetime, tick: timedelta) -> datetime:
     """The first whole `tick` (counted from 1970-01-01T00:00Z) that is not before `instant`."""
     return instant + (EPOCH - instant) % tick
+
+
+def widest_change(since: datetime, until: datetime, zone: tzinfo) -> timedelta:
+    """The widest change of a zone's clocks that can make a time in a span ambiguous; zero where there is none.
+
+    Args:
+        since: The span's lower end, in UTC.
+        until: Its upper end.
+        zone: The zone; most change by an hour, Antarctica/Troll by two, a crossing of the date line by a day.
+    """
+    widest, moment = timedelta(0), since - _WIDEST
+    offset = moment.astimezone(zone).utcoffset() or widest
+    while moment < until + _WIDEST:
+        moment += _STEP
+        changed = moment.astimezone(zone).utcoffset() or timedelta(0)
+        by, offset = abs(changed - offset), changed
+        if since - by - _STEP <= moment <= until + by + _STEP:
+            widest = max(widest, by)
+    return widest
 
 
 def duration(text: str) -> timedelta:

@@ -57,12 +57,12 @@ class PagedStream(WindowedStream):
 
     paging: ClassVar[NumberedPages]
 
-    def page_request(self, window: Window, number: int) -> Request:
-        """The request for one page of a window."""
+    def page_request(self, window: Window, number: int, size: int) -> Request:
+        """The request for one page of a window, of `size` rows."""
         facts = self.paging
-        since, until = window.asked(self.tick)
+        since, until = self.bounds(window)
         lower = ((facts.since, facts.time(since)),) if since else ()
-        paged = ((facts.page, str(number)), (facts.size, str(self.page_size)))
+        paged = ((facts.page, str(number)), (facts.size, str(size)))
         return Request(
             f"{self.name} {window} page {number}",
             self.path,

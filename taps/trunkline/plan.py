@@ -17,6 +17,9 @@ GROW_AFTER = 4
 MOST_PIECES = 64
 """Pieces that a window is split into at once, at most."""
 
+MINUTE = timedelta(minutes=1)
+"""Seams lie on whole minutes: a server that rounds the bounds of its filter leaves those as they are."""
+
 _ROOM = 1.4  # pieces more than the density asks for: rows do not come evenly
 
 
@@ -27,8 +30,9 @@ class Window:
     Args:
         since: Lower edge.
         until: Upper edge.
-        seam: Whether another window ends at the lower edge. It is then asked for from a tick earlier, as no vendor says
-            for certain whether the lower end of its filter is inclusive.
+        seam: Whether the first row on the lower edge must come with this window: another window ends there, or a run
+            begins. It is then requested from a grain earlier, as no vendor says for certain whether the lower end of
+            its filter is inclusive and how it is rounded.
     """
 
     since: datetime | None
@@ -43,17 +47,17 @@ class Window:
         """Whether `instant` belongs to this window: the row on the upper edge is the next window's."""
         return (self.since is None or self.since <= instant) and instant < self.until
 
-    def halves(self, tick: timedelta) -> tuple[Window, Window] | None:
-        """Split on a whole `tick` in the middle; None when the window is a single tick and can't be split."""
+    def halves(self, grain: timedelta) -> tuple[Window, Window] | None:
+        """Split on a whole `grain` in the middle; None when the window is a single grain and can't be split."""
         if self.since is None and self.until <= instants.EPOCH:
-            return None  # nothing with a telephone in it is older; what lies there is read page by page
+            return None  # no call data is older; what lies there is read page by page
         since = self.since or instants.EPOCH
-        middle = instants.floor(since + (self.until - since) / 2, tick)
+        middle = instants.floor(since + (self.until - since) / 2, grain)
         if middle >= self.until or (self.since is not None and middle <= self.since):
             return None
         return replace(self, until=middle), replace(self, since=middle, seam=True)
 
-    def pieces(self, low: datetime, high: datetime, tick: timedelta) -> tuple[Window, ...]:
+    def pieces(self, low: datetime, high: datetime, grain: timedelta) -> tuple[Window, ...]:
         """Split so that a piece should hold what an answer can: by how much of the span one full answer covered.
 
         An answer in order of time covers a small part of the span, and tells how dense the rest is; one without order
@@ -62,32 +66,49 @@ class Window:
         Args:
             low: The earliest instant in the answer.
             high: The latest one.
-            tick: What the vendor's filter can tell apart.
+            grain: The shortest span that is requested alone.
 
         Returns:
-            The pieces in order, without a gap or an overlap; none when the window is a single tick.
+            The pieces in order, without a gap or an overlap; none when the window is a single grain.
         """
-        halves = self.halves(tick)
-        if halves is None:
-            return ()
-        since = self.since or max(instants.floor(low, tick), instants.EPOCH)
-        if since >= self.until:
-            return halves  # what came does not lie in the window: it says nothing about how dense that is
-        span = self.until - since
-        count = min(MOST_PIECES, int(_ROOM * span / max(high - low, tick)))
-        step = instants.floor(instants.EPOCH + span / max(count, 1), tick) - instants.EPOCH
-        if count <= len(halves) or step < tick:
-            return halves
-        edges = [since + step * n for n in range(count)]
-        firsts = [] if self.since else [replace(self, until=since)]
-        uppers = [*edges[1:], self.until]
-        seams = [self.seam if self.since else True, *([True] * (count - 1))]
-        return (*firsts, *(Window(low, high, seam) for low, high, seam in zip(edges, uppers, seams, strict=True)))
+        since = self.since or max(instants.floor(low, grain), instants.EPOCH)
+        if since >= self.until:  # what came does not lie in the window: it says nothing about how dense that is
+            return self.halves(grain) or ()
+        first = [] if self.since else [replace(self, until=since)]
+        rest = self if self.since else Window(since, self.until, seam=True)
+        density = _ROOM * (self.until - since) / max(high - low, grain)
+        parts = rest.cut(int(min(MOST_PIECES, density)), grain)
+        return (*first, *parts) if len(first) + len(parts) > len(first) + 1 else self.halves(grain) or ()
 
-    def asked(self, tick: timedelta) -> tuple[datetime | None, datetime]:
-        """The edges to ask for, on whole ticks; the row on the upper one is the next window's."""
-        since = self.since - tick if self.since and self.seam else self.since
-        return since, instants.ceil(self.until, tick)
+    def cut(self, count: int, grain: timedelta) -> tuple[Window, ...]:
+        """Split into `count` pieces of about one length, at most `MOST_PIECES`, their seams on whole grains.
+
+        Returns:
+            The pieces in order, fewer where the window has too few grains; none when it can't be split.
+        """
+        halves = self.halves(grain)
+        if halves is None or self.since is None or count <= len(halves):
+            return halves or ()
+        step = (self.until - self.since) / min(count, MOST_PIECES)
+        edges = [instants.floor(self.since + step * n, grain) for n in range(1, min(count, MOST_PIECES))]
+        inner = sorted({edge for edge in edges if self.since < edge < self.until})
+        lows, highs = [self.since, *inner], [*inner, self.until]
+        return tuple(
+            Window(low, high, seam=self.seam or low is not self.since) for low, high in zip(lows, highs, strict=True)
+        )
+
+    def bounds(self, tick: timedelta, grain: timedelta, latest: datetime) -> tuple[datetime | None, datetime]:
+        """The edges to request, on whole ticks; what lies outside of the window itself belongs to its neighbours.
+
+        Args:
+            tick: What the vendor's filter can tell apart.
+            grain: What it may round to.
+            latest: The run's start: later rows are not wanted, as they would keep moving the pages.
+        """
+        since = self.since
+        if since is not None:
+            since = instants.floor(since, grain) - grain if self.seam else instants.floor(since, tick)
+        return since, max(instants.ceil(self.until, tick), min(instants.ceil(self.until, grain), latest))
 
 
 @dataclass(frozen=True)
@@ -138,7 +159,7 @@ class Pace:
     at: datetime
     until: datetime
     length: timedelta
-    overlap: timedelta = timedelta(0)
+    grain: timedelta = timedelta(0)
     empties: int = 0
     begun: bool = False
 
@@ -148,12 +169,14 @@ class Pace:
         if self.at >= self.until:
             return None
         rest = self.until - self.at
-        # What a window asks for before its lower edge counts towards the longest span to be asked for at once.
-        length = self.length - self.overlap if self.begun and self.length > self.overlap else self.length
+        # What is requested before the lower edge counts towards the longest span to be requested at once.
+        length = self.length - self.grain if self.begun and self.length > self.grain else self.length
         factor = 2 ** min(max(0, self.empties - GROW_AFTER + 1), 32)
         # Compared by division: the product of a long window and a large factor overflows a timedelta.
-        until = self.until if rest / factor <= length else self.at + length * factor
-        return Window(self.at, until, seam=self.begun)
+        if rest / factor <= length:
+            return Window(self.at, self.until, seam=self.begun)
+        until = self.at + length * factor
+        return Window(self.at, instants.floor(until, self.grain) if self.grain else until, seam=self.begun)
 
     def after(self, window: Window, *, empty: bool) -> Pace:
         """The plan once `window` was read, or is supposed to have been."""

@@ -152,6 +152,7 @@ def _stream(run: Run, stream: StreamRun) -> dict[str, Any]:
         "windows": sum(partition.windows for _, partition in stream.partitions),
         "from": _iso(stream.first),
         "to": _iso(stream.last),
+        "complete_up_to": _iso(stream.complete_up_to),
         "bookmark_before": _iso(whole.before if whole else None),
         "bookmark_after": _iso(whole.bookmark.value if whole else None),
         "missing_details": stream.missing,
@@ -180,6 +181,7 @@ def _partition(stream: StreamRun, context: Mapping[str, Any], partition: Partiti
         "windows": partition.windows,
         "from": _iso(partition.first),
         "to": _iso(partition.last),
+        "complete_up_to": _iso(partition.complete_up_to),
         "bookmark_before": _iso(partition.before),
         "bookmark_after": _iso(partition.bookmark.value),
     }
@@ -187,7 +189,7 @@ def _partition(stream: StreamRun, context: Mapping[str, Any], partition: Partiti
 
 def _unread(name: str) -> dict[str, Any]:
     """A stream that the run did not come to."""
-    nothing: dict[str, Any] = dict.fromkeys(("from", "to", "bookmark_before", "bookmark_after"))
+    nothing: dict[str, Any] = dict.fromkeys(("from", "to", "complete_up_to", "bookmark_before", "bookmark_after"))
     return {
         "stream": name,
         "verdict": "not read",

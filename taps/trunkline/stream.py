@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from singer_sdk import RESTStream
 from singer_sdk.helpers.conform import TypeConformanceLevel
 
-from trunkline import feeds, instants, pages, personal, plan, schemas, sdk
+from trunkline import feeds, instants, numbered, pages, personal, plan, schemas, sdk
 from trunkline.errors import ConfigInvalid, Refused, Unproven
 from trunkline.pages import EMPTY, Page
 from trunkline.shape import EXTRA
@@ -202,7 +202,7 @@ class Listened:
 
     def __init__(self, stream: WindowedStream, listeners: Sequence[VendorStream]) -> None:
         self.stream, self.listeners = stream, listeners
-        self.look_ahead, self.tick = stream.look_ahead, stream.tick
+        self.look_ahead, self.grain, self.page_size = stream.look_ahead, stream.grain, stream.page_size
 
     @property
     def first_page(self) -> int | None:
@@ -213,9 +213,9 @@ class Listened:
     def first_page(self, value: int | None) -> None:
         self.stream.first_page = value
 
-    def ask_page(self, desk: Desk, window: Window, number: int) -> Ticket:
-        """Want one page of a window."""
-        return desk.ask(self.stream.page_request(window, number), self.stream.open)
+    def queue_page(self, desk: Desk, window: Window, number: int, size: int) -> Ticket:
+        """Queue the request for one page of a window."""
+        return desk.ask(self.stream.page_request(window, number, size), self.stream.open)
 
     def give_page(self, desk: Desk, window: Window, page: Page, reply: Reply) -> None:
         """Hand out a page to every listener that has not failed."""
@@ -223,8 +223,12 @@ class Listened:
             if not listener.run.failure:
                 listener.give_page(desk, window, page, reply)
 
+    def may_wait(self, window: Window) -> bool:
+        """Whether the next run reads this window again anyway."""
+        return self.stream.may_wait(window)
+
     def warn(self, message: str) -> None:
-        """Tell the user."""
+        """Log a warning."""
         self.stream.warn(message)
 
 
@@ -237,8 +241,8 @@ class WindowedStream(VendorStream):
     """What stands for 'everything' in the vendor's filter."""
     inclusive: bool = False
     """Whether the vendor says without contradiction that the lower end of its filter is inclusive."""
-    honoured_within: timedelta | None = instants.SECOND
-    """Rows further outside the asked span than this show that the filter was ignored; None: no row can show it."""
+    honoured_within: timedelta | None = plan.MINUTE
+    """Rows further outside the requested span than this show that the filter was ignored; None: no row can show it."""
     keeps_outside: bool = False
     """Whether a row outside the span is to be kept: the vendor may mean another time by its filter."""
     first_page: int | None = 1
@@ -267,6 +271,19 @@ class WindowedStream(VendorStream):
         """The configured last instant (exclusive)."""
         text = self.config.get("end_date")
         return instants.from_iso(text) if text else None
+
+    @property
+    def grain(self) -> timedelta:
+        """The shortest span that is requested alone, on whose multiples seams lie: what a server may round to."""
+        return max(self.tick, plan.MINUTE)
+
+    def bounds(self, window: Window) -> tuple[datetime | None, datetime]:
+        """The edges to request for a window, in UTC on whole ticks; None stands for no lower one."""
+        return window.bounds(self.tick, self.grain, instants.floor(self.tap.run_start, self.tick))
+
+    def may_wait(self, window: Window) -> bool:
+        """Whether a window is the newest part of a run that goes up to now: the next run reads it again."""
+        return self.end_date is None and window.until >= self.until
 
     @functools.cached_property
     def until(self) -> datetime:
@@ -307,6 +324,8 @@ class WindowedStream(VendorStream):
             self.until,
             length=instants.duration(self.config["window"]),
             tick=self.tick,
+            grain=self.grain,
+            lookback=instants.duration(self.config["lookback"]),
             beginning=self.beginning,
             inclusive=self.inclusive,
         )
@@ -332,13 +351,10 @@ class WindowedStream(VendorStream):
 
     def read(self, listeners: Sequence[VendorStream], job: Any, desk: Desk) -> Generator[Ticket, Reply, Outcome]:
         """Read one window: pages with numbers, unless a vendor's stream has another way."""
-        outcome = yield from pages.read_together([Listened(self, listeners)], job, desk)
-        if not outcome.split:
-            desk.give(feeds.Proven(job))
-        return outcome
+        return (yield from numbered.read_together([Listened(self, listeners)], job, desk))
 
-    def page_request(self, window: Window, number: int) -> Request:
-        """The request for one page of a window."""
+    def page_request(self, window: Window, number: int, size: int) -> Request:
+        """The request for one page of a window, of `size` rows."""
         raise NotImplementedError
 
     def open(self, reply: Reply) -> Page:
@@ -360,11 +376,11 @@ class WindowedStream(VendorStream):
         spans = [day, plan.Window(instants.floor(since, self.tick), self.until)] if since else [day]
         for window in spans:
             try:
-                reply = yield desk.ask(self.page_request(window, self.first_page or 0), self.open)
+                reply = yield desk.ask(self.page_request(window, self.first_page or 0, self.page_size), self.open)
             except Refused:
                 if self.first_page is not None:
                     raise
-                reply = yield desk.ask(self.page_request(window, 1), self.open)
+                reply = yield desk.ask(self.page_request(window, 1, self.page_size), self.open)
             rows = (reply.parsed or EMPTY).rows
             if rows:
                 break
@@ -393,8 +409,8 @@ class WindowedStream(VendorStream):
             return True
         window, slack = rows.window, self.honoured_within
         if slack is not None:
-            early = window.since is not None and instant < window.since - slack
-            if early or instant > window.until + slack:
+            since, until = self.bounds(window)
+            if (since is not None and instant < since - slack) or instant > until + slack:
                 raise Unproven(
                     f"{self.name}, {window}, could not be shown complete",
                     f"the vendor ignored the filter: it sent a row with {rows.by} {instants.to_iso(instant)}",

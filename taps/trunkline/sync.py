@@ -16,7 +16,7 @@ from trunkline.ahead import Ahead, Desk, Failure
 from trunkline.bookmark import Bookmark, clean
 from trunkline.client import Cancelled, Tally
 from trunkline.errors import AccessDenied, OutputLost, Stopped, TrunklineError, shown
-from trunkline.feeds import Proven
+from trunkline.feeds import Proven, Unsettled
 from trunkline.shape import EXTRA
 from trunkline.signals import Signals
 
@@ -56,6 +56,7 @@ class Partition:
         rows: Records written.
         first: The earliest instant of the proven windows.
         last: The latest one.
+        unsettled: The newest part of the run that was written and not proven, if any.
     """
 
     bookmark: Bookmark
@@ -69,6 +70,12 @@ class Partition:
     rows: int = 0
     first: datetime | None = None
     last: datetime | None = None
+    unsettled: Unsettled | None = None
+
+    @property
+    def complete_up_to(self) -> datetime | None:
+        """Where what is proven ends, if the newest part was left to the next run."""
+        return (self.unsettled.window.since or instants.BEGINNING) if self.unsettled else None
 
 
 class Plan(NamedTuple):
@@ -209,6 +216,21 @@ class StreamRun:
         self.last = max(self.last or latest, latest)
         return partition.bookmark.advance(min(latest, item.window.until))
 
+    def unsettled(self, context: Mapping[str, Any], item: Unsettled) -> None:
+        """Leave the newest part of the run to the next one: it was written, and no bookmark moves past it."""
+        partition = self._partition(context)
+        partition.latest, partition.unsettled = None, item
+        of = f"{self.label(context)}: " if context else ""
+        self.notes.append(
+            f"{of}{item.window} was written and is not proven, as it does not hold still ({item.why}); the bookmark "
+            "stays before it, and the next run reads it again"
+        )
+
+    @property
+    def complete_up_to(self) -> datetime | None:
+        """Where what is proven ends, if the newest part was left to the next run; of partitions, the earliest."""
+        return min(filter(None, (each.complete_up_to for each in self._partitions.values())), default=None)
+
     def fail(self, context: Mapping[str, Any], error: Exception) -> None:
         """Note a failure; without a partition it is the whole stream's."""
         if not context:
@@ -319,8 +341,8 @@ class Run:
                     if not stream.run.failure:
                         stream.run.fail(feed.context, item.error)
                 self.denied |= isinstance(item.error, AccessDenied)
-            elif isinstance(item, Proven):
-                self._proven(ahead, feed, item)
+            elif isinstance(item, (Proven, Unsettled)):
+                self._window_ended(ahead, feed, item)
             else:
                 self._deliver(ahead, feed, *item)
             if self.denied:
@@ -337,12 +359,15 @@ class Run:
         if self.stop is not None:
             raise Stopped(self.stop)
 
-    def _proven(self, ahead: Ahead, feed: Feed, item: Proven) -> None:
+    def _window_ended(self, ahead: Ahead, feed: Feed, item: Proven | Unsettled) -> None:
         for stream in feed.listeners:
             if not stream.run.failure:
                 with self._isolated(ahead, feed, stream):
                     stream.prove(item.window)
-                    self._state_pending |= stream.run.proven(feed.context, item)
+                    if isinstance(item, Unsettled):
+                        stream.run.unsettled(feed.context, item)
+                    else:
+                        self._state_pending |= stream.run.proven(feed.context, item)
         self._write_state()
 
     @contextmanager
@@ -417,6 +442,9 @@ class Run:
         up_to = f", up to {instants.to_iso(run.last)}" if run.last else ""
         if run.failures:
             self.logger.error("%s: FAILED after %d rows%s", name, run.rows, up_to)
+        elif run.complete_up_to:
+            end = instants.to_iso(run.complete_up_to)
+            self.logger.warning("%s: complete up to %s, %d rows and the newest part", name, end, run.rows)
         else:
             self.logger.info("%s: complete, %d rows%s", name, run.rows, up_to)
 
@@ -433,6 +461,12 @@ class Run:
 _HEAD = ("stream", "rows", "pages", "requests", "retries", "waited", "from", "to", "verdict")
 
 
+def _verdict(run: StreamRun) -> str:
+    if run.failures:
+        return "FAILED"
+    return f"complete up to {run.complete_up_to:%Y-%m-%d %H:%M:%S}" if run.complete_up_to else "complete"
+
+
 def _table(runs: Sequence[StreamRun], tallies: Mapping[str, Tally]) -> list[str]:
     """The figures of each stream in columns; requests are counted for the stream they were sent for."""
     rows = [_HEAD]
@@ -447,7 +481,7 @@ def _table(runs: Sequence[StreamRun], tallies: Mapping[str, Tally]) -> list[str]
             f"{tally.waited:.1f} s",
             run.first.strftime("%Y-%m-%d %H:%M:%S") if run.first else "-",
             run.last.strftime("%Y-%m-%d %H:%M:%S") if run.last else "-",
-            "FAILED" if run.failures else "complete",
+            _verdict(run),
         ))  # fmt: skip
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]

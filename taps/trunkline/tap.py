@@ -19,7 +19,7 @@ from trunkline import bookmark, instants, network, personal, process, schemas, s
 from trunkline.ahead import Ahead, Failure, Workers
 from trunkline.client import Client
 from trunkline.errors import ConfigInvalid, StateInvalid, Stopped, TrunklineError
-from trunkline.feeds import Proven
+from trunkline.feeds import Proven, Unsettled
 from trunkline.governor import Governor, Limit
 from trunkline.redact import redactor
 from trunkline.sync import Run, StreamRun, test
@@ -216,7 +216,7 @@ class VendorTap(sdk.ConfigFiles, Tap):
         for feed, item in Ahead(self.workers, stream.feeds([stream])).items():
             if isinstance(item, Failure):
                 raise item.error
-            if isinstance(item, Proven) or (context and dict(context) != dict(feed.context)):
+            if isinstance(item, (Proven, Unsettled)) or (context and dict(context) != dict(feed.context)):
                 continue
             stream.run.take(feed.context, item[1])
             yield from made

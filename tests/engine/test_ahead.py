@@ -16,7 +16,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from trunkline import ahead as module
-from trunkline import feeds, pages
+from trunkline import feeds, numbered, pages
 from trunkline.ahead import Ahead, Desk, Failure, Outcome, Workers
 from trunkline.client import Cancelled, Reply, Request
 from trunkline.errors import Refused, Stopped, Unavailable
@@ -69,10 +69,12 @@ class Source:
     seconds: Sequence[int]
     look_ahead: int = 4
     first_page: int | None = 1
-    tick = SECOND
+    page_size = 2
+    grain = SECOND
     warnings: list[str] = field(default_factory=list)
 
-    def ask_page(self, desk: Desk, window: Window, number: int) -> Ticket:
+    def queue_page(self, desk: Desk, window: Window, number: int, size: int) -> Ticket:
+        assert size == self.page_size
         assert window.since is not None
         since, until = (window.since - EPOCH) // SECOND, (window.until - EPOCH) // SECOND
         inside = [second for second in self.seconds if since <= second < until]
@@ -88,10 +90,10 @@ class Source:
         self.warnings.append(message)
 
     def read(self, job: Window, desk: Desk) -> Generator[Ticket, Reply, Outcome]:
-        outcome = yield from pages.read_together([self], job, desk)
-        if not outcome.split:
-            desk.give(feeds.Proven(job))
-        return outcome
+        return (yield from numbered.read_together([self], job, desk))
+
+    def may_wait(self, window: Window) -> bool:
+        return False
 
     def feed(self, *, until: int, length: int) -> feeds.WindowFeed:
         pace = Pace(EPOCH, EPOCH + until * SECOND, length * SECOND)
@@ -138,7 +140,7 @@ def run(client: FakeClient, concurrency: int, make_feeds: Callable[[], Any]) -> 
 
 @pytest.fixture(autouse=True)
 def small_windows(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pages, "MOST_PAGES", 3)
+    monkeypatch.setattr(numbered, "MOST_PAGES", 3)
 
 
 @settings(max_examples=12, deadline=None)

@@ -24,7 +24,7 @@ from trunkline.ahead import Ahead, Outcome, Workers
 from trunkline.bookmark import Bookmark
 from trunkline.client import Reply, Request
 from trunkline.instants import SECOND
-from trunkline.plan import Window
+from trunkline.plan import MINUTE, Window
 from trunkline.redact import MASK, Redactor
 from trunkline_sandbox import Sandbox
 from trunkline_sandbox.vendors.conpeek import CAMPAIGNS
@@ -56,12 +56,14 @@ def bspk_call(client: str, created: datetime, updated: datetime | None = None) -
 # -- plan ------------------------------------------------------------------------------------------
 
 
-def test_G1_a_seam_is_asked_for_from_a_tick_earlier() -> None:
-    """A filter may leave its lower end out, and knows whole ticks only: neither loses a row between two windows."""
-    until = BEGIN + DAY + timedelta(milliseconds=1)
-    assert Window(BEGIN, until, seam=True).asked(SECOND) == (BEGIN - SECOND, BEGIN + DAY + SECOND)
-    assert Window(BEGIN, until).asked(SECOND)[0] == BEGIN
-    assert Window(None, until, seam=True).asked(SECOND)[0] is None
+def test_G1_a_seam_is_requested_from_a_minute_earlier() -> None:
+    """A filter may leave its lower end out, know whole ticks only and round to minutes: no row is lost on a seam."""
+    until, later = BEGIN + DAY + timedelta(milliseconds=1), BEGIN + 9 * DAY
+    assert Window(BEGIN, until, seam=True).bounds(SECOND, MINUTE, later) == (BEGIN - MINUTE, BEGIN + DAY + MINUTE)
+    assert Window(BEGIN + SECOND, until, seam=True).bounds(SECOND, MINUTE, later)[0] == BEGIN - MINUTE
+    assert Window(BEGIN + SECOND, until).bounds(SECOND, MINUTE, later)[0] == BEGIN + SECOND
+    assert Window(None, until, seam=True).bounds(SECOND, MINUTE, later)[0] is None
+    assert Window(BEGIN, until).bounds(SECOND, MINUTE, until)[1] == BEGIN + DAY + SECOND, "not past the run's start"
 
 
 # -- bookmark --------------------------------------------------------------------------------------
@@ -242,9 +244,9 @@ def test_G1_hostedsuite_asks_an_hour_wider_where_the_clocks_change() -> None:
     calls: Calls = TapHostedSuite(config=config).streams["calls"]  # type: ignore[assignment]
     turn = datetime(2021, 10, 31, 1, tzinfo=UTC)  # three o'clock there, which then is two again
     hour = timedelta(hours=1)
-    on_the_wall = [moment.isoformat() for moment in calls.asked(Window(turn - hour, turn + hour))]
+    on_the_wall = [moment.isoformat() for moment in calls.on_the_wall(Window(turn - hour, turn + hour))]
     assert on_the_wall == ["2021-10-31T01:00:00", "2021-10-31T04:00:00"]
-    on_the_wall = [moment.isoformat() for moment in calls.asked(Window(turn - 9 * DAY, turn - 8 * DAY))]
+    on_the_wall = [moment.isoformat() for moment in calls.on_the_wall(Window(turn - 9 * DAY, turn - 8 * DAY))]
     assert on_the_wall == ["2021-10-22T03:00:00", "2021-10-23T03:00:00"]
 
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from datetime import timedelta
 from itertools import islice
+from typing import TYPE_CHECKING, Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -13,6 +15,9 @@ from trunkline.ahead import Outcome
 from trunkline.feeds import Jobs
 from trunkline.instants import EPOCH, SECOND
 from trunkline.plan import Pace, Window
+
+if TYPE_CHECKING:
+    from datetime import datetime
 
 
 def window(since: int, until: int) -> Window:
@@ -64,34 +69,63 @@ def test_an_empty_part_of_a_split_window_counts_as_empty() -> None:
     assert [seconds(job) for job in islice(jobs.upcoming(), 2)] == [(4, 8), (8, 12)]
 
 
-def test_from_a_bookmark_the_windows_begin_on_a_tick() -> None:
-    """The tick that the start lies in is asked for as a whole, and windows are whole ticks, one of them the overlap."""
+def planned(start: plan.Start, until: datetime, length: timedelta, **facts: Any) -> Jobs:
+    """The windows of a filter that knows seconds and may round to minutes."""
+    known: dict[str, Any] = {"grain": plan.MINUTE, "lookback": timedelta(days=1), "beginning": None, "inclusive": True}
+    return feeds.windows(start, until, length=length, tick=SECOND, **{**known, **facts})
+
+
+def test_the_first_window_begins_on_a_tick_and_seams_lie_on_whole_minutes() -> None:
+    """The tick of the start is requested as a whole, windows are whole minutes, and one of these is the overlap."""
     start = plan.Start(EPOCH + 90.5 * SECOND, "", None)
-    jobs = feeds.windows(
-        start, EPOCH + 300 * SECOND, length=150.5 * SECOND, tick=timedelta(minutes=1), beginning=None, inclusive=True
+    jobs = planned(start, EPOCH + 500 * SECOND, 150.5 * SECOND)
+    assert [seconds(job) for job in jobs.upcoming()] == [
+        (90, 180),
+        (180, 240),
+        (240, 300),
+        (300, 360),
+        (360, 420),
+        (420, 480),
+        (480, 500),
+    ]
+    assert seconds(next(planned(start, EPOCH + 300 * SECOND, SECOND).upcoming())) == (90, 120)
+
+
+@pytest.mark.parametrize(
+    ("bookmark", "lookback", "inclusive", "seam"),
+    [
+        (None, 86_400, True, False),
+        (None, 86_400, False, True),
+        (EPOCH, 86_400, False, False),
+        (EPOCH, 30, True, True),
+    ],
+)
+def test_g1_the_beginning_is_requested_from_a_minute_earlier_where_rounding_may_hide_a_row(
+    bookmark: datetime | None,
+    lookback: int,
+    inclusive: bool,  # noqa: FBT001 - a table
+    seam: bool,  # noqa: FBT001 - same
+) -> None:
+    """Without a bookmark unless the filter is inclusive for certain, and with one that no lookback covers."""
+    jobs = planned(
+        plan.Start(EPOCH + 90 * SECOND, "", bookmark),
+        EPOCH + 300 * SECOND,
+        timedelta(days=1),
+        lookback=lookback * SECOND,
+        inclusive=inclusive,
     )
-    assert [seconds(job) for job in jobs.upcoming()] == [(60, 180), (180, 240), (240, 300)]
-    jobs = feeds.windows(
-        start, EPOCH + 300 * SECOND, length=SECOND, tick=timedelta(minutes=1), beginning=None, inclusive=True
-    )
-    assert seconds(next(jobs.upcoming())) == (60, 120)
+    window = next(jobs.upcoming())
+    assert isinstance(window, Window)
+    assert window.seam is seam
 
 
 def test_without_a_start_everything_is_one_window() -> None:
     """It is halved as needed; what stands for "everything" is the vendor's."""
     for beginning in (None, EPOCH):
-        jobs = feeds.windows(
-            plan.Start(None, "", None),
-            EPOCH + 9 * SECOND,
-            length=SECOND,
-            tick=SECOND,
-            beginning=beginning,
-            inclusive=True,
-        )
+        jobs = planned(plan.Start(None, "", None), EPOCH + 9 * SECOND, SECOND, beginning=beginning)
         assert [*jobs.upcoming()] == [Window(beginning, EPOCH + 9 * SECOND)]
 
 
 def test_a_start_behind_the_end_has_no_windows() -> None:
     """Nothing to do is no window, not an upside-down one."""
-    start = plan.Start(EPOCH + 9 * SECOND, "", None)
-    assert [*feeds.windows(start, EPOCH, length=SECOND, tick=SECOND, beginning=None, inclusive=True).upcoming()] == []
+    assert [*planned(plan.Start(EPOCH + 9 * SECOND, "", None), EPOCH, SECOND).upcoming()] == []

@@ -17,7 +17,7 @@ from urllib.parse import unquote_plus
 import pytest
 from tests.model.harness import TAPS, Output, Result, run
 
-from trunkline import exchange, pages, schemas
+from trunkline import exchange, numbered, schemas, whole
 from trunkline.errors import BadRecord
 from trunkline.personal import hasher, protect
 from trunkline_sandbox import Response, Sandbox
@@ -365,7 +365,8 @@ def test_g2_pages_that_are_empty_though_rows_are_said_to_be_there_end() -> None:
 @pytest.mark.parametrize("vendor", ["bspk", "conpeek", "hostedsuite", "evolux"])
 def test_g5_pages_without_an_end_end(vendor: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """New rows on every page and a total that keeps its distance: after a bound it is an error, total or not."""
-    monkeypatch.setattr(pages, "ENDLESS", 20)
+    for module in (numbered, whole):
+        monkeypatch.setattr(module, "ENDLESS", 20)
     count = 0
 
     def more(request: Request) -> Answer:

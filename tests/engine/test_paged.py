@@ -84,10 +84,10 @@ def test_g2_an_answer_without_rows_or_total_is_none(body: bytes) -> None:
 def test_the_span_is_asked_for_in_the_vendors_names_and_times() -> None:
     """In order: the span, what always stands there, page and size; without a lower end its parameter is left out."""
     made = stream(time=instants.to_epoch, page="p", size="n", also=(("order", "asc"),))
-    whole = made.page_request(SPAN, 3)
+    whole = made.page_request(SPAN, 3, 50)
     assert (whole.path, whole.stream) == ("/calls", "studio_calls")
     assert dict(whole.params) == {"from": "1767225600", "to": "1767312000", "order": "asc", "p": "3", "n": "50"}
-    assert "from" not in dict(made.page_request(Window(None, SPAN.until), 1).params)
+    assert "from" not in dict(made.page_request(Window(None, SPAN.until), 1, 50).params)
 
 
 def test_epochs_are_read_and_written_as_whole_seconds() -> None:

@@ -40,7 +40,14 @@ def test_windows_have_no_gap_no_overlap_and_whole_ticks(
     """From the start's tick to the end, each window begins where the last one ended, on a whole tick."""
     until = since + span
     jobs = feeds.windows(
-        plan.Start(since, "", None), until, length=max(length, span / 500), tick=tick, beginning=None, inclusive=True
+        plan.Start(since, "", None),
+        until,
+        length=max(length, span / 500),
+        tick=tick,
+        grain=tick,
+        lookback=DAY,
+        beginning=None,
+        inclusive=True,
     )
     assert jobs._pace is not None  # noqa: SLF001 - the plan under test
     windows = walk(jobs._pace, empties)  # noqa: SLF001 - same

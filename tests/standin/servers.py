@@ -38,7 +38,9 @@ class Paged(StandIn):
     """What the paging vendors share.
 
     Attributes:
-        cap: most rows in a page whatever was asked for.
+        cap: most rows in a page whatever was asked for; a function of the number of requests may let it change.
+        by_size: pages are numbered by the size that was asked for, whatever the cap makes of them.
+        rounding: what the server makes of the bounds of its filter.
         ignores_filter: the date filter does nothing.
         whole_seconds: both bounds are compared with the row's time cut to the second.
         exclusive: both bounds exclude the row on them.
@@ -49,7 +51,9 @@ class Paged(StandIn):
     def __init__(self, rows: list[dict[str, Any]] | None = None) -> None:
         super().__init__()
         self.rows: list[dict[str, Any]] = rows or []
-        self.cap = 10_000
+        self.cap: int | Callable[[int], int] = 10_000
+        self.by_size = False
+        self.rounding: Callable[[datetime], datetime] = lambda bound: bound
         self.order = "newest"
         self.ignores_filter = False
         self.whole_seconds = False
@@ -62,11 +66,22 @@ class Paged(StandIn):
         """Whether the vendor's filter lets a row of this time through."""
         if self.ignores_filter:
             return True
+        low, high = (bound and self.rounding(bound) for bound in (low, high))
         if self.whole_seconds:
             when = when.replace(microsecond=0)
         if self.exclusive:
             return (low is None or when > low) and (high is None or when < high)
         return (low is None or when >= low) and (high is None or when <= high)
+
+    def most(self) -> int:
+        """Rows that this answer may hold."""
+        return self.cap if isinstance(self.cap, int) else self.cap(self.pages)
+
+    def numbered(self, rows: list[Any], place: int, size: int) -> tuple[list[Any], int]:
+        """The rows of a page, counted from 0, and the rows that pages are counted by."""
+        sent = min(size, self.most())
+        step = size if self.by_size else sent
+        return rows[place * step : place * step + sent], step
 
     def next_page(self) -> None:
         """Let the rows change before a list is answered."""
@@ -132,9 +147,8 @@ class Evolux(Paged):
         high = instant(request.query.get("end_date", (today + timedelta(days=1, microseconds=-1)).isoformat()))
         rows = [row for row in self.rows if self.within(instant(row["start_time"]), low, high)]
         rows = ordered(rows, self.order, lambda row: instant(row["start_time"]))
-        limit = min(int(request.query.get("limit", 50)), 50, self.cap)
         page = int(request.query.get("page", 1))
-        data = rows[(page - 1) * limit : page * limit]
+        data, limit = self.numbered(rows, page - 1, min(int(request.query.get("limit", 50)), 50))
         link = f"{self.link_host}/api/v1/studio/calls?start_date=x&end_date=y&page="
         last = max(1, math.ceil(len(rows) / limit))
         pagination = {
@@ -265,9 +279,9 @@ class Bspk(Paged):
                 wanted = set(request.query[name].split(","))
                 rows = [row for row in rows if row[column] in wanted]
         rows = ordered(rows, self.order, lambda row: instant(row["created_at"]))
-        size = min(int(request.query.get("per_page", 30)), 100, self.cap)
         page = int(request.query.get("page", 1))
-        data = [{k: v for k, v in row.items() if k != "updated"} for row in rows[(page - 1) * size : page * size]]
+        listed, size = self.numbered(rows, page - 1, min(int(request.query.get("per_page", 30)), 100))
+        data = [{k: v for k, v in row.items() if k != "updated"} for row in listed]
         headers = {}
         total = self.total(len(rows))
         if total is not None:
@@ -388,12 +402,11 @@ class HostedSuite(Paged):
         if asked.get("SortField") == "StartTime":
             order = "oldest" if asked.get("SortDir") == "Asc" else "newest"
         rows = ordered(rows, order, lambda row: row["at"])
-        size = min(int(asked.get("ItemsPerPage") or 50), self.cap)
-        first = (page - self.base) * size
+        listed, size = self.numbered(rows, page - self.base, int(asked.get("ItemsPerPage") or 50))
         # ServiceStack leaves null members out.
         items = [
             {k: v for k, v in row.items() if k != "at" and v is not None} | {"StartTime": self.write(row["at"])}
-            for row in rows[first : first + size]
+            for row in listed
         ]
         body = {
             "Items": items,
@@ -481,7 +494,7 @@ class Conpeek(Paged):
         rows = ordered(rows, self.order, lambda row: instant(row["created_date"]))
         limit, offset = int(request.query.get("limit", 1000)), int(request.query.get("offset", 0))
         left_out = json.loads(request.query.get("exclude", "[]"))
-        data = rows[offset : offset + min(limit, self.cap)]
+        data = rows[offset : offset + min(limit, self.most())]
         return reply({"data": [{k: v for k, v in row.items() if k not in left_out} for row in data]})
 
 

@@ -1,0 +1,93 @@
+"""A stream that plays answers, and the loop that drives a reading of it: no socket, no thread, no clock."""
+
+# ruff: noqa: ARG002 - the fakes keep the signatures of what they stand for
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from trunkline.client import Reply, Request
+from trunkline.instants import EPOCH, SECOND
+from trunkline.pages import Page
+from trunkline.plan import MINUTE, Window
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator, Sequence
+
+    from trunkline.ahead import Desk, Ticket
+
+WINDOW = Window(EPOCH, EPOCH + 8 * MINUTE)
+SHORTEST = Window(EPOCH, EPOCH + MINUTE)
+
+
+def page(keys: Sequence[Any], total: int | None = None, *, more: bool | None = None, count: int | None = None) -> Page:
+    """A page whose rows have these as keys, and are their text."""
+    key_of = {str(key).encode(): key for key in keys}
+    rows = [msgspec.Raw(str(key).encode()) for key in keys]
+    return Page(rows, lambda rows: [key_of[bytes(row)] for row in rows], total, more, count)
+
+
+class Script:
+    """A stream that plays answers by page number and how often that page was requested, or by number and size."""
+
+    tick, grain = SECOND, MINUTE
+
+    def __init__(
+        self,
+        answer: Callable[[int, int], Any] | None = None,
+        *,
+        sized: Callable[[int, int], Any] | None = None,
+        first_page: int | None = 1,
+        look_ahead: int = 1,
+        page_size: int = 2,
+        waits: bool = False,
+    ) -> None:
+        self.answer, self.sized = answer, sized
+        self.first_page, self.look_ahead, self.page_size, self.waits = first_page, look_ahead, page_size, waits
+        self.asked: list[int] = []
+        self.requests: list[tuple[int, int]] = []
+        self.given: list[Any] = []
+        self.warnings: list[str] = []
+        self.waited = False
+
+    def queue_page(self, desk: Desk, window: Window, number: int, size: int) -> Ticket:
+        return desk.ask(Request(str(number), "/", (("n", str(number)), ("size", str(size)))), lambda reply: reply)
+
+    def give_page(self, desk: Desk, window: Window, page: Page, reply: Reply) -> None:
+        self.given += page.keys
+
+    def may_wait(self, window: Window) -> bool:
+        return self.waits
+
+    def warn(self, message: str) -> None:
+        self.warnings.append(message)
+
+    def reply_to(self, ticket: Ticket) -> Any:
+        """The answer to a request: a page, or the error it ends in."""
+        number, size = (int(value) for _, value in ticket.request.params)
+        self.asked.append(number)
+        self.requests.append((number, size))
+        assert len(self.asked) < 5000
+        if self.sized:
+            return self.sized(number, size)
+        assert self.answer is not None
+        return self.answer(number, self.asked.count(number))
+
+
+def drive(script: Script, desk: Desk, steps: Generator[Ticket, Reply, Any]) -> Any:
+    """Run a reading, its requests answered one after the other in the order they are needed."""
+    try:
+        ticket = next(steps)
+        while True:
+            if ticket in desk.wanted:
+                desk.wanted.remove(ticket)
+            ticket.sent = True
+            answer = script.reply_to(ticket)
+            if isinstance(answer, Exception):
+                ticket = steps.throw(answer)
+            else:
+                ticket = steps.send(Reply(ticket.request, 200, {}, b"", answer))
+    except StopIteration as end:
+        return end.value
