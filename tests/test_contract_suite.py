@@ -148,7 +148,7 @@ BITES: dict[Callable[[pytest.MonkeyPatch], None], tuple[str, ...]] = {
     _first_row_lost: ("test_g1_a_first_run_brings_what_the_vendor_has", "studio_calls"),
     _a_value_changed: ("test_g1_a_first_run_brings_what_the_vendor_has", "studio_calls"),
     _a_seam_not_covered: ("test_g1_no_row_is_lost_on_a_seam", "studio_calls", "PT1H"),
-    _a_strange_answer_is_no_rows: ("test_g2_an_answer_that_is_none_is_never_no_records", "html200"),
+    _a_strange_answer_is_no_rows: ("test_g2_an_answer_that_is_none_is_never_no_records", "other_envelope"),
     _the_total_ignored: ("test_g2_a_total_that_lies_fails_the_stream", "studio_calls", "1"),
     _the_filter_trusted: ("test_g2_an_ignored_filter_fails_the_stream", "studio_calls"),
     _no_lookback: ("test_g3_a_second_run_reads_the_lookback_and_no_more", "studio_calls", "P7D", "2"),
