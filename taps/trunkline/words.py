@@ -18,9 +18,9 @@ LONGEST = 200
 _LOOKED_AT = 65_536  # bytes of a page in which its title is looked for
 _STRIPPED = re.compile(r"[\x00-\x1f\x7f<>]+")
 _HTML = re.compile(
-    rb"\s*(?:<\?xml[^>]*>\s*)?(?:<!--.*?-->\s*)*<(?:!doctype\s+html|html|head|body|title)\b", re.IGNORECASE | re.DOTALL
+    rb"\s*(?:<\?xml[^>]*>\s*)?(?:<!--(?:(?!-->).)*-->\s*)*<(?:!doctype\s+html|html|head|body|title)\b",
+    re.IGNORECASE | re.DOTALL,
 )
-_TITLE = re.compile(rb"<title[^>]*>(.*?)</title", re.IGNORECASE | re.DOTALL)
 
 
 def clean(text: str, values: Iterable[str] = ()) -> str:
@@ -45,6 +45,13 @@ def page(body: bytes, values: Iterable[str] = ()) -> str:
     begin = body[:_LOOKED_AT]
     if not _HTML.match(begin):
         return ""
-    found = _TITLE.search(begin)
-    title = clean(" ".join(found[1].decode(errors="replace").split()), values) if found else ""
+    title = clean(" ".join(_title(begin).decode(errors="replace").split()), values)
     return f'an HTML page with the title "{title}"' if title else "an HTML page"
+
+
+def _title(begin: bytes) -> bytes:
+    """The content of the first title; found step by step, as a pattern could be kept busy by many that never end."""
+    low = begin.lower()
+    opened = low.find(b">", max(low.find(b"<title"), 0)) + 1
+    closed = low.find(b"</title", opened)
+    return begin[opened:closed] if b"<title" in low[:opened] and closed > 0 else b""

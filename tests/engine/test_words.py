@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import json
+import time
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
@@ -104,3 +105,24 @@ def test_g7_a_title_shows_nothing_that_other_words_would_not(bench: Callable[...
         for part in ("token-0123", "123 4567", "anna", "Zbigniew", "<b>"):
             assert part not in told
     assert page(b"<html><body>no title") == page(b"<html><title>  </title>") == "an HTML page"
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        *(
+            b"<html>" + part * 20_000
+            for part in (b"<title>", b"<title", b"<title>x</titl", b"&lt;a@", b"a" * 50 + b"@")
+        ),
+        *(part * 20_000 for part in (b"<!---->", b"<!--", b"<!-- -->\n", b"<?xml >", b" ")),
+        *(b"<html><title>" + part * 20_000 for part in (b"1 ", b"1(", b"%25", b"&amp;", b"\\u0041", b"a@", b"a.")),
+    ],
+    ids=range(17),
+)
+def test_g5_no_page_keeps_the_tap_busy(body: bytes) -> None:
+    """Parts that begin and never end, or end again and again: looked at once each, far below a try's time."""
+    redactor.add(["sesame-token-0123"])
+    began = time.process_time()
+    page(body)
+    page(body[:60_000] + b"</title></html>")
+    assert time.process_time() - began < 20
