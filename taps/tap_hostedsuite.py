@@ -175,6 +175,7 @@ class TapHostedSuite(VendorTap):
             "description": "Ask for ascending StartTime, so that new calls do not shift the pages.",
         },
     }
+    account_settings = ("api_url", "customer_name")
     required = ("api_url", "customer_name", "user_name", "password")
     required_to_start = ("start_date",)
     stream_types = (Calls,)

@@ -64,6 +64,26 @@ def test_file_is_what_the_taps_declare() -> None:
     assert done.returncode == 0, done.stderr.decode()
 
 
+def test_g1_a_command_that_names_no_environment_is_for_real_accounts() -> None:
+    """Else it would read a real account with the sandbox's bookmarks; the demo names the sandbox itself."""
+    assert PROJECT["default_environment"] == "prod"
+    demo = (ROOT / "tools/demo.py").read_text(encoding="utf-8")
+    assert '"--environment=sandbox"' in demo
+
+
+def test_g1_meltano_merges_states_with_their_accounts() -> None:
+    """`meltano state merge` of what two runs left keeps the account of each stream beside its bookmark."""
+    from meltano.core.utils import merge  # of no use to the other tests here
+
+    mark = {"replication_key": "start_time", "replication_key_value": "2026-01-01T00:00:00+00:00"}
+    one = {"singer_state": {"bookmarks": {"studio_calls": {**mark, "account": {"api_url": "https://a.example"}}}}}
+    two = {"singer_state": {"bookmarks": {"studio_cdr": {**mark, "account": {"api_url": "https://b.example"}}}}}
+    merged = merge(one, json.loads(json.dumps(two)))["singer_state"]["bookmarks"]  # type: ignore[no-untyped-call]
+    assert {name: entry["account"]["api_url"] for name, entry in merged.items()} == {
+        "studio_calls": "https://a.example", "studio_cdr": "https://b.example",
+    }  # fmt: skip
+
+
 @pytest.mark.parametrize("plugin", PLUGINS, ids=lambda plugin: str(plugin["name"]))
 def test_plugin_needs_no_hub_and_tells_of_every_setting(plugin: dict[str, Any]) -> None:
     """A plugin is ours or pinned; each setting has kind, label and description, and a choice its options."""

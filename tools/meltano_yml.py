@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 FILE = Path(__file__).resolve().parents[1] / "meltano.yml"
 FRAME = Path(__file__).with_name("meltano_frame.yml")
+_MOVES = {"new_account": True}  # the demo serves it on a free port
 SANDBOX_URL = "http://127.0.0.1:8765"
 """Where `python3 run.py sandbox` serves unless told otherwise."""
 
@@ -56,7 +57,9 @@ def text() -> str:
     sandbox = Sandbox()
     load = {tap.vendor: f"{tap.name} {TargetDuckDB.name}" for tap in taps}
     parts: dict[str, list[dict[str, Any]]] = {
-        "sandbox": [{"name": tap.name, "config": sandbox.config(tap.vendor, SANDBOX_URL)} for tap in taps],
+        "sandbox": [
+            {"name": tap.name, "config": {**sandbox.config(tap.vendor, SANDBOX_URL), **_MOVES}} for tap in taps
+        ],
         "jobs": [
             {"name": "everything", "tasks": list(load.values())},
             *[{"name": vendor, "tasks": [task]} for vendor, task in load.items()],

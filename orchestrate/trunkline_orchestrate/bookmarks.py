@@ -96,14 +96,19 @@ def advanced(source: Source, state: Mapping[str, Any], proved: Mapping[Place, Ma
 
     Raises:
         Gap: The backfill begins after the place where the next plain run would.
+        StateInvalid: The state is another tap's, or another account's.
     """
     made: dict[str, Any] = json.loads(json.dumps(bookmark.check(dict(state)) or {}))
+    account = bookmark.account(source.config, source.tap.account_settings)
+    streams = [stream.name for stream in source.tap.stream_types]  # type: ignore[misc]
+    bookmark.claim(made, account, streams, moved=bool(source.config.get("new_account")))
     there = marks(made)
     for place, mark in proved.items():
         old = there.get(place)
         _joins(source, place, old.at if old else None, now)
         context = json.loads(place[1]) if place[1] else None
-        bookmark.Bookmark(made, place[0], mark.key, context=context, run_start=now).advance(mark.at)
+        one = bookmark.Bookmark(made, place[0], mark.key, context=context, run_start=now, account=account)
+        one.advance(mark.at)
     return made
 
 

@@ -5,20 +5,25 @@ State is the SDK's own form, so that Meltano's state commands read, set and merg
     {"bookmarks": {"calls": {"replication_key": "created_at", "replication_key_value": "2026-01-31T08:00:00+00:00"}}}
 
 and for a stream with partitions `{"partitions": [{"context": {…}, "replication_key": …, "replication_key_value": …}]}`.
+Beside its bookmark a stream keeps the `account` it was read from, so that a state of another account is never gone on
+from; it stands there, and not once for all, because Airbyte keeps and Meltano merges the state of each stream.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from trunkline import instants
-from trunkline.errors import StateInvalid
+from trunkline.errors import StateInvalid, shown
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Iterator, Mapping
     from datetime import datetime
 
-_KEY, _VALUE = "replication_key", "replication_key_value"
+_KEY, _VALUE, _PARTS = "replication_key", "replication_key_value", "partitions"
+_ACCOUNT = "account"
+_PORTS = {"https": 443, "http": 80}
 
 
 def check(state: Any) -> dict[str, Any]:
@@ -57,6 +62,113 @@ def _invalid(why: str) -> StateInvalid:
     )
 
 
+# -- whose state it is -------------------------------------------------------------------------------------------------
+
+
+def account(config: Mapping[str, Any], names: Collection[str]) -> dict[str, str]:
+    """What a state remembers of the account it belongs to: settings that are no secret, in clear.
+
+    Args:
+        config: The settings.
+        names: Those that tell one account from another.
+    """
+    return {name: _address(str(config[name])) if name == "api_url" else str(config[name]).strip() for name in names}
+
+
+def _address(url: str) -> str:
+    """An address as it is compared: without what makes no other server of it."""
+    parts = urlsplit(url.strip())
+    host = (parts.hostname or "").rstrip(".")
+    port = "" if parts.port in {None, _PORTS.get(parts.scheme)} else f":{parts.port}"
+    return f"{parts.scheme}://{f'[{host}]' if ':' in host else host}{port}{parts.path.rstrip('/')}"
+
+
+def claim(state: dict[str, Any], ours: Mapping[str, str], streams: Collection[str], *, moved: bool) -> list[str]:
+    """See that a state belongs to this tap and account; what does not say so, says so from now on.
+
+    Args:
+        state: The tap's state, changed in place.
+        ours: The account, from `account`.
+        streams: The tap's streams.
+        moved: Whether the bookmarks of another account are to be gone on from.
+
+    Returns:
+        What the user is to know, in lines.
+
+    Raises:
+        StateInvalid: It is another tap's, or another account's.
+    """
+    kept = {name: entry for name, entry in state.get("bookmarks", {}).items() if entry.get(_VALUE) or entry.get(_PARTS)}
+    strange = sorted(set(kept) - set(streams))
+    if strange and len(strange) == len(kept):
+        raise StateInvalid(
+            "the state belongs to another tap",
+            f"it has bookmarks of {_listed(strange)}, and the streams of this tap are {', '.join(streams)}",
+            "Give the state that this tap has written, or none, to start again from start_date",
+        )
+    lines = [f"the state has bookmarks of {_listed(strange)}, no stream of this tap: they are left alone"] * bool(
+        strange
+    )
+    for name in streams:
+        if name not in kept:
+            continue
+        theirs = _read_account(kept[name])
+        if any(_plain(theirs[part]) != _plain(ours[part]) for part in theirs.keys() & ours.keys()):
+            if not moved:
+                raise StateInvalid(
+                    "the state belongs to another account",
+                    f"{name} was read from {_told(theirs)}, the config says {_told(ours)}",
+                    "Use the state of this account; or none, to start again from start_date; or, if it is the same "
+                    "account at another address, set new_account to true for one run",
+                )
+            lines.append(
+                f"{name}: the bookmark of {_told(theirs)} is taken over for {_told(ours)}, as new_account is set"
+            )
+        kept[name][_ACCOUNT] = dict(ours)
+    return lines
+
+
+def _read_account(entry: Mapping[str, Any]) -> dict[str, str]:
+    said = entry.get(_ACCOUNT)
+    if not isinstance(said, dict):
+        return {}
+    return {name: value for name, value in said.items() if isinstance(value, str)}
+
+
+def _plain(value: str) -> str:
+    """A value of an account as it is compared: an address or a name is the same in capitals."""
+    return value.strip().rstrip("/").casefold()
+
+
+def _told(of: Mapping[str, str]) -> str:
+    return ", ".join(f"{name} {shown(value)}" for name, value in of.items())
+
+
+def _listed(names: list[str]) -> str:
+    return ", ".join(shown(name) for name in names[:_MOST_NAMES]) + " and others" * (len(names) > _MOST_NAMES)
+
+
+_MOST_NAMES = 10
+
+
+def ahead(state: Mapping[str, Any], now: datetime) -> Iterator[str]:
+    """The bookmarks of a state that lie in the future, in lines: no run has written them, or its clock was wrong."""
+    for name, entry in state.get("bookmarks", {}).items():
+        parts = entry.get(_PARTS)
+        for part in (entry, *(parts if isinstance(parts, list) else ())):
+            try:
+                at = instants.from_iso(part[_VALUE])
+            except (KeyError, ValueError, TypeError, OverflowError):  # none, or told when it is used
+                continue
+            if at > now:
+                where = ", ".join(map(str, (part.get("context") or {}).values()))
+                label = shown(f"{name} of {where}" if where else name)
+                yield (
+                    f"{label}: the bookmark {instants.to_iso(at)} is in the future; it counts as the run's start, "
+                    f"{instants.to_iso(now)}"
+                )
+
+
 class Bookmark:
     """The bookmark of one stream, or of one of its partitions, inside the tap's state.
 
@@ -66,9 +178,10 @@ class Bookmark:
         key: The stream's replication key.
         context: What names the partition, if there is one.
         run_start: No bookmark is later than this.
+        account: What is remembered of the account.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what makes one bookmark of a state
         self,
         state: dict[str, Any],
         stream: str,
@@ -76,9 +189,10 @@ class Bookmark:
         *,
         context: Mapping[str, Any] | None = None,
         run_start: datetime,
+        account: Mapping[str, str] | None = None,
     ) -> None:
         self.stream, self.key, self.context, self.run_start = stream, key, dict(context or {}), run_start
-        self._state = state
+        self._state, self._account = state, account
         self.value = self._load()
 
     def _load(self) -> datetime | None:
@@ -131,6 +245,8 @@ class Bookmark:
     def _store(self) -> None:
         assert self.value is not None  # noqa: S101 - only called after it was set
         entry = self._state.setdefault("bookmarks", {}).setdefault(self.stream, {})
+        if self._account:
+            entry[_ACCOUNT] = dict(self._account)
         if self.context:
             # What an unpartitioned release left here would contradict the partitions.
             entry.pop(_KEY, None), entry.pop(_VALUE, None)

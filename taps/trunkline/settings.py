@@ -125,6 +125,12 @@ def common(
             must="a two-letter ISO country code in capitals, such as PL",
         ),
         "ca_bundle": text("Path of a private certificate authority (PEM).", format="file"),
+        "new_account": {
+            "type": "boolean",
+            "default": False,
+            "description": "Go on from a state whose bookmarks belong to another account: for one run, after the "
+            "account has moved to another address.",
+        },
         "run_report": text(
             "Path of a JSON file that says how the run went, with its figures as OpenMetrics text beside it; or of a "
             "folder, which gets a file for each run.",

@@ -121,6 +121,7 @@ class StreamRun:
             stream.replication_key or "",
             context=context,
             run_start=stream.tap.run_start,
+            account=stream.tap.account,
         )
 
     def begin_partition(self, context: Mapping[str, Any], source: WindowedStream) -> Start | None:

@@ -69,6 +69,8 @@ class VendorTap(sdk.ConfigFiles, Tap):
     required: ClassVar[Sequence[str]] = ()
     required_to_start: ClassVar[Sequence[str]] = ()
     """Settings needed only when there is no bookmark to go on from."""
+    account_settings: ClassVar[Sequence[str]] = ("api_url",)
+    """Settings that tell one account of the vendor from another: a state remembers them, in clear."""
     limit: ClassVar[Limit | None] = None
     """The documented rate limit."""
     limit_headers: ClassVar[str] = "X-RateLimit"
@@ -174,6 +176,12 @@ class VendorTap(sdk.ConfigFiles, Tap):
     def client(self) -> Client:
         """What sends requests."""
         config, per_minute = self.config, self.config.get("requests_per_minute")
+        # Before the first request an error may name the account; from then on a vendor's words may give it away.
+        redactor.add(
+            str(config[name])
+            for name in self.account_settings
+            if self.config_jsonschema["properties"][name].get("secret")
+        )
         return Client(
             self,
             api_url=config["api_url"],
@@ -224,6 +232,11 @@ class VendorTap(sdk.ConfigFiles, Tap):
 
     # -- config and state --------------------------------------------------------------------------
 
+    @functools.cached_property
+    def account(self) -> dict[str, str]:
+        """What a state remembers of the account it belongs to."""
+        return bookmark.account(self.config, self.account_settings)
+
     @property
     def bookmarks(self) -> dict[str, Any]:
         """The tap's state as it will be written."""
@@ -247,7 +260,7 @@ class VendorTap(sdk.ConfigFiles, Tap):
         redactor.add(
             str(self._config[name])
             for name, spec in properties.items()
-            if spec.get("secret") and self._config.get(name)
+            if spec.get("secret") and self._config.get(name) and name not in self.account_settings
         )
         found = settings.errors(self._config, schema, self._env_prefix())
         for name, spec in properties.items():
@@ -264,9 +277,15 @@ class VendorTap(sdk.ConfigFiles, Tap):
         """Take the bookmarks of an earlier run.
 
         Raises:
-            StateInvalid: It is no state of a Singer tap.
+            StateInvalid: It is no state of a Singer tap, or one of another tap or account.
         """
         super().load_state(bookmark.check(state))
+        moved = bool(self.config.get("new_account"))
+        streams = [stream_type.name for stream_type in self.stream_types]  # type: ignore[misc]
+        for line in bookmark.claim(self.bookmarks, self.account, streams, moved=moved):
+            self.logger.warning(line)
+        for line in bookmark.ahead(self.bookmarks, self.run_start):
+            self.logger.warning(line)
 
     def _setup_signal_handlers(self) -> None:
         """Leave signals alone until a run begins: the SDK's handler exits with 0 in the middle of anything."""

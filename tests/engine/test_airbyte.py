@@ -475,6 +475,24 @@ def test_a_state_that_is_not_ours_is_refused(airbyte: Airbyte, state: str, word:
     assert word in error["message"]
 
 
+def test_g1_a_state_of_another_account_is_refused_unless_it_has_moved(airbyte: Airbyte) -> None:
+    """Each stream's state knows its account: a config_error before any request, and `new_account` goes on from it."""
+    kept = json.loads(json.dumps(states(airbyte.read())))
+    for one in kept:
+        if "account" in one["stream"]["stream_state"]:
+            assert one["stream"]["stream_state"]["account"] == {"api_url": airbyte.config["api_url"]}
+            one["stream"]["stream_state"]["account"]["api_url"] = "https://elsewhere.example"
+    airbyte.sandbox.requests.clear()
+    (error,) = errors(airbyte.read(kept))
+    assert (airbyte.code, error["failure_type"], len(airbyte.sandbox.requests)) == (1, "config_error", 0)
+    assert "https://elsewhere.example" in error["message"]
+    assert airbyte.config["api_url"] in error["message"]
+    airbyte.config["new_account"] = True
+    moved = states(airbyte.read(kept))
+    assert airbyte.code == 0
+    assert "elsewhere" not in json.dumps(moved)
+
+
 @pytest.mark.parametrize(
     "catalog", ["", "[]", '{"streams":[{}]}', '{"streams":[{"stream":{"name":"studio_calls"},"sync_mode":"often"}]}']
 )

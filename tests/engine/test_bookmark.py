@@ -206,3 +206,35 @@ def test_what_is_written_needs_no_rounding() -> None:
     instant = RUN - timedelta(microseconds=1)
     make(state).advance(instant)
     assert instants.from_iso(state["bookmarks"]["calls"]["replication_key_value"]) == instant
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://api.example.com/v1", "https://api.example.com/v1/", "HTTPS://API.example.com:443/v1//",
+        "https://api.example.com./v1",
+    ],
+)  # fmt: skip
+def test_g1_an_account_is_the_same_however_its_address_is_written(url: str) -> None:
+    """A slash at the end, capitals, the scheme's own port and a dot behind the host make no other server of it."""
+    assert bookmark.account({"api_url": url, "x": 1}, ["api_url"]) == {"api_url": "https://api.example.com/v1"}
+
+
+@pytest.mark.parametrize("url", ["https://api.example.com:8443/v1", "https://api.example.com/v2", "http://[::1]:80/v1"])
+def test_g1_another_address_is_another_account(url: str) -> None:
+    """Another port, path or host: the bookmarks there are of other rows."""
+    ours = bookmark.account({"api_url": "https://api.example.com/v1"}, ["api_url"])
+    theirs = bookmark.account({"api_url": url}, ["api_url"])
+    state = {"bookmarks": {"calls": {"replication_key_value": "2026-01-01T00:00:00Z", "account": theirs}}}
+    with pytest.raises(StateInvalid, match="another account"):
+        bookmark.claim(state, ours, ["calls"], moved=False)
+
+
+@pytest.mark.parametrize("odd", [None, 5, "x", [], {}, {"api_url": 5}, {"other": "x"}])
+def test_g1_a_state_that_names_no_account_gets_ours(odd: Any) -> None:
+    """One of an older release or by hand is gone on from; an entry without a bookmark is left as it is."""
+    ours = {"api_url": "https://api.example.com"}
+    mark = {"replication_key_value": "2026-01-01T00:00:00Z"}
+    state = {"bookmarks": {"calls": {**mark, "account": odd}, "other": {}}}
+    assert bookmark.claim(state, ours, ["calls", "other"], moved=False) == []
+    assert state == {"bookmarks": {"calls": {**mark, "account": ours}, "other": {}}}

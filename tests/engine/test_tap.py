@@ -74,7 +74,8 @@ def test_a_state_that_is_none_is_refused() -> None:
 
 def test_a_state_in_another_wrapping_is_taken() -> None:
     """What Meltano prints, or a whole STATE line."""
-    state = {"bookmarks": {"studio_calls": {"replication_key": "start_time", "replication_key_value": "2026-01-02"}}}
+    entry: dict[str, Any] = {"replication_key": "start_time", "replication_key_value": "2026-01-02"}
+    state = {"bookmarks": {"studio_calls": {**entry, "account": {"api_url": CONFIG["api_url"]}}}}
     for given in (state, {"singer_state": state}, {"type": "STATE", "value": state}):
         assert TapEvolux(config=CONFIG, state=given).state == state
 

@@ -15,6 +15,8 @@ from trunkline_orchestrate import bookmarks, unit
 from trunkline_orchestrate.errors import Gap
 from trunkline_orchestrate.unit import Result
 
+from trunkline.errors import StateInvalid
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -90,9 +92,20 @@ def test_g3_bookmark_never_moves_back(settings: Make, config: Config) -> None:
     source, _ = planned(settings, config)
     old = {"bookmarks": {**state_of(day(20))["bookmarks"], "other": {"replication_key": "at"}}}
     mark = {("calls", ""): bookmarks.Mark("at", day(14))}
+    mine = {"account": {"api_url": source.config["api_url"]}}
+    old["bookmarks"]["calls"] |= mine
     assert bookmarks.advanced(source, old, mark, NOW) == old
     newer = bookmarks.advanced(source, {"singer_state": state_of(day(3))}, mark, NOW)
-    assert newer == state_of(day(14))
+    assert newer == {"bookmarks": {"calls": {**state_of(day(14))["bookmarks"]["calls"], **mine}}}
+
+
+def test_g1_backfill_sets_no_bookmark_of_another_account(settings: Make, config: Config) -> None:
+    """What one account's backfill has proven says nothing about the state of another: an error that names both."""
+    source, _ = planned(settings, config)
+    old = state_of(day(20))
+    old["bookmarks"]["calls"]["account"] = {"api_url": "https://elsewhere.example"}
+    with pytest.raises(StateInvalid, match=r"another account.*https://elsewhere\.example"):
+        bookmarks.advanced(source, old, {("calls", ""): bookmarks.Mark("at", day(14))}, NOW)
 
 
 @pytest.mark.parametrize("old", [{}, state_of(datetime(2025, 12, 20, tzinfo=timezone.utc))], ids=["none", "old"])

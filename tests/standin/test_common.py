@@ -456,3 +456,80 @@ def test_g7_personal_data_is_hashed_or_dropped_or_the_setting_is_refused(serve: 
         assert runs[name].code == 0 or "pii" in runs[name].stderr
     assert runs["no key"].code == 1
     assert "pii_key" in runs["no key"].stderr
+
+
+@pytest.mark.parametrize("tap", DATED)
+def test_g1_a_state_of_another_account_is_refused_before_any_request(serve: Serve, run: Taps, tap: str) -> None:
+    """Its bookmark would hide this account's history: an error that names both and the ways on, each of which works."""
+    (one, theirs), (two, ours) = build(serve, tap, days=3), build(serve, tap, days=3)
+    first = run(tap, theirs)
+    assert one.url in json.dumps(first.state)
+    refused = run(tap, ours, state=first.state, code=1)
+    told = refused.stderr.splitlines()[-1]
+    assert "another account" in told
+    assert one.url in told
+    assert two.url in told
+    assert "new_account" in told
+    assert not two.seen
+    assert not refused.stdout
+    moved = run(tap, ours | {"new_account": True}, state=first.state)
+    assert one.url in moved.stderr
+    assert one.url not in json.dumps(moved.state)
+    again = run(tap, ours, state=moved.state)
+    wholly(two, tap, [first, moved, again])
+    assert "new_account" not in again.stderr
+
+
+@pytest.mark.parametrize("tap", DATED)
+def test_g1_what_makes_no_other_account_is_no_other_account(serve: Serve, run: Taps, tap: str) -> None:
+    """A slash at the end and capitals of the host; a state by hand or of an older release, which gets the account."""
+    vendor, config = build(serve, tap, days=2)
+    first = run(tap, config)
+    second = run(tap, config | {"api_url": vendor.url.replace("http://", "HTTP://") + "/"}, state=first.state)
+    by_hand = json.loads(json.dumps(second.state))
+    for entry in by_hand["bookmarks"].values():
+        del entry["account"]
+    third = run(tap, config, state={"singer_state": by_hand})
+    assert third.state == second.state == first.state
+
+
+def test_g1_hostedsuite_customers_are_accounts_of_one_address(serve: Serve, run: Taps) -> None:
+    """Two customers of a server share its address: the name tells them apart, and is shown."""
+    vendor, config = build(serve, "hostedsuite", days=2)
+    first = run("hostedsuite", config)
+    seen = len(vendor.seen)
+    refused = run("hostedsuite", config | {"customer_name": "Another Customer"}, state=first.state, code=1)
+    told = refused.stderr.splitlines()[-1]
+    assert "Another Customer" in told
+    assert config["customer_name"] in told
+    assert len(vendor.seen) == seen
+
+
+def test_g1_a_state_of_another_tap_is_refused(serve: Serve, run: Taps) -> None:
+    """None of its streams is this tap's; one of an older release, with a stream that is gone, goes on with a line."""
+    vendor, config = build(serve, "evolux", days=2)
+    mark = {"replication_key": "StartTime", "replication_key_value": "2024-03-02T00:00:00+00:00"}
+    refused = run("evolux", config, state={"bookmarks": {"calls": mark}}, code=1)
+    told = refused.stderr.splitlines()[-1]
+    assert "another tap" in told
+    assert "calls" in told
+    assert "studio_calls" in told
+    assert not vendor.seen
+    first = run("evolux", config)
+    old = {"bookmarks": {**first.state["bookmarks"], "gone": mark}}  # type: ignore[index]
+    assert "bookmarks of gone" in run("evolux", config, state=old).stderr
+
+
+def test_g3_a_bookmark_in_the_future_is_told(serve: Serve, run: Taps) -> None:
+    """It counts as the run's start, and a line says so: else nothing would ever be read again."""
+    vendor, config = build(serve, "conpeek", days=2)
+    del config["end_date"]
+    key = "changed_at"
+    parts = [
+        {"context": {"voice_campaign_id": name}, "replication_key": key, "replication_key_value": at}
+        for name, at in (("c0", "2999-01-01T00:00:00Z"), ("c1", "2024-03-02T00:00:00Z"))
+    ]
+    one = run("conpeek", config, state={"bookmarks": {"voice_campaign_requests": {"partitions": parts}}})
+    (line,) = [line for line in one.stderr.splitlines() if "is in the future" in line]
+    assert "voice_campaign_requests of c0" in line
+    assert vendor.seen

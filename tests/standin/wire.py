@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 BIN = Path(sys.executable).parent
 SECRET_SETTINGS = frozenset(
-    {"api_token", "auth_token", "api_key", "password", "customer_name", "user_name", "pii_key"},
+    {"api_token", "auth_token", "api_key", "password", "user_name", "pii_key"},
 )
 
 
