@@ -17,15 +17,17 @@ import msgspec
 from trunkline import settings
 from trunkline.ahead import Outcome
 from trunkline.client import Request
-from trunkline.errors import AccessDenied, BadAnswer, BadRecord, Refused
+from trunkline.errors import AccessDenied, BadAnswer, BadRecord, ConfigInvalid, Refused
 from trunkline.governor import Limit
+from trunkline.personal import e164
+from trunkline.seen import Seen
 from trunkline.shape import decode
 from trunkline.stream import VendorStream
 from trunkline.tap import VendorTap
 from trunkline.words import clean
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterator, Mapping, Sequence
+    from collections.abc import Collection, Generator, Iterator, Mapping, Sequence
     from datetime import datetime
 
     from trunkline.ahead import Desk, Feed, Ticket
@@ -52,6 +54,55 @@ class Lookup:
     kind: str
     value: str
     label: str
+
+
+class Lookups:
+    """The configured lookups, trimmed, e-mails in lower case, each once.
+
+    A file may name hundreds of thousands: it is read again for each iteration, and none of them is kept.
+
+    Args:
+        config: The tap's settings, checked.
+    """
+
+    def __init__(self, config: Mapping[str, Any]) -> None:
+        self._config = config
+
+    def __iter__(self) -> Iterator[Lookup]:
+        seen = Seen()
+        for kind, value in self._wanted():
+            if seen.add(kind, value):
+                yield Lookup(kind, value, f"{kind} lookup {len(seen)} of {len(self)}")
+
+    def __len__(self) -> int:
+        return self._known[0]
+
+    @property
+    def in_one(self) -> Collection[tuple[str, str]]:
+        """Kinds and E.164 forms of phone numbers that several lookups write in different ways.
+
+        Hashed they are one key, so that one row would overwrite another; in clear each has a key of its own.
+        """
+        return self._known[1]
+
+    @functools.cached_property
+    def _known(self) -> tuple[int, Collection[tuple[str, str]]]:
+        seen, numbers, found = Seen(), Seen(), set()
+        hashed, region = self._config["pii"] != "clear", self._config.get("phone_region")
+        for kind, value in self._wanted():
+            if seen.add(kind, value) and hashed and not numbers.add(kind, number := e164(value, region)):
+                found.add((kind, number))
+        return len(seen), found
+
+    def _wanted(self) -> Iterator[tuple[str, str]]:
+        for kind in KINDS:
+            for value in self._config.get(f"{kind}s", ()):
+                yield kind, _trimmed(kind, value)
+        if self._config.get("lookups_file"):
+            for place, kind, value in _rows(Path(self._config["lookups_file"])):
+                if problem := _problem(kind, value):
+                    raise ConfigInvalid([f"{place}: {problem}"])  # it was right when the run began
+                yield kind, _trimmed(kind, value)
 
 
 class LookupFeed:
@@ -105,6 +156,7 @@ class _LookedUp(VendorStream):
     tap: TapSwitchTransact
     path = "/calls/record"
     replication_key = None
+    keeps_parts = False
 
     def shares_with(self, other: VendorStream) -> bool:
         """Both streams come from the same answers."""
@@ -112,20 +164,27 @@ class _LookedUp(VendorStream):
 
     def feeds(self, listeners: Sequence[VendorStream]) -> Iterator[Feed]:
         """One feed for each lookup."""
-        lookups = self.tap.lookups()
+        lookups = self.tap.lookups
+        for stream in listeners:
+            if isinstance(stream, _LookedUp):
+                stream.begin()
         self.logger.info("%s: %d lookups", " and ".join(stream.name for stream in listeners), len(lookups))
         for lookup in lookups:
             yield LookupFeed(lookup, listeners)
 
-    @functools.cached_property
+    def begin(self) -> None:
+        """Forget what an earlier reading has found."""
+
+    @property
     def parts(self) -> int:
         """The lookups."""
-        return len(self.tap.lookups())
+        return len(self.tap.lookups)
 
     def probe(self, desk: Desk) -> Generator[Ticket, Reply, list[Any]]:
         """The first lookup."""
-        feed = LookupFeed(self.tap.lookups()[0], [self])
-        yield from feed.read(feed._left[0], desk)  # noqa: SLF001 - of this module
+        self.begin()
+        lookup = next(iter(self.tap.lookups))
+        yield from LookupFeed(lookup, [self]).read(lookup, desk)
         return [item.value[1] for item in desk.items]
 
 
@@ -135,16 +194,15 @@ class Contacts(_LookedUp):
     name, primary_keys = "contacts", ("id",)
     text_or_number = ("customer_number", "businessphone", "businessphone2", "mobilephone")
 
-    def __init__(self, tap: VendorTap) -> None:
-        super().__init__(tap)
-        self._seen: set[Any] = set()
+    def begin(self) -> None:
+        """Forget what an earlier reading has found."""
+        self._seen = Seen()
 
     def records(self, thing: Any) -> Iterator[tuple[dict[str, Any], datetime | None]]:
         """Contacts not seen before."""
         for row in thing[1]:
             record, _ = self.run.shape(dict(row))
-            if row["id"] not in self._seen:
-                self._seen.add(row["id"])
+            if self._seen.add(str(row["id"])):
                 yield record, None
 
 
@@ -153,14 +211,25 @@ class ContactLookups(_LookedUp):
 
     name, primary_keys = "contact_lookups", ("kind", "value")
 
+    def begin(self) -> None:
+        """Forget what an earlier reading has found."""
+        self._found: dict[tuple[str, str], list[str]] = {}  # by lookups that are one row when they are hashed
+
     def records(self, thing: Any) -> Iterator[tuple[dict[str, Any], datetime | None]]:
-        """One row for each lookup."""
+        """One row for each lookup; where several are one key, a row that has what all of them found so far."""
         lookup, rows = thing
         named = [row.get("id") for row in rows]
         if not all(isinstance(one, str) for one in named):
             what, why = f"{self.name}: {lookup.label} could not be read", "a contact found has no text as its id"
             raise BadRecord(what, why, "Report it with the vendor's documentation")
         ids = list(dict.fromkeys(named))
+        number = lookup.kind, e164(lookup.value, self.config.get("phone_region"))
+        if number in self.tap.lookups.in_one:
+            before = self._found.get(number)
+            ids = list(dict.fromkeys([*(before or ()), *ids]))
+            if ids == before:
+                return  # it would be the same row once more
+            self._found[number] = ids
         found = {
             "kind": lookup.kind,
             "value": lookup.value,
@@ -205,23 +274,16 @@ class TapSwitchTransact(VendorTap):
         if not listed and not config.get("lookups_file"):
             found.append("phones, emails, terms or lookups_file must name at least one thing to look up")
         if config.get("lookups_file"):
-            rows, problems = _read_file(Path(config["lookups_file"]))
+            rows, problems = _check_file(Path(config["lookups_file"]))
             found += problems
             if not rows and not listed and not problems:
                 found.append("lookups_file must have at least one row")
         return found
 
-    def lookups(self) -> list[Lookup]:
-        """The configured lookups, trimmed, e-mails in lower case, each once."""
-        config = self.config
-        wanted = [(kind, value) for kind in KINDS for value in config.get(f"{kind}s", ())]
-        if config.get("lookups_file"):
-            wanted += _read_file(Path(config["lookups_file"]))[0]
-        clean = dict.fromkeys((kind, _trimmed(kind, value)) for kind, value in wanted)
-        return [
-            Lookup(kind, value, f"{kind} lookup {number} of {len(clean)}")
-            for number, (kind, value) in enumerate(clean, start=1)
-        ]
+    @functools.cached_property
+    def lookups(self) -> Lookups:
+        """The configured lookups."""
+        return Lookups(self.config)
 
     def is_answer(self, status: int, body: bytes) -> bool:
         """The vendor does not say which status "not found" comes with: a 404 with its body is that answer too."""
@@ -262,28 +324,41 @@ def _trimmed(kind: str, value: str) -> str:
     return value.strip().lower() if kind == "email" else value.strip()
 
 
-@functools.lru_cache(maxsize=1)
-def _read_file(path: Path) -> tuple[list[tuple[str, str]], list[str]]:
-    """The lookups of a file, and what is wrong with it, by line number."""
+def _check_file(path: Path) -> tuple[int, list[str]]:
+    """How many rows of a file are lookups, and what is wrong with the others, by line number."""
+    rows, problems = 0, []
+    try:
+        for place, kind, value in _rows(path):
+            if problem := _problem(kind, value):
+                problems.append(f"{place}: {problem}")
+            rows += not problem
+    except ConfigInvalid as exc:
+        problems += exc.errors
+    return rows, problems
+
+
+def _problem(kind: str, value: str) -> str:
+    """Why a row is no lookup; empty when it is one."""
+    if kind not in KINDS:
+        return "kind must be phone, email or term"
+    return "" if value else "value must not be empty"
+
+
+def _rows(path: Path) -> Iterator[tuple[str, str, str]]:
+    """The rows of a file: where each stands, its kind and its value.
+
+    Raises:
+        ConfigInvalid: It is no file of lookups.
+    """
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
-            return _read_rows(csv.DictReader(file))
+            reader = csv.DictReader(file)
+            if not {"kind", "value"} <= set(reader.fieldnames or ()):
+                raise ConfigInvalid(["lookups_file must have the columns kind and value in its first line"])
+            for row in reader:
+                kind, value = (row["kind"] or "").strip().lower(), (row["value"] or "").strip()
+                yield f"lookups_file, line {reader.line_num}", kind, value
     except UnicodeDecodeError:
-        return [], ["lookups_file must be a CSV file in UTF-8"]
+        raise ConfigInvalid(["lookups_file must be a CSV file in UTF-8"]) from None
     except (OSError, csv.Error):
-        return [], ["lookups_file must be a CSV file that can be read"]
-
-
-def _read_rows(reader: csv.DictReader[str]) -> tuple[list[tuple[str, str]], list[str]]:
-    if not {"kind", "value"} <= set(reader.fieldnames or ()):
-        return [], ["lookups_file must have the columns kind and value in its first line"]
-    rows, problems = [], []
-    for row in reader:
-        kind, value = (row["kind"] or "").strip().lower(), (row["value"] or "").strip()
-        if kind not in KINDS:
-            problems.append(f"lookups_file, line {reader.line_num}: kind must be phone, email or term")
-        elif not value:
-            problems.append(f"lookups_file, line {reader.line_num}: value must not be empty")
-        else:
-            rows.append((kind, value))
-    return rows, problems
+        raise ConfigInvalid(["lookups_file must be a CSV file that can be read"]) from None

@@ -37,6 +37,7 @@ _FORMATS = {
     "duration": "ISO 8601 duration",
     "file": "path",
     "zone": "IANA time zone",
+    "region": "ISO country code",
 }
 _PLURALS = {"string": "texts", "object": "objects", "integer": "integers"}
 _NAME = re.compile(r"(?<![\w/<.`\-])(_?[a-z0-9]+(?:_[a-z0-9]+)+|_[a-z]+)(?![\w/>`])")

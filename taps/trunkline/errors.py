@@ -17,9 +17,14 @@ TrunklineError
 
 from __future__ import annotations
 
+import re
+from collections import Counter
+
 from trunkline.redact import redactor
 
 _LONGEST = 2_000  # characters of an error
+_FEW = 5  # lines about one setting
+_NAME = re.compile(r"[^\w-]")  # ends a setting's name
 
 
 def shown(text: str, most: int = 100) -> str:
@@ -57,12 +62,27 @@ class ConfigInvalid(TrunklineError):
     """One or more settings are wrong.
 
     Args:
-        errors: One line for each wrong setting, naming it and what it must be, never its value.
+        errors: One line for each wrong setting, naming it and what it must be, never its value. Of a setting with many
+            members the first wrong ones and the number of the others are kept.
     """
 
     def __init__(self, errors: list[str]) -> None:
-        self.errors = errors
-        super().__init__("config is not valid", "; ".join(errors))
+        self.errors = _few(errors)
+        super().__init__("config is not valid", "; ".join(self.errors))
+
+
+def _few(lines: list[str]) -> list[str]:
+    """Lines of which only the first are kept where many are about one setting, or about names that are none."""
+    kinds = ["is no setting" if " is no setting of " in line else _NAME.split(line, 1)[0] for line in lines]
+    total, kept, met = Counter(kinds), [], Counter[str]()
+    for kind, line in zip(kinds, lines, strict=True):
+        met[kind] += 1
+        if met[kind] <= _FEW:
+            kept.append(line)
+        elif met[kind] == total[kind]:
+            name = "config" if kind == "is no setting" else kind
+            kept.append(f"{name}: {total[kind] - _FEW} more like the {_FEW} above, {total[kind]} in all")
+    return kept
 
 
 class StateInvalid(TrunklineError):

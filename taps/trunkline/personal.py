@@ -32,7 +32,7 @@ _KINDS: tuple[Literal["NFC", "NFD"], ...] = ("NFC", "NFD")
 _DECODED = 3  # escapes inside escapes
 _TELLING = re.compile(r"@|(\d[\s().\-/]*){5}", re.ASCII)
 """A name of a field that looks like an address or a number."""
-_CACHED = 65_536  # values whose hash is remembered: an agent's name stands in thousands of calls
+_CACHED = 8_192  # values whose hash is remembered: an agent's name stands in thousands of calls
 
 
 def mark_of(schema: Mapping[str, Any]) -> bool:

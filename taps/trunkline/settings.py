@@ -121,7 +121,7 @@ def common(
         "pii_key": text("The key of the hash; the same key gives the same hash for every vendor and run.", secret=True),
         "phone_region": text(
             "ISO country code that national phone numbers belong to; they are brought to E.164 before they are hashed.",
-            pattern="^[A-Z]{2}$",
+            format="region",
             must="a two-letter ISO country code in capitals, such as PL",
         ),
         "ca_bundle": text("Path of a private certificate authority (PEM).", format="file"),
@@ -384,6 +384,21 @@ def _can_be_written(path: Path) -> bool:
         return False
 
 
+_CALLED = {"UK": "GB", "EN": "GB", "EL": "GR", "JA": "JP", "SP": "ES"}
+"""Codes that people take for those of countries, and the countries' own."""
+
+
+def _region(value: str, spec: Setting) -> str:
+    import phonenumbers  # its tables cost a tenth of a second that only a setting is worth
+
+    if value in phonenumbers.SUPPORTED_REGIONS:
+        return ""
+    code = value.strip().upper()
+    code = _CALLED.get(code, code)
+    near = f": did you mean {code}?" if code in phonenumbers.SUPPORTED_REGIONS else ""
+    return f"must be {must(spec)}{near}"
+
+
 def _zone(value: str, _: Setting) -> str:
     try:
         zoneinfo.ZoneInfo(value)
@@ -398,4 +413,5 @@ _FORMATS: dict[str, Callable[[str, Setting], str]] = {
     "duration": _duration,
     "file": _file,
     "zone": _zone,
+    "region": _region,
 }

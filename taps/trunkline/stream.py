@@ -37,6 +37,8 @@ class VendorStream(RESTStream[Any]):
     TYPE_CONFORMANCE_LEVEL = TypeConformanceLevel.NONE  # Shape has seen to it, and keeps what conforming would change
     tap: VendorTap
     run: StreamRun
+    keeps_parts: ClassVar[bool] = True
+    """Whether a run remembers how far each of the stream's parts has come; not where there may be any number."""
     computed: ClassVar[Mapping[str, tuple[tuple[str, ...], Callable[..., Any]]]] = {}
     """Computed fields: the vendor's fields that each is made from, and what makes it of their values."""
     latest: ClassVar[Mapping[str, tuple[str, ...]]] = {}

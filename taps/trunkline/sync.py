@@ -32,6 +32,9 @@ if TYPE_CHECKING:
 STATE_EVERY = 1.0
 """Seconds after which a moved bookmark is written at the next window's end."""
 
+MOST_FAILURES = 20
+"""Failures of parts that are told one by one, where a stream may have any number of parts."""
+
 STATE_SHARE = 50
 """A moved bookmark is written sooner once this many times its own bytes were written since the last one."""
 
@@ -108,6 +111,9 @@ class StreamRun:
         self.current: Partition | None = None  # the one that rows came from last
         self.ended = False
         self._partitions: dict[tuple[tuple[str, Any], ...], Partition] = {}
+        self._begun = 0
+        self.untold = 0
+        """Failures that are only counted, beside those in `failures`."""
 
     # -- where it stands ---------------------------------------------------------------------------
 
@@ -150,6 +156,8 @@ class StreamRun:
     @property
     def partitions(self) -> list[tuple[Mapping[str, Any], Partition]]:
         """What the stream was read in so far, by context; for a stream without partitions, at most the empty one."""
+        if not self.stream.keeps_parts:
+            return []
         return [(dict(key), partition) for key, partition in self._partitions.items()]
 
     def tally(self, tallies: Mapping[str, Tally], context: Mapping[str, Any] | None = None) -> Tally:
@@ -165,7 +173,10 @@ class StreamRun:
         partition = self._partitions.get(key)
         if partition is None:
             bookmark = self.bookmark(context)
-            partition = self._partitions[key] = Partition(bookmark, bookmark.value, len(self._partitions) + 1)
+            if not self.stream.keeps_parts:
+                self._partitions.clear()
+            self._begun += 1
+            partition = self._partitions[key] = Partition(bookmark, bookmark.value, self._begun)
         return partition
 
     def _partition(self, context: Mapping[str, Any]) -> Partition:
@@ -236,6 +247,9 @@ class StreamRun:
         """Note a failure; without a partition it is the whole stream's."""
         if not context:
             self.failure = error
+        elif not self.stream.keeps_parts and len(self.failures) >= MOST_FAILURES:
+            self.untold += 1
+            return
         self.causes.append((dict(context), error))
         self.stream.logger.debug("traceback, as asked for by the log level", exc_info=error)
         kind = "" if isinstance(error, TrunklineError) else f"unexpected {type(error).__name__}: "
@@ -454,6 +468,7 @@ class Run:
         for line in _table(self.runs, self.tap.client.tallies):
             self.logger.info(line)
         failures = [failure for run in self.runs for failure in run.failures]
+        failures += [f"{run.stream.name}: {run.untold} more failed, as those above" for run in self.runs if run.untold]
         for failure in failures:
             self.logger.error(failure)
         return 1 if failures else 0

@@ -151,7 +151,8 @@ class Sender:
             if order.doubt and (result := self._resolve(order, fresh=tries > 0)):
                 return result
             if tries == self.client.max_attempts:
-                error = Unavailable(f"{order.about} failed", f"{tries} tries, the last: {why}", "Run again later")
+                counted = f"{tries} tries, the last" if tries > 1 else "one try"
+                error = Unavailable(f"{order.about} failed", f"{counted}: {why}", "Run again later")
                 return self._open(order, why, error)
             if tries:
                 self._pause(order, why, max(backoff.full_jitter(next(waits) or 1.0), wait or 0.0))

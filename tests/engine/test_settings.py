@@ -219,3 +219,21 @@ def test_a_page_size_without_a_known_most_has_none() -> None:
     """A vendor that documents no maximum is not given one."""
     spec = settings.common(lookback="P1D", window="P1D", page_size=100)["page_size"]
     assert settings.must(spec) == "an integer of at least 1"
+
+
+@pytest.mark.parametrize("region", ["PL", "ZA", "GB", "US", "XK"])
+def test_a_country_with_phone_numbers_is_a_region(region: str) -> None:
+    """Its numbers can be brought to E.164."""
+    assert settings.errors({"phone_region": region}, {"properties": settings.common()}) == []
+
+
+@pytest.mark.parametrize(
+    ("region", "near"),
+    [("UK", "GB"), ("uk", "GB"), ("EL", "GR"), ("gb", "GB"), (" GB", "GB"), ("XX", ""), ("EU", ""), ("GBR", ""),
+     ("001", ""), ("Z\u0410", "")],
+)  # fmt: skip
+def test_g9_a_region_that_is_no_country_is_refused(region: str, near: str) -> None:
+    """Numbers of no country would be hashed as they are written: the setting is named, and the code that is meant."""
+    (line,) = settings.errors({"phone_region": region}, {"properties": settings.common()})
+    assert line.startswith("phone_region must be a two-letter ISO country code in capitals")
+    assert line.endswith(f": did you mean {near}?") == bool(near)

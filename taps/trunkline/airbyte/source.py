@@ -339,7 +339,7 @@ def _failures(run: StreamRun, name: str) -> list[dict[str, Any]]:
     # Time alone mends nothing while something else is wrong; what the user can mend comes after what is our own.
     kind = next(kind for kind in ("system_error", "config_error", "transient_error") if kind in kinds)
     told = run.failures[:_MOST_FAILURES]
-    if len(run.failures) > len(told):
-        told.append(f"{len(run.failures) - len(told)} more failures are in the log")
+    if len(run.failures) + run.untold > len(told):
+        told.append(f"{len(run.failures) + run.untold - len(told)} more failures are in the log")
     unexpected = next((error for _, error in run.causes if not isinstance(error, TrunklineError)), None)
     return [failure("\n".join(told), kind, stream=name, error=unexpected)]
