@@ -206,11 +206,19 @@ class VoiceCampaignRequests(WindowedStream):
     def probe(self, desk: Desk) -> Generator[Ticket, Reply, list[Any]]:
         """The newest day of each campaign."""
         things: list[Any] = []
+        refused: list[Refused] = []
         window = plan.Window(instants.floor(self.until - timedelta(days=1), self.tick), self.until)
         for campaign in dict.fromkeys(self.config["voice_campaign_ids"]):
             span = CampaignRows(window, (), "created_date", campaign)
-            reply = yield self.queue(desk, span, 0, self.page_size)
+            try:
+                reply = yield self.queue(desk, span, 0, self.page_size)
+            except Refused as exc:  # this campaign's: the others are tried all the same
+                refused.append(exc)
+                continue
             things.append(replace(span, rows=(reply.parsed or EMPTY).rows))
+        if refused:
+            others = f" (and {len(refused) - 1} more campaigns)" if refused[1:] else ""
+            raise Refused(f"{refused[0].what}{others}", refused[0].why, refused[0].remedy, status=refused[0].status)
         return things
 
     # -- rows --------------------------------------------------------------------------------------

@@ -219,18 +219,28 @@ class Workers:
         self._answered: SimpleQueue[Ticket | BaseException] = SimpleQueue()
         self._wanted: SimpleQueue[Ticket | None] = SimpleQueue()
         self._threads: list[threading.Thread] = []
+        self._begun: set[str] = set()  # streams and partitions of which a request was sent
+        self._known: set[str] = set()  # and of which one has ended
 
     @property
     def capacity(self) -> int:
         """Tickets that may be out: beside those in flight as many wait, so that no thread has to wait for us.
 
-        One, until the run's first request was answered: wrong credentials must not knock eight times.
+        One, until a request of the run has succeeded: wrong credentials must not knock eight times.
         """
-        return 1 if self.concurrency == 1 or not self.client.answered.is_set() else 2 * self.concurrency
+        return 1 if self.concurrency == 1 or not self.client.succeeded.is_set() else 2 * self.concurrency
+
+    def may_send(self, ticket: Ticket) -> bool:
+        """Whether a ticket's stream (or partition) is known to answer, or nothing of it is under way.
+
+        What the account may not read costs one request, and not as many as there are workers.
+        """
+        return ticket.request.stream in self._known or ticket.request.stream not in self._begun
 
     def send(self, ticket: Ticket) -> None:
         """Let a worker send the ticket's request."""
         ticket.sent = True
+        self._begun.add(ticket.request.stream)
         self.outstanding += 1
         if len(self._threads) < min(self.concurrency, self.outstanding):
             # Daemons: a request that hangs must not keep a stopped process alive until it times out.
@@ -253,6 +263,7 @@ class Workers:
         if isinstance(answer, BaseException):
             raise answer
         self.outstanding -= 1
+        self._known.add(answer.request.stream)
         return answer
 
     def close(self, seconds: float = 1.0) -> None:
@@ -442,7 +453,7 @@ class Ahead:
         if not self._readings or workers.outstanding >= workers.capacity:
             return
         needed = self._readings[0].needed
-        if needed is not None and not needed.sent:
+        if needed is not None and not needed.sent and workers.may_send(needed):
             needed.desk.wanted.remove(needed)
             workers.send(needed)
         if workers.capacity == 1:
@@ -450,7 +461,7 @@ class Ahead:
         room = self._room()
         for reading in self._readings:
             wanted = reading.desk.wanted
-            while wanted:
+            while wanted and workers.may_send(wanted[0]):
                 if workers.outstanding >= workers.capacity or room <= 0:
                     return
                 workers.send(wanted.popleft())

@@ -125,9 +125,12 @@ class Client:
         self.governor = governor
         self.tallies: defaultdict[str, Tally] = defaultdict(Tally)
         self.breaker = Breaker()
-        self.answered = threading.Event()  # any answer at all: the credentials may be right
+        self.answered = threading.Event()  # any answer at all: the server is there
         self.succeeded = threading.Event()
         self.denied: AccessDenied | None = None
+        self.forbidden: dict[str, str] = {}  # streams and partitions that got a 403, and the reason
+        self.only = False
+        """Whether the run reads one stream or partition alone, so that its 403 is that of the credentials."""
         self._lock = threading.Lock()
 
     @property
@@ -227,6 +230,9 @@ class Client:
                 raise self.denied
             if cancelled.is_set():
                 raise Cancelled
+            if why := self.forbidden.get(request.stream):
+                hint = self.vendor.hint(HTTPStatus.FORBIDDEN)
+                raise Refused(f"{request.about} was not sent", why, hint, status=HTTPStatus.FORBIDDEN)
             sent = place.clock()
             status, headers, body = self._send(request)
             not_before = place.learn(status, headers, sent=sent)
@@ -300,7 +306,7 @@ class Client:
             not_before: Seconds the vendor asks to wait.
 
         Raises:
-            AccessDenied: 401, or 403 before any success.
+            AccessDenied: 401; 403s of two streams or partitions before any success.
             Retriable: 408, 425, 429 or 5xx.
             Unavailable: The vendor asks for a longer wait than a run should take.
             Refused: Anything else, redirects among it.
@@ -311,7 +317,7 @@ class Client:
         elif page:
             why += f", with {page}"
         hint = self.vendor.hint(status)
-        if status == HTTPStatus.UNAUTHORIZED or (status == HTTPStatus.FORBIDDEN and not self.succeeded.is_set()):
+        if status == HTTPStatus.UNAUTHORIZED or (status == HTTPStatus.FORBIDDEN and self._is_forbidden(request, why)):
             raise self._deny(AccessDenied(what, why, hint))
         if status in _RETRIED_4XX or status >= HTTPStatus.INTERNAL_SERVER_ERROR:
             if not_before is not None and not_before > MAX_VENDOR_WAIT:
@@ -326,6 +332,12 @@ class Client:
             )
             hint = "Set api_url to the address that the vendor serves the API on"
         raise Refused(what, why, hint, status=status)
+
+    def _is_forbidden(self, request: Request, why: str) -> bool:
+        """Take note of a 403, which costs its stream or partition one request; whether it is about the credentials."""
+        with self._lock:
+            self.forbidden[request.stream] = why
+            return not self.succeeded.is_set() and (self.only or len(self.forbidden) > 1)
 
     def _deny(self, denied: AccessDenied) -> AccessDenied:
         self.denied = denied

@@ -3,7 +3,7 @@
 A published limiter counts requests when they are sent. A server counts them when they arrive, and requests sent evenly
 arrive bunched: so here a request holds its place from the moment it is sent until a whole period after its answer.
 Whatever moment in between the server counted it at, no period of the server's then holds more than the limit.
-How fast a vendor without a published limit may be sent to is learned from its refusals (`trunkline.pace`).
+How fast a vendor without a published limit may be sent to is learned from its refusals (`trunkline.send_rate`).
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
-from trunkline.pace import Pace
+from trunkline.send_rate import SendRate
 
 if TYPE_CHECKING:
     import logging
@@ -88,7 +88,7 @@ class Governor:
         self._in_flight = 0
         self._answered: deque[float] = deque()
         self._paused_until = 0.0
-        self._pace = Pace(limit.requests / limit.seconds) if limit and limit.spread else Pace()
+        self._rate = SendRate(limit.requests / limit.seconds) if limit and limit.spread else SendRate()
         self._said_at = float("-inf")
 
     @contextmanager
@@ -116,11 +116,11 @@ class Governor:
                 self._changed.wait(min(delay, _LOOK))
             self._in_flight += 1
             now = self.clock()
-            self._pace.send(now)
+            self._rate.send(now)
             self.waited += now - began
 
     def _delay(self, now: float) -> float:
-        delay = max(self._paused_until - now, self._pace.delay(now))
+        delay = max(self._paused_until - now, self._rate.delay(now))
         if self.limit:
             while self._answered and self._answered[0] <= now - self.limit.seconds:
                 self._answered.popleft()
@@ -134,7 +134,7 @@ class Governor:
         if delay >= SAID_FROM and now - self._said_at >= delay:
             self._said_at = now
             full = self.limit and self._in_flight + len(self._answered) >= self.limit.requests
-            by_limit = full or (self._paused_until <= now and self._pace.rate == self._pace.most)
+            by_limit = full or (self._paused_until <= now and self._rate.rate == self._rate.most)
             why = f"for the vendor's limit ({self.limit})" if by_limit else "after a 429 or a Retry-After"
             self.logger.info("waiting %.1f s %s", delay, why)
 
@@ -159,11 +159,11 @@ class Governor:
         with self._changed:
             now = self.clock()
             if status == HTTPStatus.TOO_MANY_REQUESTS:
-                self._pace.refuse(now, sent, max(self._in_flight - 1, 0))
+                self._rate.refuse(now, sent, max(self._in_flight - 1, 0))
                 if asked is None and period:
                     asked = period
             elif status < HTTPStatus.INTERNAL_SERVER_ERROR:
-                self._pace.accept(now, sent)
+                self._rate.accept(now, sent)
                 if remaining is not None and remaining < 1 and (asked or period):
                     self._pause(asked or period or 0.0)
             if refused and asked is not None:
@@ -176,7 +176,7 @@ class Governor:
         now = self.clock()
         until = now + seconds + random.uniform(0, _JITTER * min(seconds, 10.0))  # noqa: S311 - no secret
         if until > self._paused_until:
-            self._pace.hold(until - max(self._paused_until, now))
+            self._rate.hold(until - max(self._paused_until, now))
             self._paused_until = until
 
     def _asked_to_wait(self, headers: Mapping[str, str]) -> float | None:

@@ -311,6 +311,7 @@ class Run:
     def _groups(self) -> Iterator[list[VendorStream]]:
         """Selected streams, those read from the same answers together where they stand at the same place."""
         left = [stream for stream in self.tap.ordered_streams() if stream.selected]
+        self.tap.client.only = sum(stream.parts or 1 for stream in left) == 1
         for stream in left:
             stream.run = StreamRun(stream, sdk.record_writer(stream, self.writer))
         while left:
@@ -515,6 +516,7 @@ def test(tap: VendorTap) -> int:
 
 def verdicts(tap: VendorTap) -> Iterator[tuple[VendorStream, TrunklineError | None]]:
     """Each stream, and why it can't be read if so, until the credentials are refused; it is logged too."""
+    tap.client.only = sum(stream.parts or 1 for stream in tap.ordered_streams()) == 1
     for stream in tap.ordered_streams():
         count = 0
         stream.run = StreamRun(stream, lambda _: None)

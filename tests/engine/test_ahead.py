@@ -35,9 +35,9 @@ class FakeClient:
     def __init__(self, answer: Callable[[Request], bytes] = lambda _: b"x", *, seed: int | None = 0) -> None:
         self.answer, self.random = answer, random.Random(seed)  # noqa: S311 - only an order
         self.hurried = seed is None
-        self.answered = threading.Event()
+        self.succeeded = threading.Event()
         self.sent: list[str] = []
-        self.in_flight = self.most = self.most_before_the_first_answer = 0
+        self.in_flight = self.most = self.most_before_the_first_success = 0
         self.lock = threading.Lock()
 
     def fetch(self, request: Request, open_body: Callable[[Reply], Any], cancelled: threading.Event) -> Reply:
@@ -47,8 +47,8 @@ class FakeClient:
             self.sent.append(request.about)
             self.in_flight += 1
             self.most = max(self.most, self.in_flight)
-            if not self.answered.is_set():
-                self.most_before_the_first_answer = max(self.most_before_the_first_answer, self.in_flight)
+            if not self.succeeded.is_set():
+                self.most_before_the_first_success = max(self.most_before_the_first_success, self.in_flight)
             pause = 0 if self.hurried else self.random.choice((0, 0, 0, 0.0003))
         try:
             if pause:
@@ -58,7 +58,7 @@ class FakeClient:
         finally:
             with self.lock:
                 self.in_flight -= 1
-                self.answered.set()
+                self.succeeded.set()
 
 
 @dataclass
@@ -249,18 +249,18 @@ def test_one_worker_is_not_ahead_of_what_is_taken() -> None:
 
 
 @pytest.mark.parametrize("concurrency", [2, 8, 32])
-def test_nobody_knocks_a_second_time_before_the_first_answer(concurrency: int) -> None:
+def test_nobody_knocks_a_second_time_before_the_first_success(concurrency: int) -> None:
     """Wrong credentials must not knock eight times; after the first answer all workers are used."""
     client = FakeClient()
     run(client, concurrency, lambda: [Plain("a", 60), Plain("b", 60, later=True)])
-    assert client.most_before_the_first_answer == 1
+    assert client.most_before_the_first_success == 1
     assert 1 < client.most <= concurrency
 
 
 def test_a_first_request_that_is_never_answered_stays_alone() -> None:
     """Until there was an answer, each request waits for the one before."""
     client = FakeClient()
-    client.answered = type("Never", (threading.Event,), {"set": lambda _: None})()
+    client.succeeded = type("Never", (threading.Event,), {"set": lambda _: None})()
     run(client, 8, lambda: [Plain("a", 20)])
     assert client.most == 1
 
@@ -269,7 +269,7 @@ def test_the_capacity_keeps_the_workers_busy() -> None:
     """One before the first answer, then as many waiting as in flight; one worker has no queue."""
     client = FakeClient()
     assert [Workers(client, n).capacity for n in (1, 8)] == [1, 1]  # type: ignore[arg-type]
-    client.answered.set()
+    client.succeeded.set()
     assert [Workers(client, n).capacity for n in (1, 8)] == [1, 16]  # type: ignore[arg-type]
 
 
@@ -393,7 +393,7 @@ def test_an_abandoned_owners_requests_on_their_way_give_up() -> None:
     asked: list[tuple[str, threading.Event]] = []
 
     class Waiting:
-        answered = threading.Event()
+        succeeded = threading.Event()
 
         def fetch(self, request: Request, _: object, cancelled: threading.Event) -> Reply:
             asked.append((request.about, cancelled))
@@ -403,13 +403,13 @@ def test_an_abandoned_owners_requests_on_their_way_give_up() -> None:
 
     class Two(Plain):
         def read(self, job: int, desk: Desk) -> Generator[Ticket, Reply, Outcome]:
-            desk.ask(Request("left", "/"), lambda reply: reply.body, owner="left")
+            desk.ask(Request("left", "/", stream="left"), lambda reply: reply.body, owner="left")
             ticket = desk.ask(Request("kept", "/"), lambda reply: reply.body)
             desk.give("first")
             desk.give((yield ticket).request.about)
             return Outcome()
 
-    Waiting.answered.set()
+    Waiting.succeeded.set()
     workers = Workers(Waiting(), 2)  # type: ignore[arg-type]
     ahead = Ahead(workers, [Two("a", 1)])
     seen = []

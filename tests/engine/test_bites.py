@@ -126,7 +126,7 @@ class Stuck:
 
     def __init__(self, bound: int) -> None:
         self.bound, self.sent, self.meanwhile = bound, 0, 0
-        self.answered, self.many, self.lock = threading.Event(), threading.Event(), threading.Lock()
+        self.succeeded, self.many, self.lock = threading.Event(), threading.Event(), threading.Lock()
 
     def fetch(self, request: Request, open_body: Callable[[Reply], Any], _: threading.Event) -> Reply:
         with self.lock:
@@ -136,7 +136,7 @@ class Stuck:
         if request.about == "d1":
             self.many.wait(1.0)  # a slow machine sends less in this time: that fails nothing
             self.meanwhile = self.sent
-        self.answered.set()
+        self.succeeded.set()
         body = b"x" * 1000
         return Reply(request, 200, {}, body, open_body(Reply(request, 200, {}, body)))
 

@@ -163,28 +163,47 @@ def test_a_401_after_successes_ends_the_tap_too(bench: Callable[..., Any]) -> No
     assert len(asked.wire.seen) == 2
 
 
-def test_a_403_before_any_success_ends_the_tap(bench: Callable[..., Any]) -> None:
-    """Before anything worked, a 403 is about the credentials or the address."""
+def test_g6_403s_of_two_streams_before_any_success_end_the_tap(bench: Callable[..., Any]) -> None:
+    """One may be about that stream; two are about the credentials or the address."""
+    asked = bench([status(403), status(403), OK])
+    with pytest.raises(Refused):
+        asked.fetch(Request("one", "/one", stream="one"))
+    with pytest.raises(AccessDenied):
+        asked.fetch(Request("two", "/two", stream="two"))
+    with pytest.raises(AccessDenied):
+        asked.fetch(Request("three", "/three", stream="three"))
+    assert len(asked.wire.seen) == 2
+
+
+def test_g6_the_403_of_the_only_stream_ends_the_tap(bench: Callable[..., Any]) -> None:
+    """There is nothing else that it could be about."""
     asked = bench([status(403), OK])
+    asked.client.only = True
     for _ in range(2):
         with pytest.raises(AccessDenied):
             asked.fetch()
     assert len(asked.wire.seen) == 1
 
 
-def test_a_403_after_a_success_is_about_that_one_thing(bench: Callable[..., Any]) -> None:
-    """One stream that the credentials may not read does not stop the others."""
-    asked = bench([OK, status(403), OK])
-    asked.fetch()
-    with pytest.raises(Refused) as caught:
-        asked.fetch()
-    assert caught.value.status == 403
-    assert asked.fetch().status == 200
+def test_g6_a_403_costs_its_stream_one_request_and_no_other_stream_any(bench: Callable[..., Any]) -> None:
+    """Before a success and after one: what is forbidden is not sent again."""
+    asked = bench([status(403), OK, status(403), OK])
+    for _ in range(3):
+        with pytest.raises(Refused) as caught:
+            asked.fetch(Request("one", "/one", stream="one"))
+        assert caught.value.status == 403
+    asked.fetch(Request("two", "/two", stream="two"))
+    for _ in range(3):
+        with pytest.raises(Refused, match="HTTP 403"):
+            asked.fetch(Request("three", "/three", stream="three"))
+    assert asked.fetch(Request("two", "/two", stream="two")).status == 200
+    assert len(asked.wire.seen) == 4
 
 
 def test_only_a_believed_answer_is_a_success(bench: Callable[..., Any]) -> None:
     """A login page with HTTP 200 does not show that the credentials are right."""
     asked = bench([status(200, b"<html>"), status(403)])
+    asked.client.only = True
     with pytest.raises(AccessDenied):
         asked.fetch(open_body=open_rows)
 

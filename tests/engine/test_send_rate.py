@@ -13,7 +13,7 @@ import pytest
 from tests.engine.world import NEVER, World
 
 from trunkline.governor import Limit
-from trunkline.pace import CUT, SLOWEST, Pace
+from trunkline.send_rate import CUT, SLOWEST, SendRate
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -173,7 +173,7 @@ def test_a_setting_that_is_no_limit_costs_no_waits() -> None:
     assert sent == [100.0] * 1000
 
 
-def paced(pace: Pace, number: int, now: float = 0.0) -> list[float]:
+def paced(pace: SendRate, number: int, now: float = 0.0) -> list[float]:
     """When requests that are all accepted at once are sent."""
     sent = []
     for _ in range(number):
@@ -188,9 +188,9 @@ def rate_of(sent: list[float]) -> float:
     return (len(sent) - 1) / (sent[-1] - sent[0])
 
 
-def refused_at(rate: float, beside: int = 0) -> tuple[Pace, float]:
+def refused_at(rate: float, beside: int = 0) -> tuple[SendRate, float]:
     """A pace whose requests went out evenly at a rate when one was refused."""
-    pace = Pace()
+    pace = SendRate()
     for number in range(50):
         pace.send(number / rate)
         pace.accept(number / rate, number / rate)
@@ -249,7 +249,7 @@ def test_a_vendor_that_refuses_everything_is_probed_ever_less_often_but_always()
 
 def test_time_in_which_all_are_held_back_does_not_count_for_the_measured_rate() -> None:
     """Ten requests a second with pauses of a minute between them are ten a second."""
-    pace = Pace()
+    pace = SendRate()
     now = 0.0
     for number in range(40):
         if number % 10 == 9:
@@ -273,7 +273,7 @@ def test_an_answer_to_what_was_sent_before_the_cut_does_not_speed_up() -> None:
 
 def test_a_configured_rate_is_never_exceeded() -> None:
     """Neither before a refusal nor long after it."""
-    pace = Pace(5.0)
+    pace = SendRate(5.0)
     assert rate_of(paced(pace, 50)) == pytest.approx(5)
     pace.refuse(20.0, 20.0, 0)
     assert pace.rate < 5

@@ -40,7 +40,7 @@ class _Refusal:
     also: int = 0
 
 
-class Pace:
+class SendRate:
     """A token bucket whose rate follows what the vendor accepts.
 
     A 429 cuts the rate by a third of what was refused. It returns along a cubic curve: soon near the refused rate,
