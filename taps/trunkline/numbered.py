@@ -405,8 +405,10 @@ def _unless_past_the_end(ticket: Ticket, reading: _Reading, page: Page) -> Gener
 
 def _is_past(refused: Refused, reading: _Reading, page: Page) -> bool:
     """Whether a request behind this page was refused because there is nothing, and nothing contradicts that."""
-    if page.more or reading.rows < max(reading.totals, default=0):
+    if page.more:
         return False
+    if reading.rows < max(reading.totals, default=0):  # unless what is missing was cut off pages that are too short
+        return reading.tail < reading.size and refused.status == HTTPStatus.NOT_FOUND
     if page.more is False:  # as the vendor says itself
         return refused.status >= HTTPStatus.BAD_REQUEST
     return refused.status == HTTPStatus.NOT_FOUND
