@@ -166,7 +166,7 @@ def widest_change(since: datetime, until: datetime, zone: tzinfo) -> timedelta:
         until: Its upper end.
         zone: The zone; most change by an hour, Antarctica/Troll by two, a crossing of the date line by a day.
     """
-    widest, moment = timedelta(0), since - _WIDEST
+    widest, moment = timedelta(0), since - _WIDEST - _STEP
     offset = moment.astimezone(zone).utcoffset() or widest
     while moment < until + _WIDEST:
         moment += _STEP

@@ -79,6 +79,7 @@ def test_the_first_window_begins_on_a_tick_and_seams_lie_on_whole_minutes() -> N
     """The tick of the start is requested as a whole, windows are whole minutes, and one of these is the overlap."""
     start = plan.Start(EPOCH + 90.5 * SECOND, "", None)
     jobs = planned(start, EPOCH + 500 * SECOND, 150.5 * SECOND)
+    assert next(jobs.upcoming()) == window(90, 180)
     assert [seconds(job) for job in jobs.upcoming()] == [
         (90, 180),
         (180, 240),

@@ -185,3 +185,22 @@ def test_what_no_datetime_can_hold_is_a_value_error_too(read: object, text: str)
     """The docstrings promise a single kind of error."""
     with pytest.raises(ValueError, match=r"."):
         read(text)  # type: ignore[operator]
+
+
+@pytest.mark.parametrize(
+    ("zone", "turn", "hours"),
+    [
+        ("Europe/Warsaw", datetime(2024, 10, 27, 1, tzinfo=UTC), 1),
+        ("Antarctica/Troll", datetime(2024, 10, 27, 1, tzinfo=UTC), 2),
+        ("Australia/Lord_Howe", datetime(2024, 4, 6, 15, tzinfo=UTC), 0.5),
+        ("Pacific/Apia", datetime(2011, 12, 30, 10, tzinfo=UTC), 24),
+        ("UTC", datetime(2024, 10, 27, 1, tzinfo=UTC), 0),
+    ],
+)
+def test_g1_the_widest_change_of_clocks_comes_from_the_zone(zone: str, turn: datetime, hours: float) -> None:
+    """Not from what most zones do; and there is none in a span that lies far from it."""
+    at, hour, place = turn, timedelta(hours=1), ZoneInfo(zone)
+    for low, high in ((-1, 1), (-1, 0), (0, 1), (-hours - 0.5, -hours), (hours, hours + 1), (-30, 30)):
+        assert instants.widest_change(at + low * hour, at + high * hour, place) == hours * hour
+    for low, high in ((-90, -60), (60, 90)):
+        assert instants.widest_change(at + low * hour, at + high * hour, place) == timedelta(0)
