@@ -9,9 +9,9 @@ from typing import Any
 import msgspec
 import pytest
 
-from trunkline import instants, settings, signing
+from trunkline import instants, settings
 from trunkline.client import Reply, Request
-from trunkline.paged import NumberedPages, PagedStream
+from trunkline.facts import NumberedPages, PagedStream, signing
 from trunkline.plan import Window
 from trunkline.tap import VendorTap
 

@@ -7,10 +7,8 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from trunkline import instants, settings, signing
-from trunkline.governor import Limit
-from trunkline.paged import NumberedPages, PagedStream
-from trunkline.tap import VendorTap
+from trunkline import instants
+from trunkline.facts import Limit, NumberedPages, PagedStream, VendorTap, basic, common, text, token
 
 
 class Calls(PagedStream):
@@ -37,14 +35,14 @@ class TapAircall(VendorTap):
     """Singer tap for Aircall: the calls of a company, inbound and outbound, as its phone system keeps them."""
 
     name, vendor, package_name = "tap-aircall", "aircall", "tap-aircall"
-    common = settings.common(lookback="P7D", window="P7D", page_size=50, most=50)
+    common = common(lookback="P7D", window="P7D", page_size=50, most=50)
     settings = {  # noqa: RUF012 - same
-        "api_url": settings.text("Address of the API.", format="url", default="https://api.aircall.io"),
-        "api_id": settings.token("API ID of a key made under Company Settings."),
-        "api_token": settings.token("API token that belongs to the API ID."),
+        "api_url": text("Address of the API.", format="url", default="https://api.aircall.io"),
+        "api_id": token("API ID of a key made under Company Settings."),
+        "api_token": token("API token that belongs to the API ID."),
     }
     required = ("api_id", "api_token")
     limit, limit_headers = Limit(60, 60.0), "X-AircallApi"
     stream_types = (Calls,)
     hints = {401: "Check api_id and api_token", 403: "Check api_id and api_token"}  # noqa: RUF012 - same
-    sign = signing.basic("api_id", "api_token")
+    sign = basic("api_id", "api_token")

@@ -5,10 +5,8 @@ Rests on the vendor's page about its list of calls (https://docs.{{ cookiecutter
 
 from __future__ import annotations
 
-from trunkline import instants, settings, signing
-from trunkline.governor import Limit
-from trunkline.paged import NumberedPages, PagedStream
-from trunkline.tap import VendorTap
+from trunkline import instants
+from trunkline.facts import Limit, NumberedPages, PagedStream, VendorTap, bearer, common, text, token
 
 
 class Calls(PagedStream):
@@ -27,15 +25,15 @@ class Tap{{ cookiecutter.class }}(VendorTap):
 {%- if cookiecutter.package == "yes" %}
     package_name = "tap-{{ cookiecutter.name }}"
 {%- endif %}
-    common = settings.common(lookback="P1D", window="P30D", page_size=100, most=100)
+    common = common(lookback="P1D", window="P30D", page_size=100, most=100)
     settings = {  # noqa: RUF012 - a fact, never changed
-        "api_url": settings.text(
+        "api_url": text(
             "Address of the API.", format="url", default="https://api.{{ cookiecutter.name }}.example"
         ),
-        "api_token": settings.token("API token, sent as a bearer token."),
+        "api_token": token("API token, sent as a bearer token."),
     }
     required = ("api_token",)
     limit = Limit(60, 60.0)
     stream_types = (Calls,)
     hints = {401: "Check api_token", 403: "Check what the token is allowed to read"}  # noqa: RUF012 - same
-    sign = signing.bearer("api_token")
+    sign = bearer("api_token")

@@ -1,0 +1,57 @@
+"""What a vendor's file imports: streams, paging, signing and settings, said in the vendor's own names.
+
+    from trunkline.facts import NumberedPages, PagedStream, VendorTap, bearer, common, text, token
+
+Each name is imported from its module when it is first used, so that a part of the engine that needs one of the modules
+does not load the others.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from trunkline.facts.paged import NumberedPages, PagedStream
+    from trunkline.facts.signing import basic, bearer, header
+    from trunkline.governor import Limit
+    from trunkline.settings import array, common, text, token
+    from trunkline.stream import VendorStream, WindowedStream
+    from trunkline.tap import VendorTap
+
+_PLACES = {
+    "trunkline.facts.paged": ("NumberedPages", "PagedStream"),
+    "trunkline.facts.signing": ("basic", "bearer", "header"),
+    "trunkline.governor": ("Limit",),
+    "trunkline.settings": ("array", "common", "text", "token"),
+    "trunkline.stream": ("VendorStream", "WindowedStream"),
+    "trunkline.tap": ("VendorTap",),
+}
+_PLACE_OF = {name: module for module, names in _PLACES.items() for name in names}
+
+__all__ = [
+    "Limit",
+    "NumberedPages",
+    "PagedStream",
+    "VendorStream",
+    "VendorTap",
+    "WindowedStream",
+    "array",
+    "basic",
+    "bearer",
+    "common",
+    "header",
+    "text",
+    "token",
+]
+
+
+def __getattr__(name: str) -> Any:
+    """Import a name from its module.
+
+    Raises:
+        AttributeError: There is no such name.
+    """
+    if name not in _PLACE_OF:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(_PLACE_OF[name]), name)
