@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import hashlib
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -57,6 +58,7 @@ class Page:
         return Page(rows, self._read_keys, self.total, self.more, self.pages)
 
 
+_WIDTH = 16  # bytes of a digest: two of millions being equal is less likely than a fault of the machine
 _STRANGE = (msgspec.MsgspecError, UnicodeDecodeError)
 
 EMPTY = Page([], list)
@@ -65,6 +67,9 @@ EMPTY = Page([], list)
 
 class KeyReader:
     """Reads what tells a row from the others, without decoding the rest of it.
+
+    Of each key a digest is kept: a page may have a million rows, and as objects their keys take five times as much
+    memory as the page itself.
 
     Args:
         names: The vendor's fields that make the key.
@@ -75,18 +80,20 @@ class KeyReader:
             (f"part{n}", str | int | float | None, msgspec.field(name=name, default=None))
             for n, name in enumerate(names)
         ]
-        self._decode = msgspec.json.Decoder(msgspec.defstruct("Key", fields, frozen=True)).decode
+        self._decode = msgspec.json.Decoder(msgspec.defstruct("Key", fields)).decode
+        self._encode = msgspec.json.Encoder().encode
 
     def __call__(self, rows: Sequence[msgspec.Raw]) -> list[Hashable]:
         """The key of each row; a row with a key of a strange type stands for itself (its error comes with its turn)."""
-        decode = self._decode
+        decode, encode, digest = self._decode, self._encode, hashlib.blake2b
         try:
-            return [decode(row) for row in rows]
+            return [digest(encode(decode(row)), digest_size=_WIDTH).digest() for row in rows]
         except _STRANGE:
             return [self._one(row) for row in rows]
 
     def _one(self, row: msgspec.Raw) -> Hashable:
         try:
-            return self._decode(row)
+            return hashlib.blake2b(self._encode(self._decode(row)), digest_size=_WIDTH).digest()
         except _STRANGE:
-            return bytes(row)
+            text = bytes(row)
+            return text if len(text) < _WIDTH else hashlib.blake2b(text, digest_size=_WIDTH, person=b"strange").digest()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 import msgspec
 import pytest
 
@@ -32,3 +34,20 @@ def test_rows_of_known_keys_are_left_out() -> None:
     first, second, third = page.keys
     rest = page.without({second})
     assert (rest.keys, rest.total) == ([first, third], 9)
+
+
+def test_g5_a_million_keys_take_no_more_memory_than_their_page() -> None:
+    """Of each key a digest is kept, however many fields it has; equal keys stay equal, others differ."""
+    row = b'{"a":"associate","b":"client %d","c":"2021-03-01T10:00:00.000Z"}'
+    body = b"[%s]" % b",".join(row % number for number in range(50_000))
+    rows = msgspec.json.decode(body, type=list[msgspec.Raw])
+    reader = KeyReader(("a", "b", "c"))
+    tracemalloc.start()
+    try:
+        keys = reader(rows)
+        held = tracemalloc.get_traced_memory()[0]
+    finally:
+        tracemalloc.stop()
+    assert held < 70 * len(rows)
+    assert len(set(keys)) == len(rows)
+    assert reader(rows[:10]) == keys[:10]
