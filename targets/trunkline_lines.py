@@ -6,6 +6,7 @@ blocks are ahead.
 
 from __future__ import annotations
 
+import codecs
 import io
 import os
 import queue
@@ -14,6 +15,8 @@ import threading
 from typing import IO, TYPE_CHECKING
 
 import msgspec
+
+from trunkline.errors import TrunklineError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -70,6 +73,10 @@ class Lines:
                 block = self._blocks.get(timeout=self._timeout)
             except queue.Empty:
                 block = None
+            if isinstance(block, OSError):
+                raise TrunklineError(
+                    "standard input could not be read", block.strerror or "", "Start the target behind a tap"
+                ) from None
             if isinstance(block, BaseException):
                 raise block
             if block is None:
@@ -96,10 +103,15 @@ class Lines:
             yield last
 
     def _fill(self) -> None:
+        mark = codecs.BOM_UTF8  # Windows' editors and PowerShell write it before the first line
         try:
             while True:
                 self._room.acquire()
                 block = self._read()
+                if mark and block:
+                    block, mark = block.removeprefix(mark), b""
+                    if not block:
+                        block = self._read()
                 self._blocks.put(block)
                 if not block:
                     return

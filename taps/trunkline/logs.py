@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import dataclasses
 import logging
+import os
+import sys
 from typing import TYPE_CHECKING, Any
 
 from singer_sdk.metrics import Point
@@ -29,6 +31,44 @@ _OWN = frozenset({*logging.makeLogRecord({}).__dict__, "message", "asctime", "ta
 _DEEPEST = 20  # causes of causes of an exception, and lists in lists of a record's extra fields
 
 _plain_handle = logging.Logger.handle
+
+
+_NAMES = {"WARN": "WARNING", "FATAL": "CRITICAL", "TRACE": "DEBUG", "NOTSET": "DEBUG"}
+_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
+
+
+def level_name(text: str) -> str | None:
+    """The name that logging has for a level: in either case, under the names of other tools, or as a number.
+
+    Returns:
+        The name; None for what is no level.
+    """
+    text = text.strip().upper()
+    if text.isdecimal() and len(text) < 6:  # noqa: PLR2004 - more digits than any level has
+        return next((name for name in reversed(_LEVELS) if int(text) >= getattr(logging, name)), "DEBUG")
+    text = _NAMES.get(text, text)
+    return text if text in _LEVELS else None
+
+
+def settle_level(command: str) -> None:
+    """Let the variables that set the log level hold what the SDK knows; it ends in a traceback on anything else.
+
+    Args:
+        command: The command's name, which is in its own variable.
+    """
+    for variable in (f"{command.upper().replace('-', '_')}_LOGLEVEL", "LOGLEVEL"):
+        text = os.environ.get(variable)
+        if text is None:
+            continue
+        name = level_name(text)
+        if text.strip() and name is None:
+            known = ", ".join(_LEVELS)
+            print(f"{variable} is no log level, so it is INFO: it must be one of {known}", file=sys.stderr)  # noqa: T201 - before the log is set up
+            name = "INFO"
+        if name:
+            os.environ[variable] = name
+        else:
+            del os.environ[variable]
 
 
 def install() -> None:

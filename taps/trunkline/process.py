@@ -4,14 +4,40 @@ from __future__ import annotations
 
 import contextlib
 import gc
+import os
 import sys
 from typing import Any
+
+_STREAMS = (("stdin", os.O_WRONLY, "r"), ("stdout", os.O_RDONLY, "w"), ("stderr", os.O_WRONLY, "w"))
 
 NEW_OBJECTS = 50_000
 """Objects after which Python looks for cycles: a page of rows has thousands, and none of them is in one."""
 
 _M_ARENA_MAX = -8  # malloc.h of glibc
 _malloc: list[Any] = []  # glibc, once the process is settled
+
+
+def standard_streams() -> None:
+    """Take the places of standard streams that are closed: else the next file that is opened is one of them.
+
+    What then stands there can't be read as input or written as output, which is an error as it is for other programs;
+    a closed standard error only keeps quiet. What a stream's encoding has no letter for is written as an escape.
+    """
+    for number, (name, flags, mode) in enumerate(_STREAMS):
+        try:
+            os.fstat(number)
+        except OSError:
+            opened = os.open(os.devnull, flags)
+            if opened != number:
+                os.dup2(opened, number)
+                os.close(opened)
+        if getattr(sys, name) is None:
+            stream = open(number, mode, encoding="utf-8", closefd=False)  # noqa: SIM115 - as long as the process
+            setattr(sys, name, stream)
+            setattr(sys, f"__{name}__", stream)
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure") and getattr(stream, "errors", "") == "strict":
+            stream.reconfigure(errors="backslashreplace")
 
 
 def settle() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import IO, TYPE_CHECKING, Any
 
 import click
@@ -13,9 +14,10 @@ from singer_sdk.mapper import SameRecordTransform
 from singer_sdk.plugin_base import PluginBase
 from singer_sdk.singerlib import Schema
 
-from trunkline import instants, logs, mapped, maps, signals
+from trunkline import instants, logs, mapped, maps, process, signals
 from trunkline.errors import BadRecord, ConfigInvalid, TrunklineError
 from trunkline.shape import EXTRA, Shape, decode, encode
+from trunkline.write import lost
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -195,7 +197,7 @@ class ConfigFiles(PluginBase):
         """Read the config files."""
         try:
             return super().cb_config(ctx, param, value)
-        except (OSError, ValueError, TypeError) as exc:
+        except (OSError, ValueError, TypeError, RecursionError) as exc:
             reason = (
                 (exc.strerror or "there is no such file") if isinstance(exc, OSError) else "it holds no JSON object"
             )
@@ -206,22 +208,43 @@ class ConfigFiles(PluginBase):
 
 def _command(cls: type[PluginBase]) -> click.Command:
     """The command of a tap or target."""
-    _make_safe()
+    _make_safe(cls.name)
     command: click.Command = PluginBase.__dict__["cli"].method(cls)
-    return command
+    return _telling(command)
 
 
 def _source(cls: type[VendorTap]) -> click.Command:
     """The command of a tap as an Airbyte source."""
-    _make_safe()
+    _make_safe(cls.name)
     from trunkline.airbyte.source import command
 
-    return command(cls)
+    return _telling(command(cls))
 
 
-def _make_safe() -> None:
+def _telling(command: click.Command) -> click.Command:
+    """The command, which says in a line that its standard output can't be written."""
+    main = command.main
+
+    def telling(*args: Any, **kwargs: Any) -> Any:
+        try:
+            try:
+                return main(*args, **kwargs)
+            finally:
+                if sys.stdout:
+                    sys.stdout.flush()
+        except OSError as exc:
+            print(lost(sys.stdout.buffer, exc), file=sys.stderr)  # noqa: T201 - a command
+            sys.exit(1)
+
+    command.main = telling  # type: ignore[method-assign] # the SDK makes the command
+    return command
+
+
+def _make_safe(command: str) -> None:
     """Guard standard error and the log before the first line, and let a signal end the process."""
+    process.standard_streams()
     logs.install()
+    logs.settle_level(command)
     signals.own_process()
 
 
@@ -241,9 +264,9 @@ def read_json(name: str, file: IO[str] | None) -> Any:
     if file is None:
         return None
     try:
-        text = file.read()
+        text = file.read().removeprefix("\ufeff")  # which Windows' editors write
         content = load_json(text) if text.strip() else ""
-    except ValueError:
+    except (ValueError, RecursionError):
         content = None
     if content == "" and name == "state":
         raise TrunklineError(

@@ -378,6 +378,8 @@ def sentences(error: BaseException) -> list[str]:
         return [str(error)]
     if type(error).__module__.startswith("singer_sdk."):
         return [f"{error}. Correct the config (stream_maps, flattening) or the catalog"]
+    if isinstance(error, OSError) and error.filename is None and error.strerror:
+        return [f"standard output could not be written: {error.strerror}. Look at what reads it, and at the disk"]
     advice = "This is a fault of the tap: run it again with LOGLEVEL=DEBUG in the environment and report the traceback"
     return [f"unexpected {type(error).__name__}: {error}. {advice}"]
 

@@ -14,7 +14,7 @@ from singer_sdk.helpers.capabilities import CapabilitiesEnum, PluginCapabilities
 from singer_sdk.io_base import SingerReader
 
 from trunkline import sdk, settings, signals
-from trunkline.errors import Stopped, shown
+from trunkline.errors import Stopped, TrunklineError, shown
 from trunkline_duckdb.errors import LoadError, StoreError
 from trunkline_duckdb.loader import Loader
 from trunkline_duckdb.store import Store
@@ -156,7 +156,7 @@ class TargetDuckDB(sdk.ConfigFiles, Target):
             super().invoke(**kwargs)
         except Stopped as stopped:
             signals.leave(128 + stopped.signum)
-        except LoadError as problem:
+        except (LoadError, TrunklineError) as problem:
             cls.logger.error("%s", problem)  # noqa: TRY400 - the sentence is for a user; a traceback says no more
             sys.exit(1)
 

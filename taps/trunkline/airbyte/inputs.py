@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -29,7 +30,7 @@ class Configured:
 def _read_json(what: str, path: str, *, missing_ok: bool = False) -> Any:
     """The content of a file; None for one that is empty or, where that is all right, missing."""
     try:
-        content = Path(path).read_bytes()
+        content = Path(path).read_bytes().removeprefix(codecs.BOM_UTF8)  # which Windows' editors write
         return msgspec.json.decode(content) if content.strip() else None
     except FileNotFoundError:
         if missing_ok:

@@ -89,6 +89,7 @@ class Lines:
 
     def __init__(self, output: BinaryIO) -> None:
         self._output, self._lock, self._abandoned = output, threading.RLock(), False
+        self._lost: OutputLost | None = None
         self.fileno = output.fileno
 
     def write(self, block: Any) -> int:
@@ -99,6 +100,8 @@ class Lines:
         """
         if self._abandoned:
             return len(block)
+        if self._lost:
+            raise BrokenPipeError(errno.EPIPE, "it is closed")
         with self._lock:
             rest = memoryview(block)
             try:
@@ -117,12 +120,15 @@ class Lines:
         Raises:
             OutputLost: Nobody reads it.
         """
+        if self._lost:  # a log line may have found out first
+            raise self._lost
         try:
             with self._lock:
                 self.write(_line(message))
                 self.flush()
         except (OSError, ValueError) as exc:
-            raise lost(cast("BinaryIO", self), exc) from None
+            self._lost = lost(cast("BinaryIO", self), exc)
+            raise self._lost from None
 
     def flush(self) -> None:
         """Pass on what is buffered."""

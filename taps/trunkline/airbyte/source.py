@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from trunkline import process, sdk, signals, sync
+from trunkline import logs, process, sdk, signals, sync
 from trunkline.airbyte.inputs import read_catalog, read_config, read_states
 from trunkline.airbyte.messages import AirbyteWriter, Lines, LogLines, Told, clean, failure
 from trunkline.airbyte.spec import specification
@@ -141,11 +141,9 @@ def _logged(cls: type[VendorTap], lines: Lines) -> Iterator[None]:
     """Let whatever is logged leave as LOG messages."""
     root, handler = logging.getLogger(), LogLines(lines)
     variables = (f"{cls.name.upper().replace('-', '_')}_LOGLEVEL", "LOGLEVEL", "LOG_LEVEL")
-    wanted = next((os.environ[name].upper() for name in variables if os.environ.get(name)), "INFO")
+    wanted = next((os.environ[name] for name in variables if os.environ.get(name)), "INFO")
     before = root.level
-    # Airbyte's own name for the variable comes with Airbyte's names for the levels.
-    level = logging.getLevelName({"WARN": "WARNING", "FATAL": "CRITICAL", "TRACE": "DEBUG"}.get(wanted, wanted))
-    root.setLevel(level if isinstance(level, int) else logging.INFO)
+    root.setLevel(logs.level_name(wanted) or logging.INFO)
     root.addHandler(handler)
     logging.captureWarnings(capture=True)
     try:
