@@ -515,6 +515,24 @@ def test_marked_commands_run_at_night(page: Path, tmp_path: Path) -> None:
         ran(page, tmp_path, "run at night", served, **more)
 
 
+def test_the_log_in_getting_started_is_what_a_run_tells(tmp_path: Path) -> None:
+    """Line by line, but for the moment of the run and the number of windows and requests that it takes from then on."""
+    text = (ROOT / "docs" / "getting-started.md").read_text(encoding="utf-8")
+    shown = re.findall(r"```text\n(studio_calls: reading .*?)```", text, re.DOTALL)[0].splitlines()
+    with running(vendors=["evolux"]) as served:
+        (tmp_path / "evolux.json").write_text(json.dumps(served.config("evolux")), encoding="utf-8")
+        command = [str(Path(sys.executable).with_name("tap-evolux")), "--config", "evolux.json"]
+        done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
+    told = [line.split("| ", 3)[3] for line in done.stderr.splitlines()]
+    assert [_timeless(line) for line in told[1:]] == [_timeless(line) for line in shown]
+
+
+def _timeless(line: str) -> list[str]:
+    """The words of a line of the log, without the moment of the run and what depends on it."""
+    words = re.sub(r" to \S+$", "", line).split()
+    return [*words[:2], *words[4:]] if words[-1:] == ["complete"] else words
+
+
 def test_the_demo_in_the_readme_shows_every_stream() -> None:
     """The table that the README shows of the demo has a line for each stream of each vendor."""
     shown = re.findall(r"^(\w+)  +(\w+)  +\d+  ", (ROOT / "README.md").read_text(encoding="utf-8"), re.MULTILINE)

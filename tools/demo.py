@@ -30,12 +30,13 @@ LOG = "output/demo.log"
 MELTANO = str(Path(sys.executable).with_name("meltano"))
 
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
+_LOADED = "{2}: {3} loaded, {1} rows in the table"
 _MARKS = (
     (re.compile(r"Running job with name '\w+:tap-(\w+)-to-"), "{0}: started"),
     (re.compile(r"\btap-(\w+) +(\w+: complete, .*)"), "{0}: {1}"),
     (
-        re.compile(r"Stream '\w+': (\d+) rows received, (\d+) rows in table 'tap_(\w+)\.(\w+)'"),
-        "{2}: {3} loaded, {1} rows in the table",
+        re.compile(r"Stream '\w+': ([\d,]+) rows received, ([\d,]+) rows in table 'tap_(\w+)\.(\w+)'"),
+        _LOADED,
     ),
     (re.compile(r"\b(?:tap|target)-(\w+) +.*\b(?:ERROR|CRITICAL)\b(.*)"), "{0}: {1}"),
     (re.compile(r"\[error +\] (.*)"), "{0}"),
@@ -144,8 +145,14 @@ def progress(line: str) -> Iterator[str]:
     for pattern, told in _MARKS:
         found = pattern.search(line)
         if found:
-            yield told.format(*found.groups())
+            yield told.format(*found.groups()) + (_twice(*found.groups()[:2]) if told is _LOADED else "")
             return
+
+
+def _twice(received: str, rows: str) -> str:
+    """Why fewer rows are in the table than came, where it is so."""
+    came, kept = (int(number.replace(",", "")) for number in (received, rows))
+    return f" ({received} came: what was read in two ways, and the key keeps one of each)" if came > kept else ""
 
 
 def tail(path: Path) -> list[str]:

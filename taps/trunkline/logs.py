@@ -27,6 +27,7 @@ HELD_BACK = frozenset({
 """Libraries, with all that is below them, whose lines hold URLs, headers or bodies: phone numbers, e-mails, names."""
 
 _SHOWS_VALUES = "singer_sdk.mapper"  # below a warning it logs the user's expressions, and what each makes of a record
+_OF_NO_USE = {"Skipping parse of env var settings...", "Parsing env var for settings config..."}  # the SDK, each run
 _OWN = frozenset({*logging.makeLogRecord({}).__dict__, "message", "asctime", "taskName"})
 _DEEPEST = 20  # causes of causes of an exception, and lists in lists of a record's extra fields
 
@@ -80,6 +81,8 @@ def install() -> None:
 def _handle(self: logging.Logger, record: logging.LogRecord) -> None:
     """Pass a record on to the handlers, if it may be seen, without secrets."""
     if record.name.partition(".")[0] in HELD_BACK:
+        return
+    if record.msg in _OF_NO_USE:
         return
     if record.name == _SHOWS_VALUES and record.levelno < logging.WARNING:
         return

@@ -304,7 +304,21 @@ class VendorTap(sdk.ConfigFiles, Tap):
             super().cb_test(ctx, param, value)
         with guarded(cls.logger):
             tap = cls._from_command_line(ctx.params.get("config"))
-            sys.exit(test(tap))
+            code = test(tap)
+            missing = cls.missing_to_start(tap.config)
+            for line in missing:
+                tap.logger.error("a first run would fail: %s", line)
+            sys.exit(1 if missing else code)
+
+    @classmethod
+    def missing_to_start(cls, config: Mapping[str, Any]) -> list[str]:
+        """What a run without a bookmark needs and the config does not have, a sentence each."""
+        properties = {**cls.settings, **cls.common}
+        return [
+            f"{name} is missing: it must be {settings.must(properties[name])}"
+            for name in cls.required_to_start
+            if config.get(name) is None
+        ]
 
     @classmethod
     def cb_discover(cls, ctx: click.Context, param: click.Option, value: bool) -> None:  # noqa: FBT001 - the SDK's signature
@@ -363,8 +377,12 @@ class guarded:  # noqa: N801 - reads as a statement: with guarded(logger)
             signals.leave(128 + error.signum)
         if isinstance(error, KeyboardInterrupt):
             signals.leave(130)
-        for line in sentences(error):
+        lines = sentences(error)
+        for line in lines:
             self.logger.error(line)
+        if isinstance(error, ConfigInvalid) and len(lines) > 1:
+            # Some callers show the last line alone: `meltano config test` does.
+            self.logger.error("%d settings are wrong: %s", len(lines), "; ".join(lines))
         sys.exit(1)
 
 

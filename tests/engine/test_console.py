@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from trunkline import logs
+from trunkline_sandbox import running
 
 BIN = Path(sys.executable).parent
 TAP = {"api_url": "http://127.0.0.1:1", "api_token": "t", "start_date": "2026-01-01", "max_attempts": 1}
@@ -164,3 +165,16 @@ def test_g9_json_without_end_is_told(folder: Path, what: str) -> None:
     code, out, _ = shell(folder, f"source-evolux read {arguments}")
     assert code == 1
     assert "could not be read" in out
+
+
+@POSIX
+@pytest.mark.parametrize("vendor", ["evolux", "bspk"])
+def test_g9_a_test_without_a_start_date_that_a_run_needs_fails(tmp_path: Path, vendor: str) -> None:
+    """It tests all the same, then says what is missing; where a run needs none, all is well."""
+    with running(size=5, vendors=[vendor]) as served:
+        config = {name: value for name, value in served.config(vendor).items() if name != "start_date"}
+        (tmp_path / "config.json").write_text(json.dumps(config), encoding="utf-8")
+        code, _, err = shell(tmp_path, f"tap-{vendor} --config config.json --test")
+    assert "ok, the vendor answers" in err
+    assert code == (1 if vendor == "evolux" else 0)
+    assert ("start_date is missing: it must be an ISO 8601 date" in err.splitlines()[-1]) == (vendor == "evolux")

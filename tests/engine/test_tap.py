@@ -83,7 +83,11 @@ def test_a_state_in_another_wrapping_is_taken() -> None:
 @pytest.mark.parametrize(
     ("error", "code", "words"),
     [
-        (ConfigInvalid(["a must be x", "b must be y"]), 1, ["a must be x", "b must be y"]),
+        (
+            ConfigInvalid(["a must be x", "b must be y"]),
+            1,
+            ["a must be x", "b must be y", "2 settings are wrong: a must be x; b must be y"],
+        ),
         (ConfigValidationError("x", errors=["c is wrong"]), 1, ["c is wrong"]),
         (StateInvalid("the state", "why", "Do this"), 1, ["the state: why. Do this"]),
         (Unavailable("calls failed", "why", "Run again"), 1, ["calls failed: why. Run again"]),

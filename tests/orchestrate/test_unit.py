@@ -271,3 +271,19 @@ def test_command_lists_what_is_still_to_be_done(
         for number, handler in handlers.items():
             signal.signal(number, handler)
     assert Unit.from_json((unit.read(made.folder / "bspk" / "units" / f"{done.key}.json") or {})["unit"]) == done
+
+
+def test_check_says_that_a_vendor_can_be_read(tmp_path: Path) -> None:
+    """A line for each source; without one nobody knows whether anything was asked."""
+    with running(size=5, vendors=["bspk"]) as served:
+        raw = {"target": {"command": ["cat"]}, "sources": {"bspk": {"config": served.config("bspk")}}}
+        file = tmp_path / "backfill.json"
+        file.write_text(json.dumps(raw), encoding="utf-8")
+        done = subprocess.run(
+            [sys.executable, "-m", "trunkline_orchestrate", "--settings", str(file), "check"],
+            env={**os.environ, "PYTHONPATH": str(Path(unit.__file__).parents[1])},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    assert (done.returncode, done.stdout) == (0, "bspk: ok, the vendor can be read\n"), done.stderr

@@ -32,7 +32,6 @@ from trunkline.errors import (
     Unavailable,
     Unproven,
 )
-from trunkline.settings import must
 from trunkline.tap import sentences
 
 if TYPE_CHECKING:
@@ -195,13 +194,7 @@ class Source:
         return {"type": "CONNECTION_STATUS", "connectionStatus": told}
 
     def _problems(self, config: Mapping[str, Any]) -> list[str]:
-        properties = {**self._cls.settings, **self._cls.common}
-        # A check knows no state, and the first read has none.
-        missing = [
-            f"{name} is missing: it must be {must(properties[name])}"
-            for name in self._cls.required_to_start
-            if config.get(name) is None
-        ]
+        missing = self._cls.missing_to_start(config)  # a check knows no state, and the first read has none
         try:
             tap = self._tap(config)
         except ConfigInvalid as error:
