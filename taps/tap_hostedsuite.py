@@ -15,16 +15,14 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import msgspec
 
 from trunkline import instants, settings
-from trunkline.client import Request
-from trunkline.errors import AccessDenied, BadAnswer, Refused
-from trunkline.stream import Page, WindowedStream
-from trunkline.tap import VendorTap
+from trunkline.errors import AccessDenied, Refused
+from trunkline.facts import NumberedPages, PagedStream, VendorTap
 from trunkline.words import clean
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from trunkline.client import Reply
+    from trunkline.client import Request
     from trunkline.plan import Window
 
 _NULL_DATE = re.compile(r"0001-|0?1/0?1/0001\b|/Date\(-62135[56]\d{8}[)+-]")
@@ -45,24 +43,37 @@ class _Error(NamedTuple):
     message: str = ""
 
 
-class _Answer(msgspec.Struct):
-    Items: list[msgspec.Raw] | msgspec.UnsetType | None = msgspec.UNSET
-    TotalCount: int | None = None
-    TotalPages: int | None = None
+_NARROWING = {
+    "client_id": "ClientId",
+    "center_id": "CenterId",
+    "call_record_id": "CallRecordId",
+    "min_call_duration": "MinCallDuration",
+    "max_call_duration": "MaxCallDuration",
+    "call_type": "CallType",
+}
 
 
-class Calls(WindowedStream):
+class Calls(PagedStream):
     """The call records; notes, flags and forms change after the call without a date, so the lookback is a week."""
 
-    name, path, http_method = "calls", "/api/calls", "POST"
+    name, path = "calls", "/api/calls"
     primary_keys, replication_key = ("Id",), "StartTime"
     honoured_within = timedelta(days=1)
-    read_answer = msgspec.json.Decoder(_Answer).decode
-
-    def __init__(self, tap: VendorTap) -> None:
-        super().__init__(tap)
-        first = str(self.config.get("first_page", "auto"))
-        self.first_page = None if first == "auto" else int(first)  # learned from the first window of several pages
+    paging = NumberedPages(
+        place="body",
+        since="StartDate",
+        until="EndDate",
+        page="Page",
+        first="first_page",
+        size="ItemsPerPage",
+        rows="Items",
+        total="TotalCount",
+        none_left_out=True,
+        pages="TotalPages",
+        settings=_NARROWING,
+        # Calls that arrive while the pages are read then stand on the last one.
+        also_if={"sort": {"SortField": "StartTime", "SortDir": "Asc"}},
+    )
 
     @functools.cached_property
     def zone(self) -> tzinfo:
@@ -74,22 +85,7 @@ class Calls(WindowedStream):
         """Whole seconds, or whole minutes: the US form in use has no seconds."""
         return timedelta(minutes=1) if self.config["filter_date_format"] == "us" else instants.SECOND
 
-    def page_request(self, window: Window, number: int, size: int) -> Request:
-        """Everything goes in the body, the credentials too (see `TapHostedSuite.sign`)."""
-        config = self.config
-        since, until = self.on_the_wall(window)
-        body = {
-            "StartDate": self.date(since),
-            "EndDate": self.date(until),
-            **{name: config[setting] for setting, name in _NARROWING.items() if config.get(setting) is not None},
-            "Page": number,
-            "ItemsPerPage": size,
-            # Calls that arrive while the pages are read then stand on the last one.
-            **({"SortField": "StartTime", "SortDir": "Asc"} if config["sort"] else {}),
-        }
-        return Request(f"{self.name} {window} page {number}", self.path, method="POST", json=body, stream=self.name)
-
-    def on_the_wall(self, window: Window) -> tuple[datetime, datetime]:
+    def span(self, window: Window) -> tuple[tuple[str, str], ...]:
         """The span to request, on the clock on the wall: wider on both sides where the clocks change.
 
         The filter knows no zone, and in the hour that a change repeats it can't be told which pass is meant. A row of
@@ -99,21 +95,12 @@ class Calls(WindowedStream):
         assert since is not None  # noqa: S101 - there is always a start_date
         slack = instants.widest_change(since, until, self.zone)
         low, high = (moment.astimezone(self.zone).replace(tzinfo=None) for moment in (since, until))
-        return low - slack, high + slack
+        return ("StartDate", self.date(low - slack)), ("EndDate", self.date(high + slack))
 
     def date(self, on_the_wall: datetime) -> str:
         """A date as the server's filter reads it."""
         us = self.config["filter_date_format"] == "us"
         return on_the_wall.strftime("%m/%d/%Y %I:%M %p" if us else "%Y-%m-%dT%H:%M:%S")
-
-    def open(self, reply: Reply) -> Page:
-        """Rows under `Items`, their number over all pages in `TotalCount`, that of the pages in `TotalPages`."""
-        answer = self.read_answer(reply.body)
-        if answer.Items is msgspec.UNSET or answer.Items is None:
-            if answer.TotalCount != 0:
-                raise BadAnswer("the answer has another form", "it has no list 'Items'")
-            return Page([], list, 0)
-        return Page(answer.Items, self.read_key, answer.TotalCount, pages=answer.TotalPages)
 
     def read_time(self, text: str) -> tuple[datetime, str]:
         """Any of the forms a ServiceStack server writes; the null date of .NET is no time."""
@@ -121,16 +108,6 @@ class Calls(WindowedStream):
             raise instants.NullTimeError("it is the null date of .NET")
         instant = instants.from_service_stack(text, self.zone)
         return instant, text if instants.has_zone(text) else instants.to_iso(instant)
-
-
-_NARROWING = {
-    "client_id": "ClientId",
-    "center_id": "CenterId",
-    "call_record_id": "CallRecordId",
-    "min_call_duration": "MinCallDuration",
-    "max_call_duration": "MaxCallDuration",
-    "call_type": "CallType",
-}
 
 
 class TapHostedSuite(VendorTap):

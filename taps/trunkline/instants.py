@@ -129,6 +129,21 @@ def to_iso(instant: datetime) -> str:
     return instant.astimezone(UTC).isoformat()
 
 
+def to_seconds(instant: datetime) -> str:
+    """Write an instant as `YYYY-MM-DDTHH:MM:SSZ`."""
+    return instant.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def to_day(instant: datetime) -> str:
+    """Write the day of an instant in UTC as `YYYY-MM-DD`, for filters that know whole days only."""
+    return instant.astimezone(UTC).strftime("%Y-%m-%d")
+
+
+def to_epoch_ms(instant: datetime) -> str:
+    """Write an instant as whole milliseconds since 1970."""
+    return str((instant - EPOCH) // timedelta(milliseconds=1))
+
+
 def to_epoch(instant: datetime) -> str:
     """Write an instant as whole seconds since 1970, as some vendors' filters read it."""
     return str((instant - EPOCH) // SECOND)

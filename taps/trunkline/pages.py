@@ -30,20 +30,23 @@ class Page:
         total: Rows of the whole window, if the vendor says it.
         more: Whether the vendor says that pages follow; None if it does not say.
         pages: Pages of the whole window, if the vendor says it.
+        cursor: What names the next page, where pages have no numbers; None on the last one.
 
     Raises:
         BadAnswer: The total is no number of rows.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913, PLR0917 - what an answer may say
         self,
         rows: list[msgspec.Raw],
         read_keys: Callable[[list[msgspec.Raw]], list[Any]],
         total: int | None = None,
         more: bool | None = None,  # noqa: FBT001 - a fact of the page, not a switch
         pages: int | None = None,
+        cursor: str | None = None,
     ) -> None:
         self.rows, self._read_keys, self.total, self.more, self.pages = rows, read_keys, total, more, pages
+        self.cursor = cursor
         if total is not None and not 0 <= total <= MOST_ROWS:
             raise BadAnswer("the answer has another form", "its total is no number that rows can have")
 
@@ -55,7 +58,7 @@ class Page:
     def without(self, keys: AbstractSet[Any]) -> Page:
         """The same page without the rows that have one of these keys."""
         rows = [row for row, key in zip(self.rows, self.keys, strict=True) if key not in keys]
-        return Page(rows, self._read_keys, self.total, self.more, self.pages)
+        return Page(rows, self._read_keys, self.total, self.more, self.pages, self.cursor)
 
 
 _WIDTH = 16  # bytes of a digest: two of millions being equal is less likely than a fault of the machine

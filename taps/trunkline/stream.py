@@ -359,6 +359,10 @@ class WindowedStream(VendorStream):
         """The request for one page of a window, of `size` rows."""
         raise NotImplementedError
 
+    def first_request(self, window: Window) -> Request:
+        """The request for the first page of a window."""
+        return self.page_request(window, self.first_page or 0, self.page_size)
+
     def open(self, reply: Reply) -> Page:
         """Check the form of an answer and find its rows and what it says about them.
 
@@ -378,7 +382,7 @@ class WindowedStream(VendorStream):
         spans = [day, plan.Window(instants.floor(since, self.tick), self.until)] if since else [day]
         for window in spans:
             try:
-                reply = yield desk.ask(self.page_request(window, self.first_page or 0, self.page_size), self.open)
+                reply = yield desk.ask(self.first_request(window), self.open)
             except Refused:
                 if self.first_page is not None:
                     raise

@@ -12,7 +12,10 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from trunkline.facts.paged import NumberedPages, PagedStream
+    from trunkline.facts.paged import PagedStream
+    from trunkline.facts.paging import CursorPages, NumberedPages, OffsetPages, OnePage
+    from trunkline.facts.partitions import InChunks
+    from trunkline.facts.places import Header, Link
     from trunkline.facts.signing import basic, bearer, header
     from trunkline.governor import Limit
     from trunkline.settings import array, common, text, token
@@ -20,7 +23,10 @@ if TYPE_CHECKING:
     from trunkline.tap import VendorTap
 
 _PLACES = {
-    "trunkline.facts.paged": ("NumberedPages", "PagedStream"),
+    "trunkline.facts.paged": ("PagedStream",),
+    "trunkline.facts.paging": ("CursorPages", "NumberedPages", "OffsetPages", "OnePage"),
+    "trunkline.facts.partitions": ("InChunks",),
+    "trunkline.facts.places": ("Header", "Link"),
     "trunkline.facts.signing": ("basic", "bearer", "header"),
     "trunkline.governor": ("Limit",),
     "trunkline.settings": ("array", "common", "text", "token"),
@@ -30,8 +36,14 @@ _PLACES = {
 _PLACE_OF = {name: module for module, names in _PLACES.items() for name in names}
 
 __all__ = [
+    "CursorPages",
+    "Header",
+    "InChunks",
     "Limit",
+    "Link",
     "NumberedPages",
+    "OffsetPages",
+    "OnePage",
     "PagedStream",
     "VendorStream",
     "VendorTap",

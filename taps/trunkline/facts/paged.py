@@ -1,139 +1,203 @@
-"""Streams said in facts alone: pages with numbers, the span in the query, rows and total in the answer.
+"""Streams said in facts alone: windows of pages, whichever way the vendor pages.
 
-Most vendors list what they have in this one way. A stream of theirs needs no code: `PagedStream` with the names of the
-vendor's parameters and fields. A vendor that does it otherwise derives from `WindowedStream` and says how.
+A stream of this kind needs no code: the names of the vendor's parameters and fields. What a vendor does otherwise, a
+method of `WindowedStream` or `PagedStream` says.
 """
 
 from __future__ import annotations
 
 import functools
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import msgspec
 
-from trunkline import instants
+from trunkline import chain, numbered
 from trunkline.client import Request
-from trunkline.stream import Page, WindowedStream
+from trunkline.errors import BadAnswer
+from trunkline.facts.paging import CursorPages, NumberedPages, OffsetPages, OnePage, Paging
+from trunkline.facts.places import BodyReader, Header, Link, query_of
+from trunkline.stream import Listened, Page, WindowedStream
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-    from datetime import datetime
+    from collections.abc import Generator, Iterable, Sequence
 
+    from trunkline.ahead import Desk, Outcome, Ticket
     from trunkline.client import Reply
+    from trunkline.facts.partitions import InChunks
+    from trunkline.facts.places import Place
     from trunkline.plan import Window
+    from trunkline.stream import VendorStream
+    from trunkline.tap import VendorTap
 
-
-@dataclass(frozen=True)
-class NumberedPages:
-    """How a vendor pages, in its own names; a field inside of objects is named with dots, as in `meta.total`.
-
-    Args:
-        since: Query parameter of the span's lower end.
-        until: Query parameter of the span's upper end.
-        rows: Field that holds the rows; empty when the answer itself is the list.
-        total: Field that holds the number of rows of the whole span; empty when the vendor does not say it.
-        more: Field that is null, false, empty or not there on the last page; empty when there is none. Where it is a
-            link, only its presence counts: a link is never followed.
-        page: Query parameter of the page's number.
-        size: Query parameter of the page's size.
-        also: What else stands in every query.
-        time: Writes an instant as the vendor's filter reads it.
-    """
-
-    since: str
-    until: str
-    rows: str
-    total: str = ""
-    more: str = ""
-    page: str = "page"
-    size: str = "per_page"
-    also: tuple[tuple[str, str], ...] = ()
-    time: Callable[[datetime], str] = instants.to_iso
+    Parameter = tuple[str, Any]
 
 
 class PagedStream(WindowedStream):
-    """A stream that is read in pages with numbers; `paging` says what the vendor calls things."""
+    """A stream that is read in pages; `paging` says what the vendor calls things."""
 
-    paging: ClassVar[NumberedPages]
+    paging: ClassVar[Paging]
+    chunks: ClassVar[InChunks | None] = None
+    """Lists in the config that may be too long for one request."""
 
-    def page_request(self, window: Window, number: int, size: int) -> Request:
-        """The request for one page of a window, of `size` rows."""
+    def __init__(self, tap: VendorTap) -> None:
+        super().__init__(tap)
+        facts = self.paging
+        if isinstance(facts, NumberedPages):
+            first = self.config.get(facts.first, "auto") if isinstance(facts.first, str) else facts.first
+            self.first_page = None if first == "auto" else int(first)  # learned from the first window of several pages
+        else:
+            self.first_page = 0  # an offset is a page's number times its size
+
+    # -- requests ----------------------------------------------------------------------------------
+
+    def span(self, window: Window) -> Iterable[Parameter]:
+        """The parameters of a window's ends, as the vendor's filter reads them."""
         facts = self.paging
         since, until = self.bounds(window)
-        lower = ((facts.since, facts.time(since)),) if since else ()
-        paged = ((facts.page, str(number)), (facts.size, str(size)))
-        return Request(
-            f"{self.name} {window} page {number}",
-            self.path,
-            (*lower, (facts.until, facts.time(until)), *facts.also, *paged),
-            stream=self.name,
-        )
+        if facts.since and since is not None:
+            yield facts.since, facts.time(since)
+        if facts.until:
+            yield facts.until, facts.time(until)
+
+    def page_request(self, window: Window, number: int, size: int, chunk: tuple[Parameter, ...] = ()) -> Request:
+        """The request for one page of a window, of `size` rows."""
+        facts = self.paging
+        place = (facts.offset, number * size) if isinstance(facts, OffsetPages) else (_page_of(facts), number)
+        return self._listing(f"page {number}", window, chunk, (place, (facts.size, size)))
+
+    def link_request(self, window: Window, cursor: str | None, chunk: tuple[Parameter, ...] = ()) -> Request:
+        """The request for the page that a cursor names, or for the first one."""
+        facts = self.paging
+        following = ((facts.cursor, cursor),) if isinstance(facts, CursorPages) and cursor is not None else ()
+        about = "first page" if cursor is None else "next page"
+        return self._listing(about, window, chunk, (*following, (facts.size, self.page_size if facts.size else "")))
+
+    def _listing(self, about: str, window: Window, chunk: tuple[Parameter, ...], paged: Iterable[Parameter]) -> Request:
+        facts, config = self.paging, self.config
+        named = [
+            *chunk,
+            *self.span(window),
+            *((name, config[setting]) for setting, name in facts.settings.items() if config.get(setting) is not None),
+            *facts.also,
+            *(pair for setting, also in facts.also_if.items() if config.get(setting) for pair in also.items()),
+            *((name, value) for name, value in paged if name),
+        ]
+        about = f"{self.name} {window} {about}"
+        if facts.place == "query":
+            params = tuple((name, str(value)) for name, value in named)
+            return Request(about, self.path, params, method=self.method, stream=self.name)
+        return Request(about, self.path, method=self.method, json=nested(named), stream=self.name)
+
+    @property
+    def method(self) -> str:
+        """The HTTP method: what the class says, else GET, or POST where there is a body."""
+        return self.http_method if "http_method" in vars(type(self)) or self.paging.place == "query" else "POST"
+
+    # -- answers -----------------------------------------------------------------------------------
 
     def open(self, reply: Reply) -> Page:
-        """Find the rows, the total and whether more follows where `paging` says they are."""
-        answer = self._read(reply.body)
-        rows, total, more = (at(answer) for at in self._places)
-        return Page(rows, self.read_key, total, bool(more) if self.paging.more else None)
+        """Find the rows, the total and what follows where `paging` says they are."""
+        facts, reader = self.paging, self._reader
+        answer = reader.read(reply.body)
+        rows = reader.get(answer, facts.rows) if facts.rows else answer
+        total = self._at(answer, reply, facts.total)
+        if rows is None:
+            if total != 0:
+                raise BadAnswer("the answer has another form", f"it has no list '{facts.rows}'")
+            rows = []
+        more = pages = cursor = None
+        if isinstance(facts, (NumberedPages, OffsetPages)) and facts.more:
+            said = self._at(answer, reply, facts.more)
+            more = said if isinstance(facts.more, Link) else bool(said)
+        if isinstance(facts, NumberedPages) and facts.pages:
+            pages = self._at(answer, reply, facts.pages)
+        if isinstance(facts, CursorPages):
+            cursor = self._cursor(facts, answer, reply)
+        return Page(rows, self.read_key, total, more, pages, cursor)
+
+    def _cursor(self, facts: CursorPages, answer: Any, reply: Reply) -> str | None:
+        if facts.more and not self._at(answer, reply, facts.more):
+            return None
+        if isinstance(facts.next, Link):
+            return facts.next.parameter(reply, facts.cursor)
+        said = self._at(answer, reply, facts.next)
+        if said is None or said == "":
+            return None
+        text = str(said)
+        if "?" in text:  # a link in a field
+            text = query_of(text, facts.cursor) or ""
+        if not text:
+            raise BadAnswer("the answer has another form", f"its next page's link has no parameter {facts.cursor}")
+        return text
+
+    def _at(self, answer: Any, reply: Reply, place: Place) -> Any:
+        if isinstance(place, Header):
+            return place.number(reply)
+        if isinstance(place, Link):
+            return place.read(reply)
+        return self._reader.get(answer, place) if place else None
 
     @functools.cached_property
-    def _tree(self) -> dict[str, Any]:
-        """The fields of interest as nested objects; at their ends the type, and whether they may be missing."""
-        facts, tree = self.paging, dict[str, Any]()
-        for path, kind in ((facts.rows, list[msgspec.Raw]), (facts.total, int), (facts.more, Any)):
-            if path:
-                *above, name = path.split(".")
-                node = functools.reduce(lambda node, part: node.setdefault(part, {}), above, tree)
-                node[name] = (kind, path == facts.more)
-        return tree
-
-    @functools.cached_property
-    def _read(self) -> Callable[[bytes], Any]:
-        # Without a name for the rows, the answer is the list, and there is nothing beside it.
-        return msgspec.json.Decoder(_struct(self._tree) if self.paging.rows else list[msgspec.Raw]).decode
-
-    @functools.cached_property
-    def _places(self) -> list[Callable[[Any], Any]]:
+    def _reader(self) -> BodyReader:
         facts = self.paging
-        if not facts.rows:
-            return [lambda answer: answer, _nowhere, _nowhere]
-        return [_getter(self._tree, path) if path else _nowhere for path in (facts.rows, facts.total, facts.more)]
+        rows, total, optional = list[msgspec.Raw], int, facts.none_left_out
+        wanted: list[tuple[Place, Any, bool]] = [
+            (facts.rows, rows | None if optional else rows, optional),
+            (facts.total, total | None if optional else total, optional),
+        ]
+        if isinstance(facts, (NumberedPages, OffsetPages)):
+            wanted.append((facts.more, Any, True))
+        if isinstance(facts, NumberedPages):
+            wanted.append((facts.pages, int | None, True))
+        if isinstance(facts, CursorPages):
+            wanted += [(facts.next, str | int | None, True), (facts.more, Any, True)]
+        fields = {place: (kind, optional) for place, kind, optional in wanted if isinstance(place, str) and place}
+        return BodyReader(fields, list[msgspec.Raw])
+
+    # -- reading -----------------------------------------------------------------------------------
+
+    def read(self, listeners: Sequence[VendorStream], job: Any, desk: Desk) -> Generator[Ticket, Reply, Outcome]:
+        """Read one window: once for each chunk of a long list; it is proven when all of them are."""
+        chunks = self.chunks.cut(self.config) if self.chunks else [()]
+        sources = [_Chunk(self, listeners, chunk) for chunk in chunks]
+        if isinstance(self.paging, (CursorPages, OnePage)):
+            return (yield from chain.read_chains(sources, job, desk))
+        return (yield from numbered.read_together(sources, job, desk))
+
+    def first_request(self, window: Window) -> Request:
+        """The request for the first page of a window."""
+        if isinstance(self.paging, (CursorPages, OnePage)):
+            return self.link_request(window, None)
+        return super().first_request(window)
 
 
-def _nowhere(_: Any) -> None:
-    """What stands for a field that the vendor does not have."""
+class _Chunk(Listened):
+    """A stream being read with the parameters of one chunk of a list."""
+
+    stream: PagedStream
+
+    def __init__(self, stream: PagedStream, listeners: Sequence[VendorStream], chunk: tuple[Parameter, ...]) -> None:
+        super().__init__(stream, listeners)
+        self.chunk = chunk
+
+    def queue_page(self, desk: Desk, window: Window, number: int, size: int) -> Ticket:
+        """Queue the request for one page of a window."""
+        return desk.ask(self.stream.page_request(window, number, size, self.chunk), self.stream.open)
+
+    def queue_link(self, desk: Desk, window: Window, cursor: str | None) -> Ticket:
+        """Queue the request for the page that a cursor names, or for the first one."""
+        return desk.ask(self.stream.link_request(window, cursor, self.chunk), self.stream.open)
 
 
-def _struct(tree: Mapping[str, Any]) -> type[msgspec.Struct]:
-    """The type of an object that has these fields; what else it has is skipped without a look."""
-    fields: list[Any] = []
-    for number, (name, inner) in enumerate(tree.items()):
-        if isinstance(inner, dict):
-            optional = _all_optional(inner)
-            kind = _struct(inner) | None if optional else _struct(inner)
-        else:
-            kind, optional = inner
-        default = {"default": None} if optional else {}
-        fields.append((f"part{number}", kind, msgspec.field(name=name, **default)))
-    return msgspec.defstruct("Answer", fields, kw_only=True)
+def nested(named: Iterable[Parameter]) -> dict[str, Any]:
+    """Parameters as a JSON body; a name with dots stands in objects."""
+    body: dict[str, Any] = {}
+    for name, value in named:
+        *above, last = name.split(".")
+        functools.reduce(lambda node, part: node.setdefault(part, {}), above, body)[last] = value
+    return body
 
 
-def _all_optional(tree: Mapping[str, Any]) -> bool:
-    return all(_all_optional(inner) if isinstance(inner, dict) else inner[1] for inner in tree.values())
-
-
-def _getter(tree: Mapping[str, Any], path: str) -> Callable[[Any], Any]:
-    """What takes the field at a path out of an answer; None where an object on the way to it is not there."""
-    places: list[str] = []
-    for name in path.split("."):
-        places.append(f"part{list(tree).index(name)}")
-        tree = tree[name]
-
-    def at(answer: Any) -> Any:
-        for place in places:
-            if answer is None:
-                return None
-            answer = getattr(answer, place)
-        return answer
-
-    return at
+def _page_of(facts: Paging) -> str:
+    assert isinstance(facts, NumberedPages)  # noqa: S101 - the other ways have no numbers
+    return facts.page

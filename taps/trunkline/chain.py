@@ -1,0 +1,191 @@
+"""Prove a window that is read along a chain: each answer names the next one by a cursor, or is the only one.
+
+A chain is proven by its end, by no cursor and no page that comes twice, and by the vendor's total where there is one. A
+chain that does not add up, or that the vendor cuts off (cursors expire), is read once more from its beginning.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Protocol
+
+from trunkline.ahead import Outcome
+from trunkline.errors import Refused, Unproven
+from trunkline.feeds import Proven, Unsettled
+from trunkline.numbered import MOST_PAGES
+from trunkline.pages import EMPTY, ENDLESS
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Hashable, Sequence
+    from datetime import timedelta
+
+    from trunkline.ahead import Desk, Ticket
+    from trunkline.client import Reply
+    from trunkline.pages import Page
+    from trunkline.plan import Window
+
+MOST_READINGS = 4
+"""Readings of one window, at most; two where they agree with each other."""
+
+_ROOM = 1.4  # parts for each page of a window that moves
+
+
+class Chained(Protocol):
+    """A stream, or the part of it that one chunk of a long list selects, as `read_chains` sees it."""
+
+    grain: timedelta
+
+    def queue_link(self, desk: Desk, window: Window, cursor: str | None) -> Ticket:
+        """Queue the request for the page that a cursor names, or for the first one."""
+
+    def give_page(self, desk: Desk, window: Window, page: Page, reply: Reply) -> None:
+        """Hand out the rows of a page."""
+
+    def may_wait(self, window: Window) -> bool:
+        """Whether the next run reads this window again anyway."""
+
+    def warn(self, message: str) -> None:
+        """Log a warning."""
+
+
+class _Chain:
+    """One reading of a window along its chain."""
+
+    def __init__(self) -> None:
+        self.seen: set[Hashable] = set()
+        self.totals: set[int] = set()
+        self.rows = self.pages = 0
+        self.trouble = ""
+        self.repeated = False  # whether the last page came before
+        self._cursors: set[str] = set()
+        self._digests: set[int] = set()
+
+    @property
+    def adds_up(self) -> bool:
+        """Whether the chain came to its end, with as many different rows as the one total says."""
+        return not self.trouble and (self.totals or {len(self.seen)}) == {len(self.seen)}
+
+    @property
+    def story(self) -> str:
+        """Both numbers, for the error."""
+        if self.trouble or not self.totals:
+            return self.trouble or f"{self.rows} rows came"
+        totals = " then ".join(map(str, sorted(self.totals)))
+        return f"the vendor's total says {totals}, {len(self.seen)} different rows came"
+
+    def equals(self, other: _Chain) -> bool:
+        """Whether both readings came to the same."""
+        mine = (self.totals, self.rows, self.seen, self.trouble)
+        return mine == (other.totals, other.rows, other.seen, other.trouble)
+
+    def take(self, page: Page) -> str | None:
+        """Count a page.
+
+        Returns:
+            The cursor of the next one; None at the end, and where the chain is in trouble.
+        """
+        if page.total is not None:
+            self.totals.add(page.total)
+        if page.rows:
+            digest = hash(tuple(page.keys))
+            if digest in self._digests:
+                self.repeated = True
+                self.trouble = f"a page came twice after {self.rows} rows"
+                return None
+            self._digests.add(digest)
+        self.pages += 1
+        self.rows += len(page.rows)
+        self.seen.update(page.keys)
+        if page.cursor in self._cursors:
+            self.trouble = f"a cursor came twice after {self.rows} rows"
+        elif self.pages > ENDLESS:
+            self.trouble = f"the pages did not end after {ENDLESS}"
+        elif page.cursor:
+            self._cursors.add(page.cursor)
+            return page.cursor
+        return None
+
+
+def read_chains(sources: Sequence[Chained], window: Window, desk: Desk) -> Generator[Ticket, Reply, Outcome]:
+    """Read a window along the chain of each source, prove it, and hand out that it is proven.
+
+    Args:
+        sources: What to read of the window; several where one list is too long for a single URL.
+        window: The span.
+        desk: Where to queue requests and to give what comes.
+
+    Raises:
+        Unproven: The readings agree with each other and not with the vendor's total, or a span too short to be split
+            does not hold still.
+    """
+    firsts = [source.queue_link(desk, window, None) for source in sources]
+    rows, marker = 0, None
+    for place, source in enumerate(sources):
+        readings: list[_Chain] = []
+        given: set[Hashable] = set()
+        ticket = firsts[place]
+        while True:
+            reading = yield from _read_once(source, window, desk, ticket, given)
+            if isinstance(reading, tuple):
+                desk.forget(firsts[place + 1 :])
+                return Outcome(split=reading)
+            if reading.adds_up:
+                rows += reading.rows
+                break
+            readings.append(reading)
+            given |= reading.seen
+            if len(readings) >= MOST_READINGS or (len(readings) > 1 and readings[-2].equals(reading)):
+                verdict = _judge(source, window, readings)
+                if isinstance(verdict, tuple):
+                    desk.forget(firsts[place + 1 :])
+                    return Outcome(split=verdict)
+                marker = marker or verdict
+                break
+            source.warn(f"{window} is read once more: {reading.story}")
+            ticket = source.queue_link(desk, window, None)
+    desk.give(marker or Proven(window))
+    return Outcome(empty=not (rows or marker))
+
+
+def _read_once(
+    source: Chained, window: Window, desk: Desk, ticket: Ticket, given: set[Hashable]
+) -> Generator[Ticket, Reply, _Chain | tuple[Window, ...]]:
+    """Read a chain to its end; what is odd goes into the reading. A window that is too large is split instead."""
+    reading = _Chain()
+    while True:
+        try:
+            reply = yield ticket
+        except Refused as exc:
+            if not reading.pages:
+                raise
+            reading.trouble = f"the vendor refused a cursor of its own after {reading.rows} rows ({exc.why})"
+            return reading
+        page: Page = reply.parsed or EMPTY
+        if not reading.pages and page.total is not None and page.total > MOST_PAGES * max(len(page.rows), 1):
+            halves = window.halves(source.grain)
+            if halves:
+                return halves
+        cursor = reading.take(page)
+        if not reading.repeated:
+            source.give_page(desk, window, page.without(given) if given else page, reply)
+        if cursor is None:
+            return reading
+        ticket = source.queue_link(desk, window, cursor)
+
+
+def _judge(source: Chained, window: Window, readings: Sequence[_Chain]) -> tuple[Window, ...] | Unsettled:
+    """Decide about a window that was not proven: smaller parts, the next run, or an error."""
+    before, last = readings[-2:]
+    story = f"{last.story}; in the first reading, {readings[0].story}"
+    if not before.equals(last):
+        parts = window.cut(max(2, math.ceil(_ROOM * last.pages)), source.grain)
+        if parts:
+            source.warn(f"{window} does not hold still ({story}): it is read in {len(parts)} parts")
+            return parts
+        if source.may_wait(window):
+            return Unsettled(window, story)
+    raise Unproven(
+        f"{window} could not be shown complete",
+        story,
+        "The bookmark stays where it was: run again, and if it goes on, ask the vendor about this span",
+    )

@@ -1,0 +1,102 @@
+"""How a vendor pages, in its own names: by number, by offset, by a cursor, or not at all.
+
+A field of a body is named by its dotted path, as in `meta.total`; `Header(…)` and `Link(…)` name what stands elsewhere.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from trunkline import instants
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from datetime import datetime
+
+    from trunkline.facts.places import Place
+
+
+@dataclass(frozen=True, kw_only=True)
+class Paging:
+    """What all ways have in common.
+
+    Args:
+        rows: Field that holds the rows; empty when the answer itself is the list.
+        since: Parameter of the span's lower end; empty where there is none.
+        until: Parameter of the span's upper end.
+        size: Parameter of the rows requested at once; empty where there is none.
+        total: Where the number of rows of the whole span stands; empty when the vendor does not say it.
+        none_left_out: Whether an answer may leave the rows out when its total is 0.
+        place: Where the parameters go: `query`, `body` (JSON, names with dots in objects) or `form`.
+        also: What else stands in every request.
+        also_if: The same, for a setting that is on.
+        settings: Parameters that hold the value of a setting, where it is set: the setting's name, the parameter's.
+        time: Writes an instant as the vendor's filter reads it.
+    """
+
+    rows: str = ""
+    since: str = ""
+    until: str = ""
+    size: str = ""
+    total: Place = ""
+    none_left_out: bool = False
+    place: str = "query"
+    also: tuple[tuple[str, Any], ...] = ()
+    also_if: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    settings: Mapping[str, str] = field(default_factory=dict)
+    time: Callable[[datetime], Any] = instants.to_iso
+
+
+@dataclass(frozen=True, kw_only=True)
+class NumberedPages(Paging):
+    """Pages with numbers.
+
+    Args:
+        page: Parameter of the page's number.
+        more: Where it stands that pages follow: null, false, empty or not there on the last page; empty when the vendor
+            does not say it. Where it is a link, only its presence counts: a link is never followed.
+        pages: Where the number of pages stands.
+        first: Number of the first page, or the setting that holds it; `auto` in the setting finds it out.
+    """
+
+    size: str = "per_page"
+    page: str = "page"
+    first: int | str = 1
+    more: Place = ""
+    pages: Place = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class OffsetPages(Paging):
+    """Rows from an offset on.
+
+    Args:
+        offset: Parameter of the number of rows to pass over.
+        more: As for `NumberedPages`.
+    """
+
+    size: str = "limit"
+    offset: str = "offset"
+    more: Place = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class CursorPages(Paging):
+    """Pages of which each names the next one by a cursor, also called a token.
+
+    Args:
+        cursor: Parameter of the cursor; the first page is requested without it.
+        next: Where the next page's cursor stands: null, empty or not there on the last page. Of a link, also of one in
+            a field, it is the parameter of that name in its query: a link is never followed.
+        more: Field that is false on the last page, where the vendor sends a cursor there too.
+    """
+
+    cursor: str = "cursor"
+    next: Place = "next"
+    more: Place = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class OnePage(Paging):
+    """All rows in one answer."""
