@@ -161,7 +161,8 @@ def ahead(state: Mapping[str, Any], now: datetime) -> Iterator[str]:
             except (KeyError, ValueError, TypeError, OverflowError):  # none, or told when it is used
                 continue
             if at > now:
-                where = ", ".join(map(str, (part.get("context") or {}).values()))
+                context = part.get("context")
+                where = ", ".join(map(str, context.values())) if isinstance(context, dict) else ""
                 label = shown(f"{name} of {where}" if where else name)
                 yield (
                     f"{label}: the bookmark {instants.to_iso(at)} is in the future; it counts as the run's start, "

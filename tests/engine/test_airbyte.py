@@ -394,6 +394,9 @@ def test_only_configured_streams_and_fields_are_read(airbyte: Airbyte) -> None:
     messages = airbyte.run("read", catalog=catalog)
     assert {stream for stream, _ in records(messages)} == {"studio_calls"}
     assert all("end_time" not in data and "id" in data for _, data in records(messages))
+    assert all("end_time" not in (data["_extra"] or ()) for _, data in records(messages))
+    told = [message["log"]["message"] for message in messages if message["type"] == "LOG"]
+    assert "studio_calls: the configured catalog leaves out end_time: not read" in told
     assert not [entry for entry in airbyte.sandbox.requests if entry.path.endswith("/cdr")]
 
 

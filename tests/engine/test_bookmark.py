@@ -238,3 +238,14 @@ def test_g1_a_state_that_names_no_account_gets_ours(odd: Any) -> None:
     state = {"bookmarks": {"calls": {**mark, "account": odd}, "other": {}}}
     assert bookmark.claim(state, ours, ["calls", "other"], moved=False) == []
     assert state == {"bookmarks": {"calls": {**mark, "account": ours}, "other": {}}}
+
+
+@pytest.mark.parametrize("context", [{"campaign": 5}, None, 5, [1], "x"])
+def test_g3_every_bookmark_in_the_future_is_named(context: Any) -> None:
+    """Each with its partition, whatever stands there; what is no time is told when it is used, and not here."""
+    part = {"context": context, "replication_key_value": "2999-01-01T00:00:00Z"}
+    odd: list[Any] = [5, "x", None, {"replication_key_value": 5}, {"replication_key_value": "2999"}]
+    state = {"bookmarks": {"calls": {"partitions": [part, *odd]}, "other": {"replication_key_value": "2026-01-01"}}}
+    (line,) = list(bookmark.ahead(state, RUN))
+    assert line.startswith("calls of 5: " if isinstance(context, dict) else "calls: ")
+    assert "2999-01-01T00:00:00+00:00 is in the future" in line

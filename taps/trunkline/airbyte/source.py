@@ -230,6 +230,7 @@ class Source:
             stream.name: (stream, [one for one in known if told[one.name].source == stream.name])
             for stream in tap.ordered_streams()
         }
+        _tell_left_out(by_stream)
         reading = self._tap(
             config,
             state=_state(by_stream, states),
@@ -295,6 +296,16 @@ def _selection(catalog: Mapping[str, Any], by_stream: _ByStream) -> dict[str, An
             elif wanted is not None and len(crumbs) == 2 and metadata.get("inclusion") != "automatic":  # noqa: PLR2004 - ("properties", name)
                 metadata["selected"] = crumbs[1] in wanted
     return chosen
+
+
+def _tell_left_out(by_stream: _ByStream) -> None:
+    """Log the columns that the configured catalog leaves out: they may be new, and nobody may have meant to."""
+    for name, (stream, mine) in by_stream.items():
+        wanted = mine[0].fields if mine and sdk.writes_as_it_is(stream) else None
+        if wanted is not None:
+            left = [field for field in stream.schema["properties"] if field not in {*wanted, *stream.primary_keys}]
+            if left:
+                stream.logger.info("%s: the configured catalog leaves out %s: not read", name, ", ".join(left))
 
 
 class AirbyteRun(sync.Run):
