@@ -39,7 +39,7 @@ CONNECT_TRIES = 2
 """Tries of a run's first request while no connection can be made: a wrong host stays wrong."""
 
 _REPORT = "Run again; if it goes on, report it with the vendor's documentation"
-_PAGE = "Check api_url, and whether a login, a proxy or a gateway stands before the API"
+_PAGE = "Check {}, and whether a login, a proxy or a gateway stands before the API"
 _RETRIED_4XX = {HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_EARLY, HTTPStatus.TOO_MANY_REQUESTS}
 
 
@@ -89,6 +89,7 @@ class Client:
     Args:
         vendor: The vendor's ways.
         api_url: What stands before every path; may carry a path prefix of its own, so it is joined as text.
+        more_urls: Other base URLs by the settings that name them (`Request.base`).
         timeout: The setting `request_timeout`, in seconds (see `trunkline.deadline`).
         max_attempts: Tries per request.
         user_agent: The `User-Agent` header.
@@ -112,10 +113,12 @@ class Client:
         governor: Governor,
         transport: BaseAdapter | None,
         logger: logging.Logger,
+        more_urls: Mapping[str, str] | None = None,
     ) -> None:
         self.vendor, self.timeout, self.max_attempts, self.logger = vendor, timeout, max_attempts, logger
         self.exchanges = Exchanges(
             api_url=api_url,
+            more_urls=more_urls or {},
             timeout=timeout,
             user_agent=user_agent,
             ca_bundle=ca_bundle,
@@ -126,6 +129,7 @@ class Client:
         self.tallies: defaultdict[str, Tally] = defaultdict(Tally)
         self.breaker = Breaker()
         self.answered = threading.Event()  # any answer at all: the server is there
+        self._reached: set[str] = set()  # base URLs whose servers are there
         self.succeeded = threading.Event()
         self.denied: AccessDenied | None = None
         self.forbidden: dict[str, str] = {}  # streams and partitions that got a 403, and the reason
@@ -173,7 +177,7 @@ class Client:
             try:
                 reply = self._try(request, open_body, cancelled)
             except Retriable as exc:
-                tries = min(most, CONNECT_TRIES) if self._is_out_of_reach(exc) else most
+                tries = min(most, CONNECT_TRIES) if self._is_out_of_reach(request, exc) else most
                 if attempt >= tries:
                     if tries < most:
                         self.breaker.open(exc.why)
@@ -194,9 +198,9 @@ class Client:
                 self.breaker.success()
                 return reply
 
-    def _is_out_of_reach(self, exc: Retriable) -> bool:
+    def _is_out_of_reach(self, request: Request, exc: Retriable) -> bool:
         """Whether no connection could be made since the run began."""
-        return exc.trouble is not None and not exc.trouble.connected and not self.answered.is_set()
+        return exc.trouble is not None and not exc.trouble.connected and request.base not in self._reached
 
     @staticmethod
     def _failed(request: Request, exc: Retriable, tries: int) -> SourceError:
@@ -237,6 +241,7 @@ class Client:
             status, headers, body = self._send(request)
             not_before = place.learn(status, headers, sent=sent)
         self.answered.set()
+        self._reached.add(request.base)
         return status, headers, body, not_before
 
     def _try(self, request: Request, open_body: Callable[[Reply], Any], cancelled: threading.Event) -> Reply:
@@ -253,7 +258,8 @@ class Client:
             if not body:
                 raise Retriable(f"an empty answer with HTTP {status}", final=BadAnswer)
             if page := words.page(body, request.personal):
-                raise Retriable(f"{page} where JSON is expected", final=BadAnswer, remedy=_PAGE)
+                remedy = _PAGE.format(request.base or "api_url")
+                raise Retriable(f"{page} where JSON is expected", final=BadAnswer, remedy=remedy)
             try:
                 reply = Reply(request, status, headers, one_line(body))
                 parsed = open_body(reply)
@@ -330,7 +336,7 @@ class Client:
                 f"the vendor answered with a redirect (HTTP {status}), which is never followed: it would carry the "
                 "credentials to another address"
             )
-            hint = "Set api_url to the address that the vendor serves the API on"
+            hint = f"Set {request.base or 'api_url'} to the address that the vendor serves the API on"
         raise Refused(what, why, hint, status=status)
 
     def _is_forbidden(self, request: Request, why: str) -> bool:
@@ -345,8 +351,8 @@ class Client:
 
     @property
     def host(self) -> str:
-        """The configured host, for log lines."""
-        return urlsplit(self.exchanges.base).netloc.rpartition("@")[2]
+        """The host of `api_url`, for log lines."""
+        return urlsplit(self.exchanges.bases["api_url"].url).netloc.rpartition("@")[2]
 
 
 def one_line(body: bytes) -> bytes:

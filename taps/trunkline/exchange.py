@@ -42,10 +42,12 @@ class Request:
 
     Args:
         about: What is asked for, in words fit for a log: nothing personal, no credentials.
-        path: Path below `api_url`, beginning with a slash.
+        path: Path below the base URL, beginning with a slash.
         params: Query parameters in order; values are percent-encoded here (`+` as `%2B`, a space as `%20`).
         method: HTTP method.
         json: Body to send as JSON, if any.
+        form: Body to send as a form (`application/x-www-form-urlencoded`), if any.
+        base: Setting of the base URL; `api_url` when left out.
         stream: Name of the stream it is for, under which it is counted.
         endpoint: What the vendor may fail to serve while it serves others; the stream when left out.
         personal: Values in it that are about a person, and that the vendor's words may repeat.
@@ -56,9 +58,26 @@ class Request:
     params: tuple[tuple[str, str], ...] = ()
     method: str = "GET"
     json: Any = None
+    form: Mapping[str, str] | None = None
+    base: str = ""
     stream: str = ""
     endpoint: str = ""
     personal: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Base:
+    """A base URL.
+
+    Args:
+        setting: Setting that names it, for errors.
+        url: What stands before every path; may carry a path prefix of its own, so it is joined as text.
+        proxies: The proxies on the way to it.
+    """
+
+    setting: str
+    url: str
+    proxies: Mapping[str, str]
 
 
 @dataclass(frozen=True)
@@ -109,6 +128,7 @@ class Exchanges:
 
     Args:
         api_url: What stands before every path; may carry a path prefix of its own, so it is joined as text.
+        more_urls: Other base URLs by the settings that name them.
         timeout: The setting `request_timeout`, in seconds.
         user_agent: The `User-Agent` header.
         ca_bundle: Path of a private certificate authority, if any.
@@ -120,28 +140,36 @@ class Exchanges:
         self,
         *,
         api_url: str,
+        more_urls: Mapping[str, str],
         timeout: float,
         user_agent: str,
         ca_bundle: str | None,
         pool_size: int,
         transport: BaseAdapter | None,
     ) -> None:
-        self.base, self.timeout = api_url.rstrip("/"), timeout
-        self.headers = {"User-Agent": user_agent, "Accept": "application/json", "Accept-Encoding": "gzip, deflate"}
-        self.adapter = transport or addresses.Adapter(pool_connections=1, pool_maxsize=pool_size)
         # What the environment says is read once: per request it costs more than the request's own preparation.
-        self.proxies = addresses.proxies(self.base)
+        self.bases = {
+            name: Base(name, url.rstrip("/"), addresses.proxies(url))
+            for name, url in {**more_urls, "api_url": api_url}.items()
+        }
+        self.timeout = timeout
+        self.headers = {"User-Agent": user_agent, "Accept": "application/json", "Accept-Encoding": "gzip, deflate"}
+        self.adapter = transport or addresses.Adapter(pool_connections=len(self.bases), pool_maxsize=pool_size)
         self.verify: str | bool = (
             ca_bundle or os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE") or True
         )
 
+    def base(self, request: Request) -> Base:
+        """The base URL of a request."""
+        return self.bases[request.base or "api_url"]
+
     def prepare(self, request: Request, headers: Mapping[str, str], body: Any) -> requests.PreparedRequest:
-        """Make the request as it is sent, with a vendor's headers and the JSON body.
+        """Make the request as it is sent, with a vendor's headers and the body: as JSON, or of a form its fields.
 
         Raises:
             Refused: A header's value is none that can be sent.
         """
-        url = self.base + request.path
+        url = self.base(request).url + request.path
         if request.params:
             # As text and with quote: the space in a date must be %20 and the plus of a phone number %2B.
             url += "?" + urlencode(request.params, quote_via=quote)
@@ -155,9 +183,13 @@ class Exchanges:
                     f"the value of the header {name} has characters that no header can carry",
                     "Look for a line break or a letter beyond ASCII in the credentials",
                 )
-        if body is not None:
+        if request.form is not None:
+            prepared.body = urlencode(request.form if body is None else body).encode()
+            prepared.headers["Content-Type"] = "application/x-www-form-urlencoded"
+        elif body is not None:
             prepared.body = encode(body)
             prepared.headers["Content-Type"] = "application/json"
+        if prepared.body is not None:
             prepared.headers["Content-Length"] = str(len(prepared.body))
         return prepared
 
@@ -171,6 +203,7 @@ class Exchanges:
             Retriable: There was no complete response.
             Refused: There can be none: an untrusted certificate, a body that is too large.
         """
+        base = self.base(request)
         try:
             # The adapter alone, no session around it: nothing then follows a redirect, keeps a cookie, reads a
             # ~/.netrc or changes a header, and its pool of connections is the only thing that threads share.
@@ -181,14 +214,14 @@ class Exchanges:
                     stream=True,
                     timeout=(min(self.timeout, CONNECT), self.timeout),
                     verify=self.verify,
-                    proxies=self.proxies,
+                    proxies=base.proxies,
                 ) as response,
             ):
                 return response.status_code, response.headers, self._read(request, response, deadline)
         except Late as exc:
             raise Retriable(exc.why) from None
         except (requests.exceptions.RequestException, urllib3.exceptions.HTTPError, OSError) as exc:
-            trouble = network.trouble(exc, self.base, self.proxies)
+            trouble = network.trouble(exc, base.url, base.proxies, base.setting)
             # The exception's own text holds the URL, which may hold personal data: it is left out.
             if trouble.lasting:
                 raise Refused(f"{request.about} failed", trouble.why, trouble.remedy) from None

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 _NO_ROUTE = {errno.ENETUNREACH, errno.EHOSTUNREACH, errno.ENETDOWN, errno.EADDRNOTAVAIL}
 _TUNNEL = re.compile(r"Tunnel connection failed: (\d{3})")
 _PROXY_FORM = "the address of an HTTP proxy, such as http://proxy.example:3128"
-_API_URL = "Check api_url, and that this machine may reach it"
+_URL = "Check {}, and that this machine may reach it"
 
 # OpenSSL's numbers of what is wrong with a certificate.
 _NOT_YET, _EXPIRED, _OTHER_NAMES = 9, 10, {62, 64}
@@ -49,13 +49,14 @@ class Trouble:
     lasting: bool = False
 
 
-def trouble(exc: BaseException, url: str, proxies: Mapping[str, str]) -> Trouble:
+def trouble(exc: BaseException, url: str, proxies: Mapping[str, str], setting: str = "api_url") -> Trouble:
     """Read what a failed exchange says about the way to the server.
 
     Args:
         exc: What requests, urllib3 or the system raised. Its own text is not shown: it may hold the whole URL.
         url: The configured address.
         proxies: The proxies in use.
+        setting: Setting that has the address.
     """
     parts = urlsplit(url)
     server = _place(parts.hostname or "", parts.port or _PORTS.get(parts.scheme, 0))
@@ -64,9 +65,9 @@ def trouble(exc: BaseException, url: str, proxies: Mapping[str, str]) -> Trouble
     if proxy and any(isinstance(cause, urllib3.exceptions.ProxyError) for cause in causes):
         return _proxys(causes, proxy, variable(proxy))
     for cause in causes:
-        if found := _certificates(cause, parts.hostname or "", server):
+        if found := _certificates(cause, parts.hostname or "", server, setting):
             return found
-    return _connections(causes, parts.hostname or "", server, _API_URL) or _responses(causes, server)
+    return _connections(causes, parts.hostname or "", server, _URL.format(setting)) or _responses(causes, server)
 
 
 _PORTS = {"https": 443, "http": 80}
@@ -105,13 +106,13 @@ def _connections(causes: list[BaseException], host: str, server: str, remedy: st
     return None
 
 
-def _certificates(cause: BaseException, host: str, server: str) -> Trouble | None:
+def _certificates(cause: BaseException, host: str, server: str, setting: str) -> Trouble | None:
     """The troubles of TLS."""
     if isinstance(cause, ssl.SSLCertVerificationError):
         code = getattr(cause, "verify_code", 0)
         private = "For a private certificate authority set ca_bundle"
         if code in _OTHER_NAMES or (isinstance(cause, ssl.CertificateError) and "doesn't match" in str(cause)):
-            why, remedy = f"is for another name than {host}", "Check the host in api_url"
+            why, remedy = f"is for another name than {host}", f"Check the host in {setting}"
         elif code == _EXPIRED:
             why, remedy = "has expired", "Tell who runs the server, and check this machine's clock"
         elif code == _NOT_YET:
@@ -123,9 +124,9 @@ def _certificates(cause: BaseException, host: str, server: str) -> Trouble | Non
         return Trouble(f"the TLS certificate of {server} {why}", remedy, lasting=True)
     if isinstance(cause, ssl.SSLError) and not isinstance(cause, (ssl.SSLEOFError, ssl.SSLZeroReturnError)):
         if cause.reason in {"WRONG_VERSION_NUMBER", "HTTP_REQUEST", "UNKNOWN_PROTOCOL", "RECORD_LAYER_FAILURE"}:
-            return Trouble(f"{server} does not speak TLS", "Check host and port in api_url")
+            return Trouble(f"{server} does not speak TLS", f"Check host and port in {setting}")
         kind = f" ({cause.reason})" if cause.reason else ""
-        return Trouble(f"the TLS handshake with {server} failed{kind}", _API_URL)
+        return Trouble(f"the TLS handshake with {server} failed{kind}", _URL.format(setting))
     return None
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import functools
+import itertools
 import logging
 import sys
 from datetime import datetime, timezone
@@ -128,8 +129,8 @@ class VendorTap(sdk.ConfigFiles, Tap):
         start, end = config.get("start_date"), config.get("end_date")
         if start and end and instants.from_iso(start) >= instants.from_iso(end):
             found.append("end_date must be later than start_date")
-        if api_url := config.get("api_url"):
-            found += network.problems(api_url, config.get("ca_bundle"))
+        problems = (network.problems(url, config.get("ca_bundle")) for url in self._urls(config).values())
+        found += dict.fromkeys(itertools.chain.from_iterable(problems))
         mode = config.get("pii")
         if not config.get("pii_key") and (mode == "hash" or (mode == "drop" and self._has_personal_keys())):
             why = "" if mode == "hash" else ", as a key of this tap is personal and is hashed then"
@@ -172,10 +173,18 @@ class VendorTap(sdk.ConfigFiles, Tap):
         assert isinstance(self.message_writer, BlockWriter)  # noqa: S101 - it is made from message_writer_class
         return self.message_writer
 
+    def _urls(self, config: Mapping[str, Any]) -> dict[str, str]:
+        """The base URLs by their settings."""
+        properties: Mapping[str, Setting] = self.config_jsonschema["properties"]
+        return {
+            name: config[name] for name, spec in properties.items() if spec.get("format") == "url" and config.get(name)
+        }
+
     @functools.cached_property
     def client(self) -> Client:
         """What sends requests."""
         config, per_minute = self.config, self.config.get("requests_per_minute")
+        urls = self._urls(config)
         # Before the first request an error may name the account; from then on a vendor's words may give it away.
         redactor.add(
             str(config[name])
@@ -184,7 +193,8 @@ class VendorTap(sdk.ConfigFiles, Tap):
         )
         return Client(
             self,
-            api_url=config["api_url"],
+            api_url=urls.pop("api_url"),
+            more_urls=urls,
             timeout=float(config["request_timeout"]),
             max_attempts=int(config["max_attempts"]),
             user_agent=config.get("user_agent") or f"trunkline/{self.get_plugin_version()} ({self.name})",

@@ -135,6 +135,47 @@ def test_g7_a_redirect_is_refused_and_never_followed(bench: Callable[..., Any], 
     assert [request.url for request in asked.wire.seen] == ["https://vendor.example/prefix/things"]
 
 
+def test_a_form_is_sent_as_one(bench: Callable[..., Any]) -> None:
+    """A form's fields are percent-encoded in the body; what a vendor's `sign` returns for it takes their place."""
+    asked = bench([OK])
+    asked.fetch(Request("the search", "/search", method="POST", form={"from": "2026-01-31 08:00", "phone": "+48&1"}))
+    asked.vendor.sign = lambda request: ({}, {**request.form, "key": "sesame"})
+    asked.fetch(Request("the search", "/search", method="POST", form={"a": "b"}))
+    assert [request.body for request in asked.wire.seen] == [
+        b"from=2026-01-31+08%3A00&phone=%2B48%261",
+        b"a=b&key=sesame",
+    ]
+    for request in asked.wire.seen:
+        assert request.headers["Content-Type"] == "application/x-www-form-urlencoded"
+        assert request.headers["Content-Length"] == str(len(request.body))
+
+
+def test_g7_a_request_goes_to_the_base_url_that_it_names(bench: Callable[..., Any]) -> None:
+    """Each base URL has its setting: errors name the one that is wrong."""
+    answers = [OK, status(302, b""), OK]
+    asked = bench(answers, more_urls={"identity_url": "https://identity.example/realm/"})
+    asked.fetch(Request("the token", "/token", base="identity_url"))
+    with pytest.raises(Refused, match=r"redirect.*Set identity_url to"):
+        asked.fetch(Request("the token", "/token", base="identity_url"))
+    asked.fetch()
+    assert [request.url for request in asked.wire.seen] == [
+        *["https://identity.example/realm/token"] * 2,
+        "https://vendor.example/prefix/things",
+    ]
+
+
+def test_g9_a_second_host_that_can_not_be_reached_is_named_by_its_setting(bench: Callable[..., Any]) -> None:
+    """That one host was reached says nothing of the other one: it gets two tries."""
+
+    def answer(_: int, request: requests.PreparedRequest) -> Any:
+        return OK if "vendor.example" in str(request.url) else ConnectionRefusedError()
+
+    asked = bench(answer, more_urls={"identity_url": "https://identity.example"})
+    asked.fetch()
+    with pytest.raises(Unavailable, match=r"2 tries.*identity\.example:443 was refused\. Check identity_url"):
+        asked.fetch(Request("the token", "/token", base="identity_url"))
+
+
 def test_a_204_is_an_empty_answer(bench: Callable[..., Any]) -> None:
     """No content is a documented way to say nothing: the body is not opened."""
     reply = bench([status(204, b"")]).fetch(open_body=open_rows)

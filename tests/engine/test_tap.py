@@ -12,7 +12,7 @@ from singer_sdk.exceptions import ConfigValidationError
 
 from tap_bspk import TapBSPK
 from tap_evolux import TapEvolux
-from trunkline import signals
+from trunkline import settings, signals
 from trunkline.errors import ConfigInvalid, StateInvalid, Stopped, Unavailable
 from trunkline.redact import MASK, redactor
 from trunkline.tap import guarded
@@ -130,6 +130,28 @@ def test_an_exit_on_purpose_passes(error: Callable[[], BaseException]) -> None:
     raised: Any = error()
     with pytest.raises(type(raised)), guarded(LOGGER):
         raise raised
+
+
+def test_g7_every_base_url_is_checked_and_known_to_the_client(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A second address has the rules of `api_url`: TLS but for this machine, and proxies that are addresses."""
+
+    class TapTwoHosts(TapEvolux):
+        settings = {**TapEvolux.settings, "identity_url": settings.text("Address of the identity host.", format="url")}  # noqa: RUF012
+
+    for name in ("no_proxy", "NO_PROXY", "https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    for wrong in ("http://identity.example", "https://user:sesame@identity.example", "identity.example"):
+        with pytest.raises(ConfigInvalid, match=r"^config is not valid: identity_url must"):
+            TapTwoHosts(config={**CONFIG, "identity_url": wrong})
+    monkeypatch.setenv("HTTPS_PROXY", "socks5://proxy.example")
+    with pytest.raises(ConfigInvalid) as caught:
+        TapTwoHosts(config={**CONFIG, "identity_url": "https://identity.example"})
+    assert len(caught.value.errors) == 1
+    monkeypatch.setenv("HTTPS_PROXY", "http://proxy.example:3128")
+    bases = TapTwoHosts(config={**CONFIG, "identity_url": "http://127.0.0.1:9"}).client.exchanges.bases
+    assert (bases["identity_url"].url, bases["api_url"].url) == ("http://127.0.0.1:9", CONFIG["api_url"])
+    assert not bases["identity_url"].proxies
+    assert bases["api_url"].proxies["https"] == "http://proxy.example:3128"
 
 
 def test_a_vendors_hint_wins_over_the_general_one() -> None:
