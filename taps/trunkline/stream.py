@@ -248,8 +248,8 @@ class WindowedStream(VendorStream):
     keeps_outside: bool = False
     """Whether a row outside the span is to be kept: the vendor may mean another time by its filter."""
     first_page: int | None = 1
-    envelope: Any
-    """The answer as a msgspec type, its rows as `list[msgspec.Raw]`."""
+    max_page_size: ClassVar[int | None] = None
+    """Records that the route sends at once, where it allows fewer than the vendor's others."""
 
     def __init__(self, tap: VendorTap) -> None:
         super().__init__(tap)
@@ -342,8 +342,8 @@ class WindowedStream(VendorStream):
 
     @property
     def page_size(self) -> int:
-        """Records asked for at once."""
-        return int(self.config["page_size"])
+        """Records requested at once: as configured, and no more than the route allows."""
+        return min(int(self.config["page_size"]), self.max_page_size or int(self.config["page_size"]))
 
     @property
     def look_ahead(self) -> int:
@@ -415,6 +415,7 @@ class WindowedStream(VendorStream):
             return True
         window, slack = rows.window, self.honoured_within
         if slack is not None:
+            slack = max(slack, self.tick)
             since, until = self.bounds(window)
             if (since is not None and instant < since - slack) or instant > until + slack:
                 raise Unproven(

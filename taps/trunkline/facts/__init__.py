@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from trunkline.facts.partitions import InChunks
     from trunkline.facts.places import Header, Link
     from trunkline.facts.signing import basic, bearer, header
+    from trunkline.facts.snapshot import SnapshotStream
     from trunkline.governor import Limit
     from trunkline.settings import array, common, text, token
     from trunkline.stream import VendorStream, WindowedStream
@@ -27,6 +28,7 @@ _PLACES = {
     "trunkline.facts.paging": ("CursorPages", "NumberedPages", "OffsetPages", "OnePage"),
     "trunkline.facts.partitions": ("InChunks",),
     "trunkline.facts.places": ("Header", "Link"),
+    "trunkline.facts.snapshot": ("SnapshotStream",),
     "trunkline.facts.signing": ("basic", "bearer", "header"),
     "trunkline.governor": ("Limit",),
     "trunkline.settings": ("array", "common", "text", "token"),
@@ -45,6 +47,7 @@ __all__ = [
     "OffsetPages",
     "OnePage",
     "PagedStream",
+    "SnapshotStream",
     "VendorStream",
     "VendorTap",
     "WindowedStream",

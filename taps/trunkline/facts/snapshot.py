@@ -1,0 +1,82 @@
+"""Full tables: users, teams, numbers, tags. Read whole in each run, without windows and without a bookmark."""
+
+from __future__ import annotations
+
+import functools
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from trunkline import feeds, instants
+from trunkline.facts.paged import PagedStream
+from trunkline.pages import EMPTY
+from trunkline.plan import Window
+from trunkline.stream import Rows
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Iterator, Mapping, Sequence
+    from datetime import datetime, timedelta
+
+    from trunkline.ahead import Desk, Feed, Ticket
+    from trunkline.client import Reply, Request
+    from trunkline.stream import VendorStream
+
+
+@dataclass(frozen=True)
+class Table(Window):
+    """The whole of a table, in the place of a window; it can't be split."""
+
+    def __str__(self) -> str:
+        return "the whole table"
+
+    def holds(self, instant: datetime) -> bool:  # noqa: ARG002 - whatever it says
+        """Every row belongs to it."""
+        return True
+
+    def halves(self, grain: timedelta) -> None:
+        """There are none."""
+
+    def cut(self, count: int, grain: timedelta) -> tuple[Window, ...]:  # noqa: ARG002 - same
+        """There are none."""
+        return ()
+
+
+class SnapshotStream(PagedStream):
+    """A full table, paged in any way.
+
+    With a total, or along a chain of cursors, one reading is the proof; it is read once more only if it changed while
+    it was read. Several pages with numbers and no total are proven by two readings that agree.
+    """
+
+    replication_key = None
+
+    @property
+    def table(self) -> Table:
+        """What is read."""
+        return Table(None, instants.floor(self.tap.run_start, self.tick))
+
+    def feeds(self, listeners: Sequence[VendorStream]) -> Iterator[Feed]:
+        """One feed, of one job."""
+        self.logger.info("%s: reading the whole table", self.name)
+        yield feeds.WindowFeed(feeds.Jobs([self.table], None), functools.partial(self.read, listeners), {}, listeners)
+
+    def place(self) -> object:
+        """The same in each run."""
+        return None
+
+    def span(self, window: Window) -> tuple[()]:  # noqa: ARG002 - it has none
+        """A table has no span."""
+        return ()
+
+    def may_wait(self, window: Window) -> bool:  # noqa: ARG002 - whatever it is
+        """Never: the next run has no bookmark to show that a part of this one was left out."""
+        return False
+
+    def belongs(self, rows: Rows, moments: Mapping[str, datetime]) -> bool:  # noqa: ARG002 - same
+        """Every row belongs to the table."""
+        return True
+
+    def probe(self, desk: Desk) -> Generator[Ticket, Reply, list[Any]]:
+        """The first page."""
+        request: Request = self.first_request(self.table)
+        reply = yield desk.ask(request, self.open)
+        return [Rows(self.table, (reply.parsed or EMPTY).rows)]
