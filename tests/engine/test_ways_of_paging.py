@@ -52,7 +52,6 @@ class Calls(PagedStream):
 
     name, path = "studio_calls", "/calls"
     primary_keys, replication_key = ("id",), "start_time"
-    paging: Any = None
 
 
 class Table(SnapshotStream):
@@ -60,7 +59,6 @@ class Table(SnapshotStream):
 
     name, path = "studio_calls", "/table"
     primary_keys = ("id",)
-    paging: Any = None
 
 
 class Server(BaseAdapter):
@@ -76,9 +74,7 @@ class Server(BaseAdapter):
         self.seen.append({"method": request.method, **asked})
         span = asked.get("span", asked)
         low, high = span.get("from"), span.get("to")
-        rows = [
-            row for row in ROWS if (not low or row["start_time"] >= low) and (not high or row["start_time"] <= high)
-        ]
+        rows = [row for row in ROWS if (low or "") <= str(row["start_time"]) <= (high or "9")]
         if "callers" in asked:
             rows = [row for row in rows if row["caller"] in asked["callers"].split(",")]
         headers, answer = self.way(asked, rows)
@@ -136,7 +132,7 @@ def numbered(asked: dict[str, Any], rows: list[Any]) -> tuple[dict[str, str], An
     """Pages from 1, the total in a header, the next page in a link between curly quotes."""
     first = (int(asked["page"]) - 1) * int(asked["size"])
     more = first + int(asked["size"]) < len(rows)
-    link = {"Link": "<https://elsewhere.example?page=9>; rel=‘next’"} if more else {"Link": "<x>; rel='last'"}
+    link = {"Link": "<https://elsewhere.example?page=9>; rel=\u2018next\u2019"} if more else {"Link": "<x>; rel='last'"}
     return {"X-Total": str(len(rows)), **link}, cut(asked, rows, first=first)
 
 
@@ -232,7 +228,7 @@ def test_g1_a_filter_of_whole_days_loses_nothing() -> None:
     class Days(Calls):
         tick = timedelta(days=1)
 
-    def way(asked: dict[str, Any], rows: list[Any]) -> tuple[dict[str, str], Any]:
+    def way(asked: dict[str, Any], _: list[Any]) -> tuple[dict[str, str], Any]:
         assert len(asked["from"]) == len(asked["to"]) == len("2026-01-01")
         return {}, {"rows": [row for row in ROWS if asked["from"] <= str(row["start_time"])[:10] <= asked["to"]]}
 
