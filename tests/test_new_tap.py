@@ -127,6 +127,21 @@ def test_a_package_of_its_own_passes_everything_at_once(tool: Any, tmp_path: Pat
     assert {path.name for path in (tmp_path / "site" / "bin").iterdir()} >= {"tap-other", "source-other"}
 
 
+def test_a_package_of_its_own_is_typed_and_linted_and_says_how_to_install_it(
+    tool: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Its own settings of ruff and mypy are there and find nothing; the line that installs it works anywhere."""
+    folder = tmp_path / "tap-other"
+    assert tool.main(["other", "--title", "Other & Sons", "--package", str(folder)]) == 0
+    said = capsys.readouterr().out
+    assert f"pip install -e '{ROOT}[sandbox]' -e . pytest ruff mypy" in said
+    for command in (["ruff", "check", "."], ["ruff", "format", "--check", "."], ["mypy"]):
+        run("-m", *command, cwd=folder)
+    (folder / "tap_other" / "wrong.py").write_text('"""A fault."""\n\nNUMBER: int = "text"\n', encoding="utf-8")
+    done = subprocess.run([sys.executable, "-m", "mypy"], cwd=folder, capture_output=True, text=True, check=False)
+    assert "wrong.py" in done.stdout
+
+
 def test_a_folder_that_is_there_is_left_alone(tool: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """A package is written into a new or empty folder only."""
     (tmp_path / "mine.txt").write_text("mine", encoding="utf-8")

@@ -9,15 +9,20 @@ from __future__ import annotations
 
 import argparse
 import importlib.util
+import json
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
 import tempfile
 from datetime import datetime, timezone
+from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
 
 from cookiecutter.generate import generate_files
 
@@ -131,8 +136,19 @@ def _package(made: Path, name: str, title: str, folder: Path) -> None:
         (made / "meltano.yml").write_text(_run([sys.executable, "-c", code], environment), encoding="utf-8")
     shutil.rmtree(made / f"tap_{name}" / "__pycache__", ignore_errors=True)
     shutil.copytree(made, folder, dirs_exist_ok=True)
-    print(f"{folder} is a package with tap-{name}. Try it, in that folder:\n\n  pip install -e .\n  pytest\n")
+    install = f"pip install {_installed()} -e . pytest ruff mypy"
+    lint = "ruff check . && ruff format --check . && mypy"
+    print(f"{folder} is a package with tap-{name}. Try it, in that folder:\n\n  {install}\n  pytest\n  {lint}\n")
     print(f"Then make it the real {title}'s: docs/adding-a-vendor.md tells how.")
+
+
+def _installed() -> str:
+    """Trunkline as pip is to be told of it: from where this one came, as no index may have it."""
+    told = json.loads(metadata.distribution("trunkline").read_text("direct_url.json") or "{}")
+    url = str(told.get("url", ""))
+    if url.startswith("file:") and told.get("dir_info"):
+        return f"-e {shlex.quote(url2pathname(urlsplit(url).path) + '[sandbox]')}"
+    return shlex.quote(f"trunkline[sandbox] @ {url}" if url else "trunkline[sandbox]")
 
 
 # -- this checkout -----------------------------------------------------------------------------------------------------

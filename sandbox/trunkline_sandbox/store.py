@@ -79,11 +79,14 @@ class Table:
     Args:
         key: Names of the key's columns.
         clocks: Functions from a row to an instant (microseconds) or None. The first one orders the table and is
-            never None.
+            never None; there must be one.
         count: How many rows are made on demand.
         make: Makes row `i`, the same one each time.
         when: Instant of row `i` by the first clock, without making it; never falls as `i` grows.
         extra: Rows that are there from the start besides the made ones.
+
+    Raises:
+        ValueError: There is no clock.
     """
 
     def __init__(  # noqa: PLR0913 - what a table is made of
@@ -99,6 +102,11 @@ class Table:
         self.key = key
         self.version = 0
         self._clocks = dict(clocks)
+        if not self._clocks:
+            raise ValueError(
+                "a table needs a clock, which orders its rows; for rows without times give one that is the same for "
+                "all, such as {'order': lambda row: 0}"
+            )
         self._main = next(iter(self._clocks))
         self._count = count
         self._make = make

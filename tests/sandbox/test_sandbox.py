@@ -21,6 +21,7 @@ import requests
 from trunkline_sandbox import Request, Response, Sandbox, running, vendors
 from trunkline_sandbox.__main__ import main
 from trunkline_sandbox.server import listen
+from trunkline_sandbox.store import Table
 from trunkline_sandbox.transport import SandboxAdapter
 from trunkline_sandbox.vendor import Vendor
 
@@ -431,3 +432,9 @@ def test_a_million_calls_start_at_once_and_page_fast() -> None:
     assert (len(answer.value()), answer.header("X-Total-Count")) == (100, "1000002")
     small = sandbox.handle(Request.of("GET", f"{path}&from=2026-01-14T23:59:00Z", headers=signed))
     assert small.value() == []
+
+
+def test_a_table_without_a_clock_says_what_it_needs() -> None:
+    """Who writes a vendor is told, and not by a bare StopIteration."""
+    with pytest.raises(ValueError, match="a table needs a clock, which orders its rows"):
+        Table(("id",), {})
