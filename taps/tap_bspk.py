@@ -11,8 +11,21 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from trunkline import instants, settings
-from trunkline.facts import Header, InChunks, Limit, Link, NumberedPages, PagedStream, VendorTap
+from trunkline import instants
+from trunkline.facts import (
+    Header,
+    InChunks,
+    Limit,
+    Link,
+    NotBoth,
+    NumberedPages,
+    PagedStream,
+    VendorTap,
+    array,
+    common,
+    text,
+    token,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -52,13 +65,14 @@ class TapBSPK(VendorTap):
     """Singer tap for BSPK: the calls that sales associates started with clients."""
 
     name, vendor = "tap-bspk", "bspk"
-    common = settings.common(lookback="P1D", window="P30D", page_size=100, most=100)
+    common = common(lookback="P1D", window="P30D", page_size=100, most=100)
     settings = {  # noqa: RUF012 - a fact, never changed
-        "api_url": settings.text("Address of the API.", format="url", default="https://api.bspk.com"),
-        "auth_token": settings.token("Token of an API key made in the BSPK Portal."),
-        "client_ids": settings.array("Read only calls to these clients (the brand's own ids)."),
-        "sales_associate_ids": settings.array("Read only calls of these associates (the brand's own ids)."),
+        "api_url": text("Address of the API.", format="url", default="https://api.bspk.com"),
+        "auth_token": token("Token of an API key made in the BSPK Portal."),
+        "client_ids": array("Read only calls to these clients (the brand's own ids)."),
+        "sales_associate_ids": array("Read only calls of these associates (the brand's own ids)."),
     }
+    rules = (NotBoth("client_ids", "sales_associate_ids", "the vendor can't combine them"),)
     required = ("auth_token",)
     limit = Limit(30, 10.0)
     stream_types = (Calls,)
@@ -71,10 +85,3 @@ class TapBSPK(VendorTap):
     def sign(self, request: Request) -> tuple[Mapping[str, str], Any]:  # noqa: ARG002 - only headers are needed here
         """A bearer token."""
         return {"Authorization": f"Bearer {self.config['auth_token']}"}, None
-
-    def check_config(self, config: Mapping[str, Any]) -> list[str]:
-        """The vendor refuses both lists at once."""
-        both = bool(config.get("client_ids") and config.get("sales_associate_ids"))
-        return super().check_config(config) + (
-            ["client_ids and sales_associate_ids must not both be set: the vendor can't combine them"] if both else []
-        )

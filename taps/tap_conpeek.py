@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import re
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from http import HTTPStatus
@@ -16,16 +15,16 @@ from urllib.parse import quote
 
 import msgspec
 
-from trunkline import feeds, instants, plan, settings, whole
+from trunkline import feeds, instants, plan, whole
 from trunkline.ahead import Outcome
 from trunkline.client import Request
 from trunkline.errors import BadAnswer, Refused, TrunklineError, Unproven, shown
+from trunkline.facts import VendorTap, array, common, objects, switch, text, token
 from trunkline.shape import encode
 from trunkline.stream import EMPTY, Page, Rows, WindowedStream
-from trunkline.tap import VendorTap
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 
     from trunkline.ahead import Desk, Feed, Ticket
     from trunkline.client import Reply
@@ -248,35 +247,63 @@ class VoiceCampaignRequests(WindowedStream):
                 )
 
 
+_DATE = {
+    "type": "string",
+    "pattern": r"^\d{4}-\d{2}-\d{2} \d{2}:\d{2}:\d{2}\Z",
+    "format": "instant",
+    "must": "YYYY-MM-DD HH:mm:ss, in UTC",
+}
+_TEXT, _INTEGER = {"type": "string", "must": "a text"}, {"type": "integer"}
+# The page's own example writes the number as a text, as a number, and in a list.
+_NUMBER = {"type": ["string", "integer", "array"], "items": {"type": ["string", "integer"]}, "must": "a number"}
+_SPAN, _ORDER = {"enum": ["gte", "lte"]}, {"enum": ["eq", "gt", "gte", "lt", "lte", "ne"]}
+
+
+def _list(items: dict[str, Any]) -> dict[str, Any]:
+    return {"type": "array", "minItems": 1, "items": items}
+
+
+_FILTERS: dict[str, Any] = {
+    **{key: {"operator": _SPAN, "value": _DATE} for key in ("created_date", "closed_date", "process_not_before")},
+    "state": {"value": _list({"enum": ["OPEN", "PROCESSING", "CLOSED"]})},
+    "application_state": {"value": _list({"enum": ["NEW", "RECALL", "RETRY", "CLOSED"]})},
+    "contact_number": {"value": _NUMBER},
+    "dialing_method": {"value": _TEXT},
+    **{key: {"value": _list(_INTEGER)} for key in ("tenant_user_id", "assigned_tenant_user_id")},
+    "close_reason": {"value": _list(_TEXT)},
+    "custom_fields": {"key": {"type": "string", "minLength": 1, "must": "a field's name"}, "value": _TEXT},
+    **{key: {"operator": _ORDER, "value": _INTEGER} for key in ("priority", "consultant_try", "contact_try")},
+}
+"""Properties that the vendor filters by, with the operators and values that each takes."""
+
+
 class TapConpeek(VendorTap):
     """Singer tap for Conpeek: the requests of voice campaigns, with their state, tries and outcome."""
 
     name, vendor = "tap-conpeek", "conpeek"
-    common = settings.common(lookback="P1D", window="P30D", page_size=1000, most=10_000)
+    common = common(lookback="P1D", window="P30D", page_size=1000, most=10_000)
     settings = {  # noqa: RUF012 - a fact, never changed
-        "api_url": settings.text(
-            "Address of the tenant's API, such as https://api-example.cloud.conpeek.com.", format="url"
-        ),
-        "api_key": settings.token("API key, sent as it is in the header `Authorization`."),
-        "voice_campaign_ids": settings.array(
+        "api_url": text("Address of the tenant's API, such as https://api-example.cloud.conpeek.com.", format="url"),
+        "api_key": token("API key, sent as it is in the header `Authorization`."),
+        "voice_campaign_ids": array(
             "The campaigns to read; the vendor has no list of them.",
             minItems=1,
             must="a list of at least one campaign id, none of them blank",
         ),
-        "exclude": settings.array(
+        "exclude": array(
             "Parts of a request not to be sent; their columns leave the schema too.",
             {"type": "string", "enum": ["history", "call_history", "dialogs"]},
         ),
-        "filter": settings.array(
+        "filter": objects(
             "The vendor's filter objects, added to the tap's own: property, value, where documented operator or key.",
-            {"type": "object"},
+            "property",
+            _FILTERS,
+            required=("value",),
             must="a list of filter objects, each with property and value",
         ),
-        "skip_missing_campaigns": {
-            "type": "boolean",
-            "default": False,
-            "description": "Go on with a warning when a campaign is not there any more, instead of failing.",
-        },
+        "skip_missing_campaigns": switch(
+            "Go on with a warning when a campaign is not there any more, instead of failing."
+        ),
     }
     required = ("api_url", "api_key", "voice_campaign_ids")
     stream_types = (VoiceCampaignRequests,)
@@ -291,92 +318,6 @@ class TapConpeek(VendorTap):
     def sign(self, request: Request) -> tuple[Mapping[str, str], Any]:  # noqa: ARG002 - only headers are needed here
         """The key as it is, without a scheme."""
         return {"Authorization": self.config["api_key"], "Content-Type": "application/json"}, None
-
-    def check_config(self, config: Mapping[str, Any]) -> list[str]:
-        """The filter against what the vendor documents."""
-        return super().check_config(config) + [
-            f"filter[{place}] {problem}"
-            for place, entry in enumerate(config.get("filter", ()))
-            for problem in _filter_problems(entry)
-        ]
-
-
-_ORDER = frozenset({"gt", "gte", "lte", "lt", "eq", "ne"})
-_SPAN = frozenset({"gte", "lte"})
-_DATE = re.compile(r"\d{4}-\d{2}-\d{2} \d{2}:\d{2}:\d{2}")
-
-
-def _is_date(value: Any) -> bool:
-    if not isinstance(value, str) or not _DATE.fullmatch(value):
-        return False
-    try:
-        instants.from_iso(value)
-    except ValueError:
-        return False
-    return True
-
-
-def _is_integer(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool)
-
-
-def _one_of(*names: str) -> Callable[[Any], bool]:
-    return lambda value: isinstance(value, list) and bool(value) and all(entry in names for entry in value)
-
-
-def _list_of(check: Callable[[Any], bool]) -> Callable[[Any], bool]:
-    return lambda value: isinstance(value, list) and bool(value) and all(map(check, value))
-
-
-def _is_text(value: Any) -> bool:
-    return isinstance(value, str)
-
-
-def _is_number(value: Any) -> bool:
-    # The page's own example writes the number as a text, as a number, and in a list.
-    return isinstance(value, (str, int)) or (isinstance(value, list) and all(isinstance(v, (str, int)) for v in value))
-
-
-_FILTERS: dict[str, tuple[frozenset[str], Callable[[Any], bool], str]] = {
-    "created_date": (_SPAN, _is_date, "YYYY-MM-DD HH:mm:ss, in UTC"),
-    "closed_date": (_SPAN, _is_date, "YYYY-MM-DD HH:mm:ss, in UTC"),
-    "process_not_before": (_SPAN, _is_date, "YYYY-MM-DD HH:mm:ss, in UTC"),
-    "state": (frozenset(), _one_of("OPEN", "PROCESSING", "CLOSED"), "a list of OPEN, PROCESSING, CLOSED"),
-    "application_state": (
-        frozenset(), _one_of("NEW", "RECALL", "RETRY", "CLOSED"), "a list of NEW, RECALL, RETRY, CLOSED",
-    ),
-    "contact_number": (frozenset(), _is_number, "a number"),
-    "dialing_method": (frozenset(), _is_text, "a text"),
-    "tenant_user_id": (frozenset(), _list_of(_is_integer), "a list of integers"),
-    "assigned_tenant_user_id": (frozenset(), _list_of(_is_integer), "a list of integers"),
-    "close_reason": (frozenset(), _list_of(_is_text), "a list of texts"),
-    "custom_fields": (frozenset(), _is_text, "a text"),
-    "priority": (_ORDER, _is_integer, "an integer"),
-    "consultant_try": (_ORDER, _is_integer, "an integer"),
-    "contact_try": (_ORDER, _is_integer, "an integer"),
-}  # fmt: skip
-
-
-def _filter_problems(entry: Mapping[str, Any]) -> Iterator[str]:
-    """What is wrong with one filter object, by the vendor's page."""
-    unknown = entry.keys() - {"property", "value", "operator", "key"}
-    if unknown:
-        yield f"must have only property, value, operator and key, not {', '.join(sorted(map(str, unknown)))}"
-    name = entry.get("property")
-    if not isinstance(name, str) or name not in _FILTERS:
-        yield f"must have a property out of {', '.join(_FILTERS)}"
-        return
-    operators, check, words = _FILTERS[name]
-    if "operator" in entry and entry["operator"] not in tuple(operators):
-        yield (
-            f"must have an operator out of {', '.join(sorted(operators))}"
-            if operators
-            else f"must have no operator: {name} takes none"
-        )
-    if "key" in entry and (name != "custom_fields" or not isinstance(entry["key"], str) or not entry["key"]):
-        yield "must have a key only with custom_fields, where it names the field"
-    if "value" not in entry or not check(entry["value"]):
-        yield f"must have a value: for {name}, {words}"
 
 
 def _date(instant: datetime) -> str:

@@ -14,12 +14,12 @@ from urllib.parse import quote
 
 import msgspec
 
-from trunkline import instants, settings
+from trunkline import instants
 from trunkline.client import Request
 from trunkline.errors import BadRecord, Refused, TrunklineError, Unproven
+from trunkline.facts import VendorTap, common, switch, text, token
 from trunkline.shape import BROKEN, decode, encode
 from trunkline.stream import Page, Rows, WindowedStream
-from trunkline.tap import VendorTap
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator, Mapping
@@ -241,21 +241,20 @@ class TapEvolux(VendorTap):
     """Singer tap for Evolux Studio: the calls, and the detail of each call with the tasks that its flow executed."""
 
     name, vendor = "tap-evolux", "evolux"
-    common = settings.common(lookback="P1D", window="P1D", page_size=50, most=50, start_required=True)
+    common = common(lookback="P1D", window="P1D", page_size=50, most=50, start_required=True)
     settings = {  # noqa: RUF012 - a fact, never changed
-        "api_url": settings.text("Address of the tenant, such as https://example.evolux.net.br.", format="url"),
-        "api_token": settings.token("API token, sent in the header `token`."),
-        "cdr_call_id": settings.text(
+        "api_url": text("Address of the tenant, such as https://example.evolux.net.br.", format="url"),
+        "api_token": token("API token, sent in the header `token`."),
+        "cdr_call_id": text(
             "Which number of a call its detail is asked for with: the vendor's page does not say.",
             enum=["id", "uuid"],
             default="id",
         ),
-        "redact_task_params": {
-            "type": "boolean",
-            "default": True,
-            "description": "Remove authentication, headers and values named like a token, password or secret from the "
+        "redact_task_params": switch(
+            "Remove authentication, headers and values named like a token, password or secret from the "
             "parameters of executed tasks: they belong to other systems.",
-        },
+            default=True,
+        ),
     }
     required = ("api_url", "api_token")
     required_to_start = ("start_date",)

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
-from trunkline import instants, settings
+from trunkline import instants
 from trunkline.errors import AccessDenied, Refused
-from trunkline.facts import NumberedPages, PagedStream, VendorTap
+from trunkline.facts import InOrder, NumberedPages, PagedStream, VendorTap, common, number, switch, text
 from trunkline.words import clean
 
 if TYPE_CHECKING:
@@ -114,24 +114,24 @@ class TapHostedSuite(VendorTap):
     """Singer tap for HostedSuite: the call records of its reception service."""
 
     name, vendor = "tap-hostedsuite", "hostedsuite"
-    common = settings.common(lookback="P7D", window="P1D", page_size=100, start_required=True)
+    common = common(lookback="P7D", window="P1D", page_size=100, start_required=True)
     settings = {  # noqa: RUF012 - a fact, never changed
-        "api_url": settings.text("Address of your server, such as https://cpo.hostedsuite.com.", format="url"),
-        "customer_name": settings.text("The HostedSuite customer name.", secret=True),
-        "user_name": settings.text("The HostedSuite user name; what is read is what this user may see.", secret=True),
-        "password": settings.text("The user's password.", secret=True),
-        "client_id": settings.text("Read only calls for this client."),
-        "center_id": settings.text("Read only calls of this center."),
-        "call_record_id": settings.text("Read only this call record."),
-        "min_call_duration": {"type": "number", "minimum": 0, "description": "Least talk time in seconds."},
-        "max_call_duration": {"type": "number", "minimum": 0, "description": "Greatest talk time in seconds."},
-        "call_type": settings.text("Read only calls of this type.", enum=["Incoming", "Outgoing"]),
-        "timezone": settings.text(
+        "api_url": text("Address of your server, such as https://cpo.hostedsuite.com.", format="url"),
+        "customer_name": text("The HostedSuite customer name.", secret=True),
+        "user_name": text("The HostedSuite user name; what is read is what this user may see.", secret=True),
+        "password": text("The user's password.", secret=True),
+        "client_id": text("Read only calls for this client."),
+        "center_id": text("Read only calls of this center."),
+        "call_record_id": text("Read only this call record."),
+        "min_call_duration": number("Least talk time in seconds.", minimum=0),
+        "max_call_duration": number("Greatest talk time in seconds.", minimum=0),
+        "call_type": text("Read only calls of this type.", enum=["Incoming", "Outgoing"]),
+        "timezone": text(
             "IANA time zone of times that name none, in what is read and in what is asked.",
             format="zone",
             default="UTC",
         ),
-        "filter_date_format": settings.text(
+        "filter_date_format": text(
             "How dates are written in the filter: ISO 8601, or M/d/yyyy h:mm tt.", enum=["iso", "us"], default="iso"
         ),
         "first_page": {
@@ -141,12 +141,9 @@ class TapHostedSuite(VendorTap):
             "default": "auto",
             "description": "Number of the first page; the vendor's page does not say, auto finds it out.",
         },
-        "sort": {
-            "type": "boolean",
-            "default": True,
-            "description": "Ask for ascending StartTime, so that new calls do not shift the pages.",
-        },
+        "sort": switch("Ask for ascending StartTime, so that new calls do not shift the pages.", default=True),
     }
+    rules = (InOrder("min_call_duration", "max_call_duration"),)
     account_settings = ("api_url", "customer_name")
     required = ("api_url", "customer_name", "user_name", "password")
     required_to_start = ("start_date",)
@@ -170,14 +167,6 @@ class TapHostedSuite(VendorTap):
             "Password": config["password"],
         }
         return {}, {**request.json, **credentials}
-
-    def check_config(self, config: Mapping[str, Any]) -> list[str]:
-        """Durations in order."""
-        least, most = config.get("min_call_duration"), config.get("max_call_duration")
-        wrong = least is not None and most is not None and least > most
-        return super().check_config(config) + (
-            ["max_call_duration must not be less than min_call_duration"] if wrong else []
-        )
 
     def refuse(self, request: Request, status: int, body: bytes) -> None:
         """The error envelope decides before HTTP: bad credentials may come as a 500, and many tries lock the user out.

@@ -14,16 +14,14 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from trunkline import settings
 from trunkline.ahead import Outcome
 from trunkline.client import Request
 from trunkline.errors import AccessDenied, BadAnswer, BadRecord, ConfigInvalid, Refused
-from trunkline.governor import Limit
+from trunkline.facts import AtLeastOne, Limit, VendorTap, array, common, text, token
 from trunkline.personal import e164
 from trunkline.seen import Seen
 from trunkline.shape import decode
 from trunkline.stream import VendorStream
-from trunkline.tap import VendorTap
 from trunkline.words import clean
 
 if TYPE_CHECKING:
@@ -244,17 +242,20 @@ class TapSwitchTransact(VendorTap):
     """Singer tap for SwitchTransact: contacts looked up by phone, e-mail or search term; calls can't be read back."""
 
     name, vendor = "tap-switchtransact", "switchtransact"
-    common = settings.common()
+    common = common()
     settings = {  # noqa: RUF012 - a fact, never changed
-        "api_url": settings.text("Address of the API.", format="url", default="https://app.switchtransact.com/api/1.0"),
-        "api_key": settings.token("API key, sent as it is in the header `Authorization`."),
-        "phones": settings.array("Phone numbers to look up, best in E.164 (+27…)."),
-        "emails": settings.array("E-mail addresses to look up."),
-        "terms": settings.array("Search terms: a name, company, e-mail or phone."),
-        "lookups_file": settings.text(
+        "api_url": text("Address of the API.", format="url", default="https://app.switchtransact.com/api/1.0"),
+        "api_key": token("API key, sent as it is in the header `Authorization`."),
+        "phones": array("Phone numbers to look up, best in E.164 (+27…)."),
+        "emails": array("E-mail addresses to look up."),
+        "terms": array("Search terms: a name, company, e-mail or phone."),
+        "lookups_file": text(
             "Path of a CSV file with the columns kind (phone, email or term) and value.", format="file"
         ),
     }
+    rules = (
+        AtLeastOne("phones", "emails", "terms", "lookups_file", why="there is nothing to look up without one of them"),
+    )
     required = ("api_key",)
     limit = Limit(100, 1.0)
     stream_types = (Contacts, ContactLookups)
@@ -268,15 +269,12 @@ class TapSwitchTransact(VendorTap):
         return {"Authorization": self.config["api_key"], "Content-Type": "application/json"}, None
 
     def check_config(self, config: Mapping[str, Any]) -> list[str]:
-        """At least one lookup, and a file whose rows are all lookups."""
+        """A file whose rows are all lookups, and at least one lookup there or elsewhere."""
         found = super().check_config(config)
-        listed = any(config.get(name) for name in ("phones", "emails", "terms"))
-        if not listed and not config.get("lookups_file"):
-            found.append("phones, emails, terms or lookups_file must name at least one thing to look up")
         if config.get("lookups_file"):
             rows, problems = _check_file(Path(config["lookups_file"]))
             found += problems
-            if not rows and not listed and not problems:
+            if not rows and not problems and not any(config.get(name) for name in ("phones", "emails", "terms")):
                 found.append("lookups_file must have at least one row")
         return found
 

@@ -14,7 +14,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from trunkline import docs, schemas, settings
+from trunkline import docs, schemas
+from trunkline.facts import common
 from trunkline_duckdb import TargetDuckDB
 
 if TYPE_CHECKING:
@@ -93,10 +94,10 @@ def _vendors(page: Path, root: Path, _: str) -> str:
 
 
 def _common_settings(*_: object) -> str:
-    common = settings.common(lookback="*", window="*", page_size=1, start_required=True)
+    settings = common(lookback="*", window="*", page_size=1, start_required=True)
     taps = ours().values()
     rows = []
-    for name, spec in common.items():
+    for name, spec in settings.items():
         defaults = {str(tap.common[name].get("default", "")) for tap in taps if name in tap.common}
         shown = "differs, see below" if len(defaults) > 1 else "".join(f"`{value}`" for value in defaults if value)
         rows.append((name, docs.setting_type(spec), shown, spec, f"`TAP_…_{name.upper()}`"))

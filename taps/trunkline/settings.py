@@ -1,7 +1,6 @@
-"""Settings: what every tap has, how they are read from a file or the environment, and what is said when one is wrong.
+"""Settings: how they are read from a file or the environment, and the errors of those that are wrong.
 
-A setting is a JSON Schema property. Formats such as `duration`, `date` and `url` are checked here, `secret` marks what
-is never shown, and `must` says in words what the setting must be, so that an error never has to show a value.
+A setting is a JSON Schema property (`trunkline.facts.settings` has the words that make one).
 """
 
 from __future__ import annotations
@@ -12,7 +11,7 @@ import os
 import zoneinfo
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import jsonschema
 import msgspec
@@ -21,7 +20,7 @@ from trunkline import addresses, instants, maps
 from trunkline.errors import shown
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Collection, Iterator, Mapping
 
 Setting = dict[str, Any]
 
@@ -34,137 +33,50 @@ REFUSED = {
 """Settings that other taps have and this one refuses, with the reason."""
 
 
-def common(
-    *,
-    lookback: str | None = None,
-    window: str | None = None,
-    page_size: int | None = None,
-    most: int | None = None,
-    start_required: bool = False,
-) -> dict[str, Setting]:
-    """The settings every tap has; a tap without dates, windows or pages leaves their defaults out.
+class Rule(Protocol):
+    """A rule about several settings, each of which is right for itself."""
+
+    def problems(self, config: Mapping[str, Any]) -> list[str]:
+        """Errors of a config, a line each, beginning with a setting's name."""
+
+
+class Objects(Setting):
+    """A setting that is a list of objects of several kinds, whose fields are no part of the schema that is published.
 
     Args:
-        lookback: Default of `lookback`, an ISO 8601 duration.
-        window: Default of `window`, an ISO 8601 duration.
-        page_size: Default of `page_size`, in records.
-        most: Largest `page_size` the vendor documents.
-        start_required: Whether there is no reading without a `start_date`.
+        setting: The schema that is published.
+        by: Field of an object that names its kind.
+        kinds: Other fields of each kind, as JSON Schemas.
+        required: Those of them that an object must have.
     """
-    dates: dict[str, Setting] = {}
-    if lookback and window:
-        dates = {
-            "start_date": text(
-                "The first run reads from here (inclusive), and no lookback reaches before it. Newer than the "
-                "bookmark, it wins." + ("" if start_required else " Left out: everything the vendor has."),
-                format="date",
-            ),
-            "end_date": text("Read up to here (exclusive). Left out: the moment the run started.", format="date"),
-            "lookback": text(
-                "Each run re-reads this much before the bookmark, as an ISO 8601 duration; it never moves the "
-                "bookmark.",
-                format="duration",
-                default=lookback,
-            ),
-            "window": text(
-                "Longest span asked for at once, as an ISO 8601 duration.", format="duration", default=window, least=1
-            ),
-        }
-    if page_size:
-        dates["page_size"] = {
-            "type": "integer",
-            "minimum": 1,
-            **({"maximum": most} if most else {}),
-            "default": page_size,
-            "description": "Records asked for at once.",
-        }
-    return {
-        **dates,
-        "concurrency": {
-            "type": "integer",
-            "minimum": 1,
-            "maximum": 64,
-            "default": 8,
-            "description": "Requests in flight at most; the output is the same for any value.",
-        },
-        "requests_per_minute": {
-            "type": "number",
-            "exclusiveMinimum": 0,
-            "maximum": 1_000_000,
-            "description": "Replaces the vendor's documented limit; shared by all requests of the tap.",
-        },
-        "request_timeout": {
-            "type": "number",
-            "exclusiveMinimum": 0,
-            "maximum": 86_400,
-            "default": 60,
-            "description": "Seconds until the headers of a response must be there, and in which its body must go on.",
-        },
-        "max_attempts": {
-            "type": "integer",
-            "minimum": 1,
-            "maximum": 100,
-            "default": 8,
-            "description": "Tries per request before it has failed.",
-        },
-        "unknown_fields": text(
-            "What becomes of a top-level field that the schema does not name: kept in the column _extra, dropped, or "
-            "an error.",
-            enum=["keep", "drop", "fail"],
-            default="keep",
-        ),
-        "pii": text(
-            "Personal data as it is, as a keyed hash (HMAC-SHA-256 with pii_key), or dropped.",
-            enum=["clear", "hash", "drop"],
-            default="clear",
-        ),
-        "pii_key": text("The key of the hash; the same key gives the same hash for every vendor and run.", secret=True),
-        "phone_region": text(
-            "ISO country code that national phone numbers belong to; they are brought to E.164 before they are hashed.",
-            format="region",
-            must="a two-letter ISO country code in capitals, such as PL",
-        ),
-        "ca_bundle": text("Path of a private certificate authority (PEM).", format="file"),
-        "new_account": {
-            "type": "boolean",
-            "default": False,
-            "description": "Go on from a state whose bookmarks belong to another account: for one run, after the "
-            "account has moved to another address.",
-        },
-        "run_report": text(
-            "Path of a JSON file that says how the run went, with its figures as OpenMetrics text beside it; or of a "
-            "folder, which gets a file for each run.",
-            format="file",
-            written=True,
-            must="the path of a folder, or of a file to be made in a folder that is there and can be written to",
-        ),
-        "user_agent": text("The User-Agent header.", pattern=r"^[\x20-\x7e]+$", must="printable ASCII"),
-    }
+
+    def __init__(
+        self, setting: Setting, *, by: str, kinds: Mapping[str, Mapping[str, Setting]], required: Collection[str]
+    ) -> None:
+        super().__init__(setting)
+        self.by, self.kinds, self.required = by, kinds, required
+        self.fields = list(dict.fromkeys(name for fields in kinds.values() for name in fields))
+
+    def problems(self, entry: Mapping[str, Any]) -> Iterator[str]:
+        """Everything that is wrong with one of the objects: a field, and what it must be."""
+        known = [self.by, *self.fields]
+        if unknown := [shown(name) for name in entry if name not in known]:
+            yield f"must have only {', '.join(known[:-1])} and {known[-1]}, not {', '.join(sorted(unknown))}"
+        kind = entry.get(self.by)
+        if not isinstance(kind, str) or kind not in self.kinds:
+            yield f"must have {_a(self.by)}: one of {', '.join(self.kinds)}"
+            return
+        specs = self.kinds[kind]
+        for name in self.fields:
+            if name not in specs:
+                if name in entry:
+                    yield f"must have no {name}: {kind} takes none"
+            elif (name in entry and _problem(entry[name], specs[name])) or name in set(self.required) - entry.keys():
+                yield f"must have {_a(name)}: for {kind}, {must(specs[name])}"
 
 
-def text(description: str, **more: Any) -> Setting:
-    """A setting that is a text and not blank; `secret=True` marks it as one never to be shown."""
-    return {"type": "string", "minLength": 1, "description": description, **more}
-
-
-def token(description: str) -> Setting:
-    """A secret that is sent in a header, where only printable ASCII has a place."""
-    return text(
-        description,
-        secret=True,
-        pattern=r"^[\x21-\x7e]([\x20-\x7e]*[\x21-\x7e])?\Z",
-        must="a text of printable ASCII characters, without a space or a line break at its ends",
-    )
-
-
-def array(description: str, items: Mapping[str, Any] | None = None, **more: Any) -> Setting:
-    """A setting that is a list, of texts unless `items` says otherwise."""
-    return {
-        "type": "array",
-        "items": dict(items or {"type": "string", "minLength": 1}),
-        "description": description,
-        **more,
-    }
+def _a(noun: str) -> str:
+    return f"an {noun}" if noun[0] in "aeiou" else f"a {noun}"
 
 
 # -- reading ---------------------------------------------------------------------------------------
@@ -248,6 +160,9 @@ def errors(config: Mapping[str, Any], schema: Mapping[str, Any], environment: st
                 found.append(f"{name} {problem}")
             elif blank is not None:
                 found.append(f"{name}{blank} must not be blank")
+            elif isinstance(spec, Objects):
+                for place, entry in enumerate(config[name]):
+                    found += [f"{name}[{place}] {line}" for line in spec.problems(entry)]
         elif name in schema.get("required", ()):
             variable = f", or {environment}{name.upper()} in the environment" if environment else ""
             found.append(f"{name} is missing: it must be {must(spec)}{variable}")
@@ -306,7 +221,8 @@ def must(spec: Setting) -> str:
     # The SDK's own settings may be null, which is the same as leaving them out.
     kind = kinds if isinstance(kinds, str) else next(kind for kind in kinds if kind != "null")
     if kind == "array":
-        return f"a list, each of its members {must(spec['items'])}" if spec.get("items") else "a list"
+        filled = " that is not empty" if spec.get("minItems") else ""
+        return f"a list{filled}, each of its members {must(spec['items'])}" if spec.get("items") else f"a list{filled}"
     if kind in {"integer", "number"}:
         return ("an integer" if kind == "integer" else "a number") + _bounds(spec)
     plain = {"string": "a text that is not blank", "boolean": "true or false", "object": "an object"}
@@ -324,6 +240,7 @@ def _bounds(spec: Setting) -> str:
 _WORDS = {
     "url": "an https:// address (http:// only for this machine)",
     "date": "an ISO 8601 date or date-time, such as 2026-01-31 or 2026-01-31T08:00:00Z",
+    "instant": "an ISO 8601 date-time",
     "duration": "an ISO 8601 duration, such as P7D or PT6H",
     "file": "the path of a file that can be read",
     "zone": "an IANA time zone, such as Europe/Warsaw",
@@ -349,6 +266,14 @@ def _date(value: str, _: Setting) -> str:
     except (ValueError, OverflowError):
         return f"must be {_WORDS['date']}"
     return "" if year in _YEARS else f"must be {_WORDS['date']}, from {_YEARS[0]} to {_YEARS[-1]}"
+
+
+def _instant(value: str, spec: Setting) -> str:
+    try:
+        instants.from_iso(value)
+    except (ValueError, OverflowError):
+        return f"must be {must(spec)}"
+    return ""
 
 
 def _duration(value: str, spec: Setting) -> str:
@@ -410,6 +335,7 @@ def _zone(value: str, _: Setting) -> str:
 _FORMATS: dict[str, Callable[[str, Setting], str]] = {
     "url": _url,
     "date": _date,
+    "instant": _instant,  # of any year: it is passed on, and nothing is reckoned from it
     "duration": _duration,
     "file": _file,
     "zone": _zone,

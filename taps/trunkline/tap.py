@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from requests.adapters import BaseAdapter
 
     from trunkline.client import Request
-    from trunkline.settings import Setting
+    from trunkline.settings import Rule, Setting
     from trunkline.stream import VendorStream
 
 
@@ -66,7 +66,9 @@ class VendorTap(sdk.ConfigFiles, Tap):
     settings: ClassVar[Mapping[str, Setting]]
     """The vendor's own settings."""
     common: ClassVar[Mapping[str, Setting]]
-    """The settings every tap has, with this vendor's defaults (`trunkline.settings.common`)."""
+    """The settings every tap has, with this vendor's defaults (`trunkline.facts.common`)."""
+    rules: ClassVar[Sequence[Rule]] = ()
+    """Rules about several settings (`NotBoth`, `InOrder`, `AtLeastOne`)."""
     required: ClassVar[Sequence[str]] = ()
     required_to_start: ClassVar[Sequence[str]] = ()
     """Settings needed only when there is no bookmark to go on from."""
@@ -135,7 +137,7 @@ class VendorTap(sdk.ConfigFiles, Tap):
         if not config.get("pii_key") and (mode == "hash" or (mode == "drop" and self._has_personal_keys())):
             why = "" if mode == "hash" else ", as a key of this tap is personal and is hashed then"
             found.append(f"pii_key must be set when pii is {mode}{why}: a text that is not blank")
-        return found
+        return found + [line for rule in self.rules for line in rule.problems(config)]
 
     @classmethod
     def _has_personal_keys(cls) -> bool:

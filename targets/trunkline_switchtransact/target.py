@@ -17,6 +17,7 @@ from singer_sdk.io_base import SingerReader
 from tap_switchtransact import TapSwitchTransact
 from trunkline import network, sdk, settings, signals
 from trunkline.errors import ConfigInvalid
+from trunkline.facts import common, text
 from trunkline.governor import Governor, Limit
 from trunkline.redact import redactor
 from trunkline.tap import guarded
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
 
     from requests.adapters import BaseAdapter
 
-_COMMON = settings.common()
+_COMMON = common()
 
 
 class TargetSwitchTransact(sdk.ConfigFiles, Target):
@@ -65,18 +66,18 @@ class TargetSwitchTransact(sdk.ConfigFiles, Target):
                 "description": "Check every record and show what would be sent, personal data masked; send nothing, "
                 "note nothing, pass on no state.",
             },
-            "ledger": settings.text(
+            "ledger": text(
                 "Path of the SQLite file that remembers what was written, relative to the working folder; made, with "
                 "its folder, if it is missing. Keep it: without it everything that comes again is written again.",
                 default="switchtransact-ledger.sqlite",
             ),
-            "in_doubt": settings.text(
+            "in_doubt": text(
                 "What becomes of a record that may be written or not, where a look-up can't tell: stop and have "
                 "somebody decide, resend it (it may be there twice), or skip it (it may be missing).",
                 enum=["stop", "resend", "skip"],
                 default="stop",
             ),
-            "timezone": settings.text(
+            "timezone": text(
                 "IANA time zone of the times that are written; a time that comes without a zone is taken to be in it.",
                 format="zone",
                 default="UTC",

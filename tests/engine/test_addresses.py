@@ -12,11 +12,12 @@ import pytest
 from trunkline import addresses, settings
 from trunkline.client import Request
 from trunkline.errors import Refused
+from trunkline.facts import text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-PROPERTIES = {"api_url": settings.text("Address.", format="url")}
+PROPERTIES = {"api_url": text("Address.", format="url")}
 VARIABLES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY")
 
 

@@ -9,9 +9,9 @@ from typing import Any
 import msgspec
 import pytest
 
-from trunkline import instants, settings
+from trunkline import instants
 from trunkline.client import Reply, Request
-from trunkline.facts import NumberedPages, PagedStream, signing
+from trunkline.facts import NumberedPages, PagedStream, common, signing, text
 from trunkline.plan import Window
 from trunkline.tap import VendorTap
 
@@ -31,11 +31,11 @@ class Tap(VendorTap):
     """Any tap."""
 
     name, vendor = "tap-any", "evolux"
-    common = settings.common(lookback="P1D", window="P1D", page_size=50)
+    common = common(lookback="P1D", window="P1D", page_size=50)
     settings = {  # noqa: RUF012 - a fact, never changed
-        "api_url": settings.text("Address.", format="url", default="https://vendor.example"),
-        "user": settings.text("User.", default="zoë"),
-        "password": settings.text("Password.", secret=True, default="s:e"),
+        "api_url": text("Address.", format="url", default="https://vendor.example"),
+        "user": text("User.", default="zoë"),
+        "password": text("Password.", secret=True, default="s:e"),
     }
     stream_types = (Calls,)
     sign = signing.basic("user", "password")

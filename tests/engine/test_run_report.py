@@ -21,6 +21,7 @@ from tap_evolux import StudioCdr, TapEvolux
 from tap_switchtransact import TapSwitchTransact
 from trunkline import report, settings
 from trunkline.errors import OutputLost
+from trunkline.facts import common
 from trunkline.sync import Run
 from trunkline_sandbox import Sandbox
 from trunkline_sandbox.transport import SandboxAdapter
@@ -233,7 +234,7 @@ def test_g9_a_path_that_can_not_be_written_is_told_before_the_first_request(plac
     (tmp_path / "file").write_text("")
     (tmp_path / "device").symlink_to("/dev/null")
     (tmp_path / "loop").symlink_to(tmp_path / "loop")
-    schema = {"properties": settings.common()}
+    schema = {"properties": common()}
     (line,) = settings.errors({"run_report": str(tmp_path / place)}, schema)
     assert line.startswith("run_report must be the path of a folder, or of a file")
     assert settings.errors({"run_report": str(tmp_path / "file")}, schema) == []

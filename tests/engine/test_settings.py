@@ -10,19 +10,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from trunkline import settings
+from trunkline.facts import array, common, text
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-COMMON = settings.common(lookback="P1D", window="P30D", page_size=50, most=100)
+COMMON = common(lookback="P1D", window="P30D", page_size=50, most=100)
 PROPERTIES = {
     **COMMON,
-    "api_url": settings.text("Address.", format="url"),
-    "api_token": settings.text("Token.", secret=True),
-    "ids": settings.array("Ids."),
-    "filter": settings.array("Filters.", {"type": "object"}),
+    "api_url": text("Address.", format="url"),
+    "api_token": text("Token.", secret=True),
+    "ids": array("Ids."),
+    "filter": array("Filters.", {"type": "object"}),
     "flag": {"type": "boolean"},
-    "timezone": settings.text("Zone.", format="zone"),
+    "timezone": text("Zone.", format="zone"),
 }
 SCHEMA = {"properties": PROPERTIES, "required": ["api_url", "api_token"]}
 GOOD = {"api_url": "https://vendor.example/x", "api_token": "t"}
@@ -202,8 +203,8 @@ def test_no_variable_breaks_the_reading(name: str, text: str) -> None:
 
 def test_a_tap_without_dates_has_no_such_settings() -> None:
     """A setting that would do nothing is an error to set."""
-    assert not {"start_date", "end_date", "lookback", "window", "page_size"} & settings.common().keys()
-    assert {"concurrency", "pii", "unknown_fields"} <= settings.common().keys()
+    assert not {"start_date", "end_date", "lookback", "window", "page_size"} & common().keys()
+    assert {"concurrency", "pii", "unknown_fields"} <= common().keys()
 
 
 def test_every_setting_is_described_and_its_default_is_right() -> None:
@@ -217,14 +218,14 @@ def test_every_setting_is_described_and_its_default_is_right() -> None:
 
 def test_a_page_size_without_a_known_most_has_none() -> None:
     """A vendor that documents no maximum is not given one."""
-    spec = settings.common(lookback="P1D", window="P1D", page_size=100)["page_size"]
+    spec = common(lookback="P1D", window="P1D", page_size=100)["page_size"]
     assert settings.must(spec) == "an integer of at least 1"
 
 
 @pytest.mark.parametrize("region", ["PL", "ZA", "GB", "US", "XK"])
 def test_a_country_with_phone_numbers_is_a_region(region: str) -> None:
     """Its numbers can be brought to E.164."""
-    assert settings.errors({"phone_region": region}, {"properties": settings.common()}) == []
+    assert settings.errors({"phone_region": region}, {"properties": common()}) == []
 
 
 @pytest.mark.parametrize(
@@ -234,6 +235,6 @@ def test_a_country_with_phone_numbers_is_a_region(region: str) -> None:
 )  # fmt: skip
 def test_g9_a_region_that_is_no_country_is_refused(region: str, near: str) -> None:
     """Numbers of no country would be hashed as they are written: the setting is named, and the code that is meant."""
-    (line,) = settings.errors({"phone_region": region}, {"properties": settings.common()})
+    (line,) = settings.errors({"phone_region": region}, {"properties": common()})
     assert line.startswith("phone_region must be a two-letter ISO country code in capitals")
     assert line.endswith(f": did you mean {near}?") == bool(near)

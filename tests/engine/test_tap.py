@@ -12,8 +12,9 @@ from singer_sdk.exceptions import ConfigValidationError
 
 from tap_bspk import TapBSPK
 from tap_evolux import TapEvolux
-from trunkline import settings, signals
+from trunkline import signals
 from trunkline.errors import ConfigInvalid, StateInvalid, Stopped, Unavailable
+from trunkline.facts import text
 from trunkline.redact import MASK, redactor
 from trunkline.tap import guarded
 
@@ -60,8 +61,8 @@ def test_g7_secrets_are_masked_from_the_first_line_on() -> None:
 
 def test_g9_the_environment_is_read_in_the_types_of_the_settings(monkeypatch: pytest.MonkeyPatch) -> None:
     """A list is a list, a number a number, when the user asked for the environment."""
-    for name, text in {"AUTH_TOKEN": "sesame-bspk", "CONCURRENCY": "4", "CLIENT_IDS": "a,b", "PAGE_SIZE": ""}.items():
-        monkeypatch.setenv(f"TAP_BSPK_{name}", text)
+    for name, value in {"AUTH_TOKEN": "sesame-bspk", "CONCURRENCY": "4", "CLIENT_IDS": "a,b", "PAGE_SIZE": ""}.items():
+        monkeypatch.setenv(f"TAP_BSPK_{name}", value)
     tap = TapBSPK(config={}, parse_env_config=True)
     assert (tap.config["concurrency"], tap.config["client_ids"], tap.config["page_size"]) == (4, ["a", "b"], 100)
 
@@ -136,7 +137,7 @@ def test_g7_every_base_url_is_checked_and_known_to_the_client(monkeypatch: pytes
     """A second address has the rules of `api_url`: TLS but for this machine, and proxies that are addresses."""
 
     class TapTwoHosts(TapEvolux):
-        settings = {**TapEvolux.settings, "identity_url": settings.text("Address of the identity host.", format="url")}  # noqa: RUF012
+        settings = {**TapEvolux.settings, "identity_url": text("Address of the identity host.", format="url")}  # noqa: RUF012
 
     for name in ("no_proxy", "NO_PROXY", "https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"):
         monkeypatch.delenv(name, raising=False)

@@ -16,10 +16,22 @@ if TYPE_CHECKING:
     from trunkline.facts.paging import CursorPages, NumberedPages, OffsetPages, OnePage
     from trunkline.facts.partitions import InChunks
     from trunkline.facts.places import Header, Link
+    from trunkline.facts.settings import (
+        AtLeastOne,
+        InOrder,
+        NotBoth,
+        array,
+        common,
+        integer,
+        number,
+        objects,
+        switch,
+        text,
+        token,
+    )
     from trunkline.facts.signing import basic, bearer, header
     from trunkline.facts.snapshot import SnapshotStream
     from trunkline.governor import Limit
-    from trunkline.settings import array, common, text, token
     from trunkline.stream import VendorStream, WindowedStream
     from trunkline.tap import VendorTap
 
@@ -30,19 +42,34 @@ _PLACES = {
     "trunkline.facts.places": ("Header", "Link"),
     "trunkline.facts.snapshot": ("SnapshotStream",),
     "trunkline.facts.signing": ("basic", "bearer", "header"),
+    "trunkline.facts.settings": (
+        "AtLeastOne",
+        "InOrder",
+        "NotBoth",
+        "array",
+        "common",
+        "integer",
+        "number",
+        "objects",
+        "switch",
+        "text",
+        "token",
+    ),
     "trunkline.governor": ("Limit",),
-    "trunkline.settings": ("array", "common", "text", "token"),
     "trunkline.stream": ("VendorStream", "WindowedStream"),
     "trunkline.tap": ("VendorTap",),
 }
 _PLACE_OF = {name: module for module, names in _PLACES.items() for name in names}
 
 __all__ = [
+    "AtLeastOne",
     "CursorPages",
     "Header",
     "InChunks",
+    "InOrder",
     "Limit",
     "Link",
+    "NotBoth",
     "NumberedPages",
     "OffsetPages",
     "OnePage",
@@ -56,6 +83,10 @@ __all__ = [
     "bearer",
     "common",
     "header",
+    "integer",
+    "number",
+    "objects",
+    "switch",
     "text",
     "token",
 ]
