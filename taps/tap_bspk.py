@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import hashlib
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -22,15 +21,11 @@ from trunkline.facts import (
     PagedStream,
     VendorTap,
     array,
+    bearer,
     common,
     text,
     token,
 )
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from trunkline.client import Request
 
 _as_json = msgspec.json.Encoder().encode  # texts and nulls as json.dumps writes them, without its detour
 
@@ -81,7 +76,4 @@ class TapBSPK(VendorTap):
         HTTPStatus.FORBIDDEN: "Check auth_token, and have BSPK put this machine's IP address on the allow-list of the "
         "Extraction API (bspk-support@bspk.com)",
     }
-
-    def sign(self, request: Request) -> tuple[Mapping[str, str], Any]:  # noqa: ARG002 - only headers are needed here
-        """A bearer token."""
-        return {"Authorization": f"Bearer {self.config['auth_token']}"}, None
+    sign = bearer("auth_token")

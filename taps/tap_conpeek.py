@@ -19,12 +19,12 @@ from trunkline import feeds, instants, plan, whole
 from trunkline.ahead import Outcome
 from trunkline.client import Request
 from trunkline.errors import BadAnswer, Refused, TrunklineError, Unproven, shown
-from trunkline.facts import VendorTap, array, common, objects, switch, text, token
+from trunkline.facts import VendorTap, array, common, header, objects, switch, text, token
 from trunkline.shape import encode
 from trunkline.stream import EMPTY, Page, Rows, WindowedStream
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Generator, Iterable, Iterator, Sequence
 
     from trunkline.ahead import Desk, Feed, Ticket
     from trunkline.client import Reply
@@ -314,10 +314,7 @@ class TapConpeek(VendorTap):
         "skip_missing_campaigns",
         HTTPStatus.BAD_REQUEST: "Check filter",
     }
-
-    def sign(self, request: Request) -> tuple[Mapping[str, str], Any]:  # noqa: ARG002 - only headers are needed here
-        """The key as it is, without a scheme."""
-        return {"Authorization": self.config["api_key"], "Content-Type": "application/json"}, None
+    sign = header("Authorization", "api_key", Content_Type="application/json")
 
 
 def _date(instant: datetime) -> str:

@@ -17,7 +17,7 @@ import msgspec
 from trunkline import instants
 from trunkline.client import Request
 from trunkline.errors import BadRecord, Refused, TrunklineError, Unproven
-from trunkline.facts import VendorTap, common, switch, text, token
+from trunkline.facts import VendorTap, common, header, switch, text, token
 from trunkline.shape import BROKEN, decode, encode
 from trunkline.stream import Page, Rows, WindowedStream
 
@@ -263,10 +263,7 @@ class TapEvolux(VendorTap):
         HTTPStatus.UNAUTHORIZED: "Check api_token",
         HTTPStatus.FORBIDDEN: "Check what the token is allowed to read",
     }
-
-    def sign(self, request: Request) -> tuple[Mapping[str, str], Any]:  # noqa: ARG002 - only headers are needed here
-        """A header of the vendor's own; the token never goes into the query, though the vendor takes it there too."""
-        return {"token": self.config["api_token"], "Content-Type": "application/json"}, None
+    sign = header("token", "api_token", Content_Type="application/json")
 
     def refuse(self, request: Request, status: int, body: bytes) -> None:
         """HTTP decides first; a `meta.status` from 400 on inside a 200 is a no all the same."""

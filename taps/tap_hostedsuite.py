@@ -16,12 +16,10 @@ import msgspec
 
 from trunkline import instants
 from trunkline.errors import AccessDenied, Refused
-from trunkline.facts import InOrder, NumberedPages, PagedStream, VendorTap, common, number, switch, text
+from trunkline.facts import InOrder, NumberedPages, PagedStream, VendorTap, common, in_body, number, switch, text
 from trunkline.words import clean
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from trunkline.client import Request
     from trunkline.plan import Window
 
@@ -157,16 +155,7 @@ class TapHostedSuite(VendorTap):
     noes = 0
     """Answers before any success that were a no."""
     filter_hint = "The server ignores dates it does not understand: set filter_date_format to the other form"
-
-    def sign(self, request: Request) -> tuple[Mapping[str, str], Any]:
-        """The credentials stand in the body of every request."""
-        config = self.config
-        credentials = {
-            "CustomerName": config["customer_name"],
-            "UserName": config["user_name"],
-            "Password": config["password"],
-        }
-        return {}, {**request.json, **credentials}
+    sign = in_body(CustomerName="customer_name", UserName="user_name", Password="password")  # noqa: S106 - its setting
 
     def refuse(self, request: Request, status: int, body: bytes) -> None:
         """The error envelope decides before HTTP: bad credentials may come as a 500, and many tries lock the user out.

@@ -17,7 +17,7 @@ import msgspec
 from trunkline.ahead import Outcome
 from trunkline.client import Request
 from trunkline.errors import AccessDenied, BadAnswer, BadRecord, ConfigInvalid, Refused
-from trunkline.facts import AtLeastOne, Limit, VendorTap, array, common, text, token
+from trunkline.facts import AtLeastOne, Limit, VendorTap, array, common, header, text, token
 from trunkline.personal import e164
 from trunkline.seen import Seen
 from trunkline.shape import decode
@@ -263,10 +263,7 @@ class TapSwitchTransact(VendorTap):
         HTTPStatus.UNAUTHORIZED: "Check api_key",
         HTTPStatus.FORBIDDEN: "Check api_key: it needs the permission Read on General (API Keys in SwitchTransact)",
     }
-
-    def sign(self, request: Request) -> tuple[Mapping[str, str], Any]:  # noqa: ARG002 - only headers are needed here
-        """The key as it is, without a scheme."""
-        return {"Authorization": self.config["api_key"], "Content-Type": "application/json"}, None
+    sign = header("Authorization", "api_key", Content_Type="application/json")
 
     def check_config(self, config: Mapping[str, Any]) -> list[str]:
         """A file whose rows are all lookups, and at least one lookup there or elsewhere."""

@@ -107,3 +107,24 @@ def test_credentials_are_signed_into_a_header() -> None:
     assert body == {"a": 1}
     assert signing.bearer("password")(tap, request)[0] == {"Authorization": "Bearer s:e"}
     assert signing.header("token", "password")(tap, request)[0] == {"token": "s:e"}
+
+
+def test_headers_that_every_request_needs_stand_beside_the_credentials() -> None:
+    """A keyword can't hold a hyphen: an underscore stands for it."""
+    sign = signing.header("token", "password", Content_Type="application/json")
+    assert sign(Tap(config={}), Request("it", "/"))[0] == {"token": "s:e", "Content-Type": "application/json"}
+
+
+@pytest.mark.parametrize(
+    ("request_", "rest"),
+    [
+        (Request("it", "/", json={"a": 1}), {"a": 1}),
+        (Request("it", "/", form={"a": "1"}), {"a": "1"}),
+        (Request("it", "/"), {}),
+    ],
+)
+def test_g7_credentials_in_the_body_stand_beside_what_is_sent(request_: Request, rest: dict[str, Any]) -> None:
+    """In the JSON object or the form; the request itself, which log lines are about, never holds them."""
+    sent = signing.in_body(UserName="user", Password="password")(Tap(config={}), request_)
+    assert sent == ({}, {**rest, "UserName": "zoë", "Password": "s:e"})
+    assert "s:e" not in repr(request_)

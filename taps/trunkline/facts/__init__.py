@@ -29,7 +29,7 @@ if TYPE_CHECKING:
         text,
         token,
     )
-    from trunkline.facts.signing import basic, bearer, header
+    from trunkline.facts.signing import basic, bearer, header, in_body
     from trunkline.facts.snapshot import SnapshotStream
     from trunkline.governor import Limit
     from trunkline.stream import VendorStream, WindowedStream
@@ -41,7 +41,7 @@ _PLACES = {
     "trunkline.facts.partitions": ("InChunks",),
     "trunkline.facts.places": ("Header", "Link"),
     "trunkline.facts.snapshot": ("SnapshotStream",),
-    "trunkline.facts.signing": ("basic", "bearer", "header"),
+    "trunkline.facts.signing": ("basic", "bearer", "header", "in_body"),
     "trunkline.facts.settings": (
         "AtLeastOne",
         "InOrder",
@@ -83,6 +83,7 @@ __all__ = [
     "bearer",
     "common",
     "header",
+    "in_body",
     "integer",
     "number",
     "objects",

@@ -1,6 +1,6 @@
-"""The usual ways to show who asks; each makes the `sign` of a tap: `sign = signing.bearer("api_token")`.
+"""The usual ways to show who sends a request; each makes the `sign` of a tap: `sign = bearer("api_token")`.
 
-Credentials stand in a header, never in a URL: URLs end up in the logs of every machine on the way.
+Credentials stand in a header or in the body, never in a URL: URLs end up in the logs of every machine on the way.
 """
 
 from __future__ import annotations
@@ -17,17 +17,19 @@ if TYPE_CHECKING:
     Sign = Callable[[VendorTap, Request], tuple[Mapping[str, str], Any]]
 
 
-def header(name: str, setting: str, scheme: str = "") -> Sign:
+def header(name: str, setting: str, scheme: str = "", **more: str) -> Sign:
     """The value of a setting in a header of the vendor's own.
 
     Args:
         name: The header.
         setting: The setting that holds the secret.
         scheme: Word before it, if any.
+        more: Further headers that every request needs, with `_` for `-` in their names: `Content_Type=…`.
     """
+    fixed = {other.replace("_", "-"): value for other, value in more.items()}
 
     def sign(tap: VendorTap, request: Request) -> tuple[Mapping[str, str], Any]:
-        return {name: f"{scheme} {tap.config[setting]}".strip()}, request.json
+        return {name: f"{scheme} {tap.config[setting]}".strip(), **fixed}, request.json
 
     return sign
 
@@ -48,5 +50,19 @@ def basic(user: str, password: str) -> Sign:
     def sign(tap: VendorTap, request: Request) -> tuple[Mapping[str, str], Any]:
         pair = f"{tap.config[user]}:{tap.config[password]}"
         return {"Authorization": f"Basic {base64.b64encode(pair.encode()).decode()}"}, request.json
+
+    return sign
+
+
+def in_body(**fields: str) -> Sign:
+    """Credentials in the body of every request, beside what else it holds: in its JSON object, or in its form.
+
+    Args:
+        fields: The setting that each field of the body holds, as in `Password="password"`.
+    """
+
+    def sign(tap: VendorTap, request: Request) -> tuple[Mapping[str, str], Any]:
+        body = request.json if request.form is None else request.form
+        return {}, {**(body or {}), **{field: tap.config[setting] for field, setting in fields.items()}}
 
     return sign
