@@ -5,246 +5,84 @@ Rests on the vendor's page "Read Voice Campaign Requests", for the fields on the
 
 from __future__ import annotations
 
-import contextlib
-import functools
-from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote
 
 import msgspec
 
-from trunkline import feeds, instants, plan, whole
-from trunkline.ahead import Outcome
-from trunkline.client import Request
-from trunkline.errors import BadAnswer, Refused, TrunklineError, Unproven, shown
-from trunkline.facts import VendorTap, array, common, header, objects, switch, text, token
+from trunkline.errors import BadAnswer
+from trunkline.facts import (
+    OffsetPages,
+    PerSetting,
+    UncountedStream,
+    Unsettled,
+    VendorTap,
+    array,
+    common,
+    header,
+    objects,
+    switch,
+    text,
+    token,
+)
 from trunkline.shape import encode
-from trunkline.stream import EMPTY, Page, Rows, WindowedStream
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterable, Iterator, Sequence
+    from collections.abc import Iterable
+    from datetime import datetime
 
-    from trunkline.ahead import Desk, Feed, Ticket
     from trunkline.client import Reply
-    from trunkline.feeds import Jobs
+    from trunkline.pages import Page
     from trunkline.plan import Window
-    from trunkline.stream import VendorStream
-
-OPEN_STATES = ("OPEN", "PROCESSING")
 
 
-class _Answer(msgspec.Struct):
-    data: list[msgspec.Raw]
-    success: Any = None  # this and the next one as on the vendor's other routes
+class _Said(msgspec.Struct):
+    success: Any = None
     error: Any = None
 
 
-class _State(msgspec.Struct):
-    state: Any = None
+_read_said = msgspec.json.Decoder(_Said).decode
 
 
-class _Dates(msgspec.Struct):
-    created_date: str | None = None
-    closed_date: str | None = None
-
-
-@dataclass(frozen=True)
-class StillOpen:
-    """The requests of a span that are not closed: their state may have changed without any date."""
-
-    window: Window
-
-
-@dataclass(frozen=True)
-class CampaignRows(Rows):
-    """Rows of one campaign; `only_open` when they were asked for by their state."""
-
-    campaign: str = ""
-    only_open: bool = False
-
-
-class VoiceCampaignRequests(WindowedStream):
+class VoiceCampaignRequests(UncountedStream):
     """The requests of the configured campaigns: those still open first, then span by span the created and closed."""
 
     name, path = "voice_campaign_requests", "/voice_campaign/{voice_campaign_id}/request"
     primary_keys, replication_key = ("id",), "changed_at"
-    latest = {"changed_at": ("created_date", "closed_date")}  # noqa: RUF012 - a fact, never changed
+    per = PerSetting("voice_campaign_ids", "voice_campaign_id", skip_setting="skip_missing_campaigns", noun="campaign")
+    paging = OffsetPages(rows="data")
+    dates = ("created_date", "closed_date")
+    latest = {"changed_at": dates}  # noqa: RUF012 - a fact, never changed
+    unsettled = Unsettled("state", ("OPEN", "PROCESSING"), noun="still open")
     inclusive = True  # `gte`, "more or equal"
-    state_partitioning_keys = ("voice_campaign_id",)
     text_or_number = (
         "name", "contact_info", "contact_identifier", "contact_number", "current_contact_number", "case_id",
         "case_group", "process_date", "process_time", "process_day", "trigger_code",
     )  # fmt: skip
     text_or_json = ("custom", "custom_fields")
-    read_answer = msgspec.json.Decoder(_Answer).decode
-    read_dates = msgspec.json.Decoder(_Dates).decode
-    read_state = msgspec.json.Decoder(_State).decode
-
-    # -- which campaigns, and from where -----------------------------------------------------------
-
-    def feeds(self, listeners: Sequence[VendorStream]) -> Iterator[Feed]:
-        """A feed for each campaign, with a bookmark of its own."""
-        for campaign in dict.fromkeys(self.config["voice_campaign_ids"]):
-            context = {"voice_campaign_id": campaign}
-            try:
-                start = self.run.begin_partition(context, self)
-            except TrunklineError as exc:  # a bookmark that can't be read: the other campaigns have theirs
-                self.run.fail(context, exc)
-                continue
-            if start:
-                yield feeds.WindowFeed(
-                    self.jobs(start), functools.partial(self.read_campaign, campaign), context, listeners
-                )
-
-    def jobs(self, start: plan.Start) -> Jobs:
-        """Before the windows, whatever is still open; one that is closed meanwhile is found among the closed."""
-        since = instants.floor(self.start_date, self.tick) if self.start_date else None
-        return super().jobs(start).preceded_by(StillOpen(plan.Window(since, self.until)))
-
-    @property
-    def parts(self) -> int:
-        """The campaigns."""
-        return len(set(self.config["voice_campaign_ids"]))
-
-    def left_out(self) -> Iterable[str]:
-        """What the vendor is asked not to send."""
-        return self.config.get("exclude") or ()
-
-    # -- reading -----------------------------------------------------------------------------------
-
-    def read_campaign(self, campaign: str, job: Any, desk: Desk) -> Generator[Ticket, Reply, Outcome]:
-        """Read one job of a campaign, or let a campaign go that is not there any more."""
-        try:
-            return (yield from self._read(campaign, job, desk))
-        except Refused as exc:
-            if exc.status != HTTPStatus.NOT_FOUND or not self.config["skip_missing_campaigns"]:
-                raise
-            if isinstance(job, StillOpen):
-                self.run.notes.append(f"campaign {campaign} is not there (404) and was skipped; its bookmark stays")
-            return Outcome(empty=True)
-
-    def _read(self, campaign: str, job: Any, desk: Desk) -> Generator[Ticket, Reply, Outcome]:
-        still_open = isinstance(job, StillOpen)
-        window = job.window if still_open else job
-        dates = ("created_date",) if still_open else ("created_date", "closed_date")
-        spans = [CampaignRows(window, (), by, campaign, still_open) for by in dates]
-        firsts = [self.queue(desk, span, 0, self.page_size) for span in spans]
-        given: list[tuple[CampaignRows, Reply]] = []
-        marker = None
-        for place, span in enumerate(spans):
-
-            def give(page: Page, reply: Reply, span: CampaignRows = span) -> None:
-                given.append((replace(span, rows=page.rows), reply))
-
-            question = whole.Question(
-                window,
-                self.page_size,
-                functools.partial(self.queue, desk, span),
-                give,
-                functools.partial(self.split, window, span.by),
-                may_wait=not still_open and self.may_wait(window),
-                may_leave=still_open,
-            )
-            verdict = yield from whole.read_whole(question, firsts[place])
-            if isinstance(verdict, feeds.Unsettled):
-                marker = marker or verdict
-            elif not isinstance(verdict, int):
-                desk.forget(firsts[place + 1 :])
-                return Outcome(split=tuple(map(StillOpen, verdict) if still_open else verdict))
-        for rows, reply in given:
-            desk.give((self, rows), reply)
-        if not still_open:
-            desk.give(marker or feeds.Proven(window))
-        return Outcome(empty=not any(rows.rows for rows, _ in given))
-
-    def queue(self, desk: Desk, span: CampaignRows, offset: int, limit: int) -> Ticket:
-        """Queue the request for a campaign's requests from an offset on, at most `limit`."""
-        what = "still open" if span.only_open else span.by.removesuffix("_date")
-        since, until = self.bounds(span.window)
-        wanted = [
-            *([{"property": "state", "value": list(OPEN_STATES)}] if span.only_open else []),
-            *([{"property": span.by, "operator": "gte", "value": _date(since)}] if since else []),
-            {"property": span.by, "operator": "lte", "value": _date(until)},
-            *self.config.get("filter", ()),
-        ]
-        exclude = self.config.get("exclude")
-        request = Request(
-            f"{self.name} of {span.campaign}, {what}, {span.window}, offset {offset}",
-            f"/voice_campaign/{quote(span.campaign, safe='')}/request",
-            (
-                ("limit", str(limit)),
-                ("offset", str(offset)),
-                ("filter", encode(wanted).decode()),
-                *([("exclude", encode(exclude).decode())] if exclude else []),
-            ),
-            # Each campaign's requests are counted for themselves.
-            stream=self.run.label({"voice_campaign_id": span.campaign}),
-            endpoint=self.name,
-        )
-        return desk.ask(request, self.open)
-
-    def split(self, window: Window, by: str, page: Page) -> Sequence[Window]:
-        """Smaller windows for one that holds more than an answer, by what the answer covers."""
-        dates = []
-        for raw in page.rows:
-            with contextlib.suppress(msgspec.MsgspecError, ValueError, TypeError):  # told when the row's turn comes
-                dates.append(instants.from_iso(getattr(self.read_dates(raw), by)))
-        if not dates:
-            return window.halves(self.grain) or ()
-        return window.pieces(min(dates), max(dates), self.grain)
 
     def open(self, reply: Reply) -> Page:
-        """Rows under `data`; the vendor gives no total."""
-        answer = self.read_answer(reply.body)
-        if answer.success is False or answer.error:
-            raise BadAnswer("the answer has another form", "it has a list 'data', and says that it is an error")
-        return Page(answer.data, self.read_key)
+        """Rows under `data`, unless the answer says that it is an error, as on the vendor's other routes."""
+        said = _read_said(reply.body)
+        if said.success is False or said.error:
+            raise BadAnswer("the answer has another form", "it says that it is an error")
+        return super().open(reply)
 
-    def probe(self, desk: Desk) -> Generator[Ticket, Reply, list[Any]]:
-        """The newest day of each campaign."""
-        things: list[Any] = []
-        refused: list[Refused] = []
-        window = plan.Window(instants.floor(self.until - timedelta(days=1), self.tick), self.until)
-        for campaign in dict.fromkeys(self.config["voice_campaign_ids"]):
-            span = CampaignRows(window, (), "created_date", campaign)
-            try:
-                reply = yield self.queue(desk, span, 0, self.page_size)
-            except Refused as exc:  # this campaign's: the others are tried all the same
-                refused.append(exc)
-                continue
-            things.append(replace(span, rows=(reply.parsed or EMPTY).rows))
-        if refused:
-            others = f" (and {len(refused) - 1} more campaigns)" if refused[1:] else ""
-            raise Refused(f"{refused[0].what}{others}", refused[0].why, refused[0].remedy, status=refused[0].status)
-        return things
+    def left_out(self) -> Iterable[str]:
+        """What the vendor is requested not to send."""
+        return self.config.get("exclude") or ()
 
-    # -- rows --------------------------------------------------------------------------------------
-
-    def records(self, thing: Any) -> Iterator[tuple[dict[str, Any], datetime | None]]:
-        """The rows, with their campaign; a request counts for the bookmark by the date it was asked for with."""
-        only_open = thing.only_open
-        if only_open:
-            self._judge_states(thing)
-        for record, instant in super().records(thing):
-            if record.get("voice_campaign_id", "") is None:
-                record["voice_campaign_id"] = thing.campaign
-            yield record, None if only_open else instant
-
-    def _judge_states(self, thing: CampaignRows) -> None:
-        """Raise if a row is not open that was asked for as such; by the vendor's row, whatever of it is written."""
-        for raw in thing.rows:
-            try:
-                state = self.read_state(raw).state
-            except msgspec.MsgspecError:  # told when the row's turn comes
-                continue
-            if (state is None or isinstance(state, str)) and state not in OPEN_STATES:
-                raise Unproven(
-                    f"{self.name} of {thing.campaign}, still open, could not be read",
-                    f"the vendor ignored the filter: it sent a request whose state is {shown(str(state))}",
-                    self.tap.filter_hint,
-                )
+    def query(self, window: Window, by: str, *, unsettled: bool) -> tuple[tuple[str, str], ...]:
+        """The vendor's filter objects, as JSON in one parameter."""
+        since, until = self.bounds(window)
+        wanted = [
+            *([{"property": self.unsettled.field, "value": list(self.unsettled.values)}] if unsettled else []),
+            *([{"property": by, "operator": "gte", "value": _date(since)}] if since else []),
+            {"property": by, "operator": "lte", "value": _date(until)},
+            *self.config.get("filter", ()),
+        ]
+        exclude = [("exclude", encode(self.left_out()).decode())] if self.left_out() else []
+        return ("filter", encode(wanted).decode()), *exclude
 
 
 _DATE = {

@@ -26,7 +26,7 @@ from singer_sdk.exceptions import ConfigValidationError
 from urllib3 import HTTPResponse
 
 from tap_bspk import TapBSPK
-from tap_conpeek import CampaignRows, TapConpeek
+from tap_conpeek import TapConpeek
 from tap_evolux import TapEvolux
 from tap_hostedsuite import TapHostedSuite
 from tap_switchtransact import Lookup, TapSwitchTransact, open_contacts
@@ -35,6 +35,7 @@ from trunkline.ahead import Desk, Ticket
 from trunkline.breaker import Breaker
 from trunkline.client import Reply, Request
 from trunkline.errors import TrunklineError
+from trunkline.facts.uncounted import SpanRows
 from trunkline.plan import Window
 from trunkline.stream import EMPTY, Rows, WindowedStream
 from trunkline.sync import StreamRun
@@ -179,7 +180,7 @@ class Pages:
         window, desk = Window(instants.EPOCH, NOW), Desk()
         if isinstance(stream.tap, TapConpeek):
             stream.split(Window(None, NOW), "created_date", page)  # type: ignore[attr-defined]
-            yield CampaignRows(window, page.rows, "created_date", "campaign"), page.rows
+            yield SpanRows(window, page.rows, "created_date", {"voice_campaign_id": "campaign"}), page.rows
         elif stream.name == "studio_cdr":
             stream.give_page(desk, window, page, reply)
             for item in desk.items:  # an error, if there is one: details are a target of their own

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import functools
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from http import HTTPStatus
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar
+from urllib.parse import quote
 
 from singer_sdk import RESTStream
 from singer_sdk.helpers.conform import TypeConformanceLevel
 
 from trunkline import feeds, instants, numbered, pages, personal, plan, schemas, sdk
-from trunkline.errors import ConfigInvalid, Refused, Unproven
+from trunkline.ahead import Outcome
+from trunkline.errors import ConfigInvalid, Refused, TrunklineError, Unproven
 from trunkline.pages import EMPTY, Page
 from trunkline.shape import EXTRA
 
@@ -21,8 +25,9 @@ if TYPE_CHECKING:
     import msgspec
     from singer_sdk.singerlib import Catalog
 
-    from trunkline.ahead import Desk, Feed, Outcome, Ticket
+    from trunkline.ahead import Desk, Feed, Ticket
     from trunkline.client import Reply, Request
+    from trunkline.facts.partitions import PerSetting
     from trunkline.plan import Window
     from trunkline.sync import StreamRun
     from trunkline.tap import VendorTap
@@ -192,18 +197,31 @@ class Rows:
         window: What was asked for.
         rows: The rows, as the vendor's bytes.
         by: The field that the vendor filtered on; empty when the filter can't be judged by a field.
+        context: The partition.
     """
 
     window: Window
     rows: Sequence[msgspec.Raw]
     by: str = ""
+    context: Mapping[str, str] = field(default_factory=dict)
 
 
 class Listened:
-    """A stream being read for several listeners: each gets every page."""
+    """A stream being read for several listeners: each gets every page.
 
-    def __init__(self, stream: WindowedStream, listeners: Sequence[VendorStream]) -> None:
-        self.stream, self.listeners = stream, listeners
+    Args:
+        stream: What is read.
+        listeners: Who gets its rows.
+        context: The partition.
+    """
+
+    def __init__(
+        self,
+        stream: WindowedStream,
+        listeners: Sequence[VendorStream],
+        context: Mapping[str, str] = MappingProxyType({}),
+    ) -> None:
+        self.stream, self.listeners, self.context = stream, listeners, context
         self.look_ahead, self.grain, self.page_size = stream.look_ahead, stream.grain, stream.page_size
 
     @property
@@ -222,7 +240,11 @@ class Listened:
     def give_page(self, desk: Desk, window: Window, page: Page, reply: Reply) -> None:
         """Hand out a page to every listener that has not failed."""
         for listener in self.listeners:
-            if not listener.run.failure:
+            if listener.run.failure:
+                continue
+            if self.context:
+                desk.give((listener, Rows(window, page.rows, listener.replication_key or "", self.context)), reply)
+            else:
                 listener.give_page(desk, window, page, reply)
 
     def may_wait(self, window: Window) -> bool:
@@ -248,12 +270,31 @@ class WindowedStream(VendorStream):
     keeps_outside: bool = False
     """Whether a row outside the span is to be kept: the vendor may mean another time by its filter."""
     first_page: int | None = 1
+    per: ClassVar[PerSetting | None] = None
+    """The list in the config whose values are partitions of the stream."""
     max_page_size: ClassVar[int | None] = None
     """Records that the route sends at once, where it allows fewer than the vendor's others."""
 
     def __init__(self, tap: VendorTap) -> None:
         super().__init__(tap)
         self.read_key = pages.KeyReader(self.identity)
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if cls.per:
+            cls.state_partitioning_keys = (cls.per.field,)  # type: ignore[assignment,method-assign] # as the SDK has it
+
+    @property
+    def parts(self) -> int | None:
+        """How many partitions there are, where there are any."""
+        return len(self.per.contexts(self.config)) if self.per else None
+
+    def path_of(self, context: Mapping[str, str]) -> str:
+        """The path of a partition: its values stand in the place of their names."""
+        path = str(self.path)
+        for name, value in context.items():
+            path = path.replace(f"{{{name}}}", quote(value, safe=""))
+        return path
 
     @property
     def identity(self) -> Sequence[str]:
@@ -333,10 +374,38 @@ class WindowedStream(VendorStream):
         )
 
     def feeds(self, listeners: Sequence[VendorStream]) -> Iterator[Feed]:
-        """One feed: the windows from the start to the end."""
-        start = listeners[0].run.begin_partition({}, self)
-        if start:
-            yield feeds.WindowFeed(self.jobs(start), functools.partial(self.read, listeners), {}, listeners)
+        """One feed for each partition, or for the stream: the windows from the start to the end."""
+        if self.per is None:
+            start = listeners[0].run.begin_partition({}, self)
+            if start:
+                yield feeds.WindowFeed(self.jobs(start), functools.partial(self.read, listeners), {}, listeners)
+            return
+        for context in self.per.contexts(self.config):
+            try:
+                start = listeners[0].run.begin_partition(context, self)
+            except TrunklineError as exc:  # a bookmark that can't be read: the other partitions have theirs
+                for listener in listeners:
+                    listener.run.fail(context, exc)
+                continue
+            if start:
+                read = functools.partial(self.read_partition, listeners, context)
+                yield feeds.WindowFeed(self.jobs(start), read, context, listeners)
+
+    def read_partition(
+        self, listeners: Sequence[VendorStream], context: Mapping[str, str], job: Any, desk: Desk
+    ) -> Generator[Ticket, Reply, Outcome]:
+        """Read one job of a partition, or let one go that is not there any more."""
+        try:
+            return (yield from self.read(listeners, job, desk, context))
+        except Refused as exc:
+            assert self.per is not None  # noqa: S101 - there are partitions
+            skipped = self.per.skip_setting and self.config[self.per.skip_setting]
+            if exc.status != HTTPStatus.NOT_FOUND or not skipped:
+                raise
+            note = f"{self.per.noun} {context[self.per.field]} is not there (404) and was skipped; its bookmark stays"
+            if note not in self.run.notes:
+                self.run.notes.append(note)
+            return Outcome(empty=True)
 
     # -- reading -----------------------------------------------------------------------------------
 
@@ -351,9 +420,11 @@ class WindowedStream(VendorStream):
         concurrency = int(self.config["concurrency"])
         return 1 if concurrency == 1 else 2 * concurrency
 
-    def read(self, listeners: Sequence[VendorStream], job: Any, desk: Desk) -> Generator[Ticket, Reply, Outcome]:
+    def read(
+        self, listeners: Sequence[VendorStream], job: Any, desk: Desk, context: Mapping[str, str] = MappingProxyType({})
+    ) -> Generator[Ticket, Reply, Outcome]:
         """Read one window: pages with numbers, unless a vendor's stream has another way."""
-        return (yield from numbered.read_together([Listened(self, listeners)], job, desk))
+        return (yield from numbered.read_together([Listened(self, listeners, context)], job, desk))
 
     def page_request(self, window: Window, number: int, size: int) -> Request:
         """The request for one page of a window, of `size` rows."""
@@ -402,6 +473,8 @@ class WindowedStream(VendorStream):
             record, moments = shape(raw)
             instant = moments.get(by)
             if (instant is not None and since <= instant < until) or self.belongs(thing, moments):
+                if thing.context:
+                    _name_partition(record, thing.context)
                 yield record, instant
 
     def belongs(self, rows: Rows, moments: Mapping[str, datetime]) -> bool:
@@ -424,6 +497,13 @@ class WindowedStream(VendorStream):
                     self.tap.filter_hint,
                 )
         return self.keeps_outside and not (self.end_date and instant >= self.end_date)
+
+
+def _name_partition(record: Any, context: Mapping[str, str]) -> None:
+    """Write the partition into a record whose row does not name it."""
+    for name, value in context.items():
+        if record.get(name, "") is None:
+            record[name] = value
 
 
 __all__ = ["EMPTY", "Listened", "Page", "Rows", "VendorStream", "WindowedStream"]

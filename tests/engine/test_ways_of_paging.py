@@ -23,6 +23,7 @@ from trunkline.facts import (
     OffsetPages,
     OnePage,
     PagedStream,
+    PerSetting,
     SnapshotStream,
     VendorTap,
     array,
@@ -71,7 +72,7 @@ class Server(BaseAdapter):
     def send(self, request: requests.PreparedRequest, *_: Any, **__: Any) -> requests.Response:
         query = {name: values[0] for name, values in parse_qs(urlsplit(str(request.url)).query).items()}
         asked = {**query, **(json.loads(request.body) if request.body else {})}
-        self.seen.append({"method": request.method, **asked})
+        self.seen.append({"method": request.method, "path": urlsplit(str(request.url)).path, **asked})
         span = asked.get("span", asked)
         low, high = span.get("from"), span.get("to")
         rows = [row for row in ROWS if (low or "") <= str(row["start_time"]) <= (high or "9")]
@@ -105,6 +106,8 @@ def read(
                 "api_url": text("Address.", format="url", default="https://vendor.example"),
                 "api_token": token("Token."),
                 "callers": array("Callers."),
+                "teams": array("Teams."),
+                "skip": {"type": "boolean", "default": False, "description": "Skip."},
             },
             "stream_types": (stream,),
             "sign": bearer("api_token"),
@@ -247,3 +250,12 @@ def test_g1_a_long_list_is_read_in_chunks_also_along_cursors() -> None:
     assert {record["id"] for record in records} == set(range(100))
     assert all(len(request["callers"]) <= 1500 for request in server.seen)
     assert len({request["callers"] for request in server.seen}) > 2
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_g1_a_configured_list_is_a_partition_each_in_every_way_of_paging(way: str) -> None:
+    """Each value stands in the path, percent-encoded, and each has a bookmark of its own."""
+    facts, answer = WAYS[way]
+    code, records, server = read(Calls, facts, answer, teams=["a/b", "c", "c"])
+    assert (code, [record["id"] for record in records]) == (0, list(range(100)) * 2)
+    assert {request["path"] for request in server.seen} == {"/teams/a%2Fb/calls", "/teams/c/calls"}

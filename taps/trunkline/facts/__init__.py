@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from trunkline.facts.paged import PagedStream
     from trunkline.facts.paging import CursorPages, NumberedPages, OffsetPages, OnePage
-    from trunkline.facts.partitions import InChunks
+    from trunkline.facts.partitions import InChunks, PerSetting
     from trunkline.facts.places import Header, Link
     from trunkline.facts.settings import (
         AtLeastOne,
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     )
     from trunkline.facts.signing import basic, bearer, header, in_body
     from trunkline.facts.snapshot import SnapshotStream
+    from trunkline.facts.uncounted import UncountedStream, Unsettled
     from trunkline.governor import Limit
     from trunkline.stream import VendorStream, WindowedStream
     from trunkline.tap import VendorTap
@@ -38,7 +39,7 @@ if TYPE_CHECKING:
 _PLACES = {
     "trunkline.facts.paged": ("PagedStream",),
     "trunkline.facts.paging": ("CursorPages", "NumberedPages", "OffsetPages", "OnePage"),
-    "trunkline.facts.partitions": ("InChunks",),
+    "trunkline.facts.partitions": ("InChunks", "PerSetting"),
     "trunkline.facts.places": ("Header", "Link"),
     "trunkline.facts.snapshot": ("SnapshotStream",),
     "trunkline.facts.signing": ("basic", "bearer", "header", "in_body"),
@@ -55,6 +56,7 @@ _PLACES = {
         "text",
         "token",
     ),
+    "trunkline.facts.uncounted": ("UncountedStream", "Unsettled"),
     "trunkline.governor": ("Limit",),
     "trunkline.stream": ("VendorStream", "WindowedStream"),
     "trunkline.tap": ("VendorTap",),
@@ -74,7 +76,10 @@ __all__ = [
     "OffsetPages",
     "OnePage",
     "PagedStream",
+    "PerSetting",
     "SnapshotStream",
+    "UncountedStream",
+    "Unsettled",
     "VendorStream",
     "VendorTap",
     "WindowedStream",

@@ -7,7 +7,9 @@ method of `WindowedStream` or `PagedStream` says.
 from __future__ import annotations
 
 import functools
-from typing import TYPE_CHECKING, Any, ClassVar
+from dataclasses import replace
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 import msgspec
 
@@ -19,7 +21,7 @@ from trunkline.facts.places import BodyReader, Header, Link, query_of
 from trunkline.stream import Listened, Page, WindowedStream
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterable, Sequence
+    from collections.abc import Generator, Iterable, Mapping, Sequence
 
     from trunkline.ahead import Desk, Outcome, Ticket
     from trunkline.client import Reply
@@ -30,6 +32,16 @@ if TYPE_CHECKING:
     from trunkline.tap import VendorTap
 
     Parameter = tuple[str, Any]
+
+
+class Part(NamedTuple):
+    """What part of a window a request is for: its partition, and the parameters of one chunk of a list."""
+
+    context: Mapping[str, str] = MappingProxyType({})
+    chunk: tuple[Parameter, ...] = ()
+
+
+WHOLE = Part()
 
 
 class PagedStream(WindowedStream):
@@ -59,34 +71,38 @@ class PagedStream(WindowedStream):
         if facts.until:
             yield facts.until, facts.time(until)
 
-    def page_request(self, window: Window, number: int, size: int, chunk: tuple[Parameter, ...] = ()) -> Request:
+    def page_request(self, window: Window, number: int, size: int, part: Part = WHOLE) -> Request:
         """The request for one page of a window, of `size` rows."""
         facts = self.paging
         place = (facts.offset, number * size) if isinstance(facts, OffsetPages) else (_page_of(facts), number)
-        return self._listing(f"page {number}", window, chunk, (place, (facts.size, size)))
+        return self._listing(f"page {number}", window, part, (place, (facts.size, size)))
 
-    def link_request(self, window: Window, cursor: str | None, chunk: tuple[Parameter, ...] = ()) -> Request:
+    def link_request(self, window: Window, cursor: str | None, part: Part = WHOLE) -> Request:
         """The request for the page that a cursor names, or for the first one."""
         facts = self.paging
         following = ((facts.cursor, cursor),) if isinstance(facts, CursorPages) and cursor is not None else ()
         about = "first page" if cursor is None else "next page"
-        return self._listing(about, window, chunk, (*following, (facts.size, self.page_size if facts.size else "")))
+        return self._listing(about, window, part, (*following, (facts.size, self.page_size if facts.size else "")))
 
-    def _listing(self, about: str, window: Window, chunk: tuple[Parameter, ...], paged: Iterable[Parameter]) -> Request:
+    def _listing(self, about: str, window: Window, part: Part, paged: Iterable[Parameter]) -> Request:
         facts, config = self.paging, self.config
         named = [
-            *chunk,
+            *part.chunk,
             *self.span(window),
             *((name, config[setting]) for setting, name in facts.settings.items() if config.get(setting) is not None),
             *facts.also,
             *(pair for setting, also in facts.also_if.items() if config.get(setting) for pair in also.items()),
             *((name, value) for name, value in paged if name),
         ]
-        about = f"{self.name} {window} {about}"
-        if facts.place == "query":
-            params = tuple((name, str(value)) for name, value in named)
-            return Request(about, self.path, params, method=self.method, stream=self.name)
-        return Request(about, self.path, method=self.method, json=nested(named), stream=self.name)
+        # Each partition's requests are counted for themselves.
+        label = self.run.label(part.context) if part.context else self.name
+        request = Request(f"{label} {window} {about}", self.path_of(part.context), stream=label, endpoint=self.name)
+        if facts.place == "body":
+            return replace(request, method=self.method, json=nested(named))
+        texts = tuple((name, str(value)) for name, value in named)
+        if facts.place == "form":
+            return replace(request, method=self.method, form=dict(texts))
+        return replace(request, method=self.method, params=texts)
 
     @property
     def method(self) -> str:
@@ -156,10 +172,12 @@ class PagedStream(WindowedStream):
 
     # -- reading -----------------------------------------------------------------------------------
 
-    def read(self, listeners: Sequence[VendorStream], job: Any, desk: Desk) -> Generator[Ticket, Reply, Outcome]:
+    def read(
+        self, listeners: Sequence[VendorStream], job: Any, desk: Desk, context: Mapping[str, str] = MappingProxyType({})
+    ) -> Generator[Ticket, Reply, Outcome]:
         """Read one window: once for each chunk of a long list; it is proven when all of them are."""
         chunks = self.chunks.cut(self.config) if self.chunks else [()]
-        sources = [_Chunk(self, listeners, chunk) for chunk in chunks]
+        sources = [_PartSource(self, listeners, Part(context, chunk)) for chunk in chunks]
         if isinstance(self.paging, (CursorPages, OnePage)):
             return (yield from chain.read_chains(sources, job, desk))
         return (yield from numbered.read_together(sources, job, desk))
@@ -171,22 +189,22 @@ class PagedStream(WindowedStream):
         return super().first_request(window)
 
 
-class _Chunk(Listened):
-    """A stream being read with the parameters of one chunk of a list."""
+class _PartSource(Listened):
+    """A stream being read for one partition and with one chunk of a list."""
 
     stream: PagedStream
 
-    def __init__(self, stream: PagedStream, listeners: Sequence[VendorStream], chunk: tuple[Parameter, ...]) -> None:
-        super().__init__(stream, listeners)
-        self.chunk = chunk
+    def __init__(self, stream: PagedStream, listeners: Sequence[VendorStream], part: Part) -> None:
+        super().__init__(stream, listeners, part.context)
+        self.part = part
 
     def queue_page(self, desk: Desk, window: Window, number: int, size: int) -> Ticket:
         """Queue the request for one page of a window."""
-        return desk.ask(self.stream.page_request(window, number, size, self.chunk), self.stream.open)
+        return desk.ask(self.stream.page_request(window, number, size, self.part), self.stream.open)
 
     def queue_link(self, desk: Desk, window: Window, cursor: str | None) -> Ticket:
         """Queue the request for the page that a cursor names, or for the first one."""
-        return desk.ask(self.stream.link_request(window, cursor, self.chunk), self.stream.open)
+        return desk.ask(self.stream.link_request(window, cursor, self.part), self.stream.open)
 
 
 def nested(named: Iterable[Parameter]) -> dict[str, Any]:

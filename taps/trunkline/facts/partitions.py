@@ -1,11 +1,33 @@
-"""What a stream is read once for each of: the chunks of a list that is too long for one request."""
+"""What a stream is read once for each of: the values of a list in the config, or the chunks of one that is too long."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+
+@dataclass(frozen=True)
+class PerSetting:
+    """A stream that is read once for each value of a list in the config, each with a bookmark of its own.
+
+    Args:
+        setting: The list.
+        field: Name of a value in path (`{field}`), record and state.
+        skip_setting: Setting by which a value that the vendor does not know (404) is skipped.
+        noun: What a value stands for, in messages.
+    """
+
+    setting: str
+    field: str
+    skip_setting: str = ""
+    noun: str = "partition"
+
+    def contexts(self, config: Mapping[str, Any]) -> list[dict[str, str]]:
+        """The context of each value, each once."""
+        return [{self.field: value} for value in dict.fromkeys(config.get(self.setting, ()))]
 
 
 class InChunks:

@@ -1,0 +1,223 @@
+"""Streams whose vendor counts nothing: a span is requested at once, and split until its answer is provably whole.
+
+Where a row may change without any date (`unsettled`), those rows are read again before the windows, whatever their age.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import msgspec
+
+from trunkline import feeds, instants, plan, whole
+from trunkline.ahead import Outcome
+from trunkline.client import Request
+from trunkline.errors import Refused, Unproven, shown
+from trunkline.facts.places import BodyReader
+from trunkline.stream import EMPTY, Page, Rows, WindowedStream
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Iterator, Mapping, Sequence
+    from datetime import datetime
+
+    from trunkline.ahead import Desk, Ticket
+    from trunkline.client import Reply
+    from trunkline.facts.paging import OffsetPages
+    from trunkline.feeds import Jobs
+    from trunkline.plan import Window
+    from trunkline.stream import VendorStream
+
+
+@dataclass(frozen=True)
+class Unsettled:
+    """Rows whose state may change without any date.
+
+    Args:
+        field: The field that tells them.
+        values: What it then holds.
+        noun: What such rows are called, in messages.
+    """
+
+    field: str
+    values: tuple[str, ...]
+    noun: str = "unsettled"
+
+
+@dataclass(frozen=True)
+class UnsettledIn:
+    """The unsettled rows of a span, as a job."""
+
+    window: Window
+
+
+@dataclass(frozen=True)
+class SpanRows(Rows):
+    """Rows of a span, by one of its dates; `unsettled` when they were requested by their state."""
+
+    unsettled: bool = False
+
+
+class UncountedStream(WindowedStream):
+    """A stream with an offset and a limit, and no total."""
+
+    paging: ClassVar[OffsetPages]
+    dates: ClassVar[Sequence[str]] = ()
+    """Fields a window is requested by, once each; the first one also splits the unsettled rows. Or the bookmark's."""
+    unsettled: ClassVar[Unsettled | None] = None
+
+    def query(self, window: Window, by: str, *, unsettled: bool) -> tuple[tuple[str, str], ...]:  # noqa: ARG002 - for vendors with several dates
+        """Query parameters of a span, by one of `dates`; of the unsettled rows only, if so."""
+        facts = self.paging
+        since, until = self.bounds(window)
+        lower = ((facts.since, str(facts.time(since))),) if since is not None else ()
+        return (*lower, (facts.until, str(facts.time(until))), *((name, str(value)) for name, value in facts.also))
+
+    # -- which spans -------------------------------------------------------------------------------
+
+    def jobs(self, start: plan.Start) -> Jobs:
+        """Before the windows, whatever is unsettled; a row that is settled meanwhile is found by its date."""
+        jobs = super().jobs(start)
+        if not self.unsettled:
+            return jobs
+        since = instants.floor(self.start_date, self.tick) if self.start_date else None
+        return jobs.preceded_by(UnsettledIn(plan.Window(since, self.until)))
+
+    @property
+    def _dates(self) -> Sequence[str]:
+        return self.dates or (str(self.replication_key),)
+
+    # -- reading -----------------------------------------------------------------------------------
+
+    def read(
+        self, listeners: Sequence[VendorStream], job: Any, desk: Desk, context: Mapping[str, str] = MappingProxyType({})
+    ) -> Generator[Ticket, Reply, Outcome]:
+        """Read a span by each of its dates; it is proven when all of them are."""
+        del listeners  # nothing is read from the same answers
+        unsettled = isinstance(job, UnsettledIn)
+        window = job.window if unsettled else job
+        spans = [SpanRows(window, (), by, context, unsettled) for by in (self._dates[:1] if unsettled else self._dates)]
+        firsts = [self.queue(desk, span, 0, self.page_size) for span in spans]
+        given: list[tuple[SpanRows, Reply]] = []
+        marker = None
+        for place, span in enumerate(spans):
+
+            def give(page: Page, reply: Reply, span: SpanRows = span) -> None:
+                given.append((replace(span, rows=page.rows), reply))
+
+            question = whole.Question(
+                window,
+                self.page_size,
+                functools.partial(self.queue, desk, span),
+                give,
+                functools.partial(self.split, window, span.by),
+                may_wait=not unsettled and self.may_wait(window),
+                may_leave=unsettled,
+            )
+            verdict = yield from whole.read_whole(question, firsts[place])
+            if isinstance(verdict, feeds.Unsettled):
+                marker = marker or verdict
+            elif not isinstance(verdict, int):
+                desk.forget(firsts[place + 1 :])
+                return Outcome(split=tuple(map(UnsettledIn, verdict) if unsettled else verdict))
+        for rows, reply in given:
+            desk.give((self, rows), reply)
+        if not unsettled:
+            desk.give(marker or feeds.Proven(window))
+        return Outcome(empty=not any(rows.rows for rows, _ in given))
+
+    def queue(self, desk: Desk, span: SpanRows, offset: int, limit: int) -> Ticket:
+        """Queue the request for the rows of a span from an offset on, at most `limit`."""
+        what = self.unsettled.noun if span.unsettled and self.unsettled else span.by.removesuffix("_date")
+        label, facts = self.run.label(span.context), self.paging
+        request = Request(
+            f"{label}, {what}, {span.window}, offset {offset}",
+            self.path_of(span.context),
+            (
+                (facts.size, str(limit)),
+                (facts.offset, str(offset)),
+                *self.query(span.window, span.by, unsettled=span.unsettled),
+            ),
+            stream=label,  # each partition's requests are counted for themselves
+            endpoint=self.name,
+        )
+        return desk.ask(request, self.open)
+
+    def split(self, window: Window, by: str, page: Page) -> Sequence[Window]:
+        """Smaller windows for one that holds more than an answer, by what the answer covers."""
+        dates = []
+        for raw in page.rows:
+            with contextlib.suppress(msgspec.MsgspecError, ValueError, TypeError):  # told when the row's turn comes
+                dates.append(self.read_time(getattr(self._read_dates(raw), by))[0])
+        if not dates:
+            return window.halves(self.grain) or ()
+        return window.pieces(min(dates), max(dates), self.grain)
+
+    @functools.cached_property
+    def _read_dates(self) -> Any:
+        kinds: list[Any] = [(name, str | None, None) for name in self._dates]
+        return msgspec.json.Decoder(msgspec.defstruct("Dates", kinds)).decode
+
+    @functools.cached_property
+    def _reader(self) -> BodyReader:
+        rows = self.paging.rows
+        return BodyReader({rows: (list[msgspec.Raw], False)} if rows else {}, list[msgspec.Raw])
+
+    def open(self, reply: Reply) -> Page:
+        """Find the rows; there is no total."""
+        answer = self._reader.read(reply.body)
+        return Page(self._reader.get(answer, self.paging.rows) if self.paging.rows else answer, self.read_key)
+
+    def probe(self, desk: Desk) -> Generator[Ticket, Reply, list[Any]]:
+        """The newest day of each partition."""
+        things: list[Any] = []
+        refused: list[Refused] = []
+        window = plan.Window(instants.floor(self.until - timedelta(days=1), self.tick), self.until)
+        for context in self.per.contexts(self.config) if self.per else [{}]:
+            span = SpanRows(window, (), self._dates[0], context)
+            try:
+                reply = yield self.queue(desk, span, 0, self.page_size)
+            except Refused as exc:  # this partition's: the others are tried all the same
+                refused.append(exc)
+                continue
+            things.append(replace(span, rows=(reply.parsed or EMPTY).rows))
+        if refused:
+            noun = self.per.noun if self.per else ""
+            others = f" (and {len(refused) - 1} more {noun}s)" if refused[1:] else ""
+            raise Refused(f"{refused[0].what}{others}", refused[0].why, refused[0].remedy, status=refused[0].status)
+        return things
+
+    # -- rows --------------------------------------------------------------------------------------
+
+    def records(self, thing: Any) -> Iterator[tuple[dict[str, Any], datetime | None]]:
+        """The rows; one counts for the bookmark by the date it was requested with, an unsettled one not at all."""
+        if thing.unsettled:
+            self._judge_states(thing)
+        for record, instant in super().records(thing):
+            yield record, None if thing.unsettled else instant
+
+    def _judge_states(self, thing: SpanRows) -> None:
+        """Raise if a row is settled that was requested as unsettled: by the vendor's row, whatever of it is written."""
+        facts = self.unsettled
+        assert facts is not None  # noqa: S101 - there are such rows
+        for raw in thing.rows:
+            try:
+                state = self._read_state(raw).state
+            except msgspec.MsgspecError:  # told when the row's turn comes
+                continue
+            if (state is None or isinstance(state, str)) and state not in facts.values:
+                raise Unproven(
+                    f"{self.run.label(thing.context)}, {facts.noun}, could not be read",
+                    f"the vendor ignored the filter: it sent a row whose {facts.field} is {shown(str(state))}",
+                    self.tap.filter_hint,
+                )
+
+    @functools.cached_property
+    def _read_state(self) -> Any:
+        assert self.unsettled is not None  # noqa: S101 - same
+        field: Any = ("state", Any, msgspec.field(name=self.unsettled.field, default=None))
+        return msgspec.json.Decoder(msgspec.defstruct("State", [field])).decode
