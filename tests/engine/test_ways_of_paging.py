@@ -29,6 +29,7 @@ from trunkline.facts import (
     array,
     bearer,
     common,
+    switch,
     text,
     token,
 )
@@ -92,9 +93,10 @@ def read(
     kind: type[Any], facts: Paging, way: Callable[..., Any], **config: Any
 ) -> tuple[int, list[dict[str, Any]], Server]:
     """Run a tap of one stream: its exit code, its records, and what was requested."""
-    stream = type(
-        "Stream", (kind,), {"paging": facts, **({"chunks": InChunks("callers")} if "callers" in config else {})}
-    )
+    more: dict[str, Any] = {"chunks": InChunks("callers")} if "callers" in config else {}
+    if "teams" in config:
+        more |= {"per": PerSetting("teams", "team", skip_setting="skip", noun="team"), "path": "/teams/{team}/calls"}
+    stream = type("Stream", (kind,), {"paging": facts, **more})
     tap_class = type(
         "AnyTap",
         (VendorTap,),
@@ -107,7 +109,7 @@ def read(
                 "api_token": token("Token."),
                 "callers": array("Callers."),
                 "teams": array("Teams."),
-                "skip": {"type": "boolean", "default": False, "description": "Skip."},
+                "skip": switch("Skip."),
             },
             "stream_types": (stream,),
             "sign": bearer("api_token"),
