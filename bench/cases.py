@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from bench import counting, environments, measure, warehouses
+from bench.faulty import Faulty
 from bench.jobs import READERS, Job, installed
 from bench.server import serving
 
@@ -254,6 +255,7 @@ CASES: tuple[Case, ...] = (
     Reading("memory-bspk-100k", "bspk", 100_000, 0.0, peers=FEW),
     Reading("memory-bspk-1m", "bspk", 1_000_000, 0.0, peers=FEW),
     Reading("memory-conpeek", "conpeek", 50_000, 0.0, page_size=1000, window="PT12H", small_window="P5D", peers=FEW),
+    Faulty(),
     # So many that starting two processes, a second whatever they do, is a small part of it.
     Loading("load", 200_000, ("trunkline > target-duckdb", "vanilla > published target-duckdb")),
     Loading("load-all", 50_000, tuple(warehouses.PIPES)),

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bench import environments
+from bench.faulty import LIMIT, PERIOD
 from bench.measure import Spread
 
 if TYPE_CHECKING:
@@ -223,6 +224,25 @@ def _loads(read: Results) -> Found:
     return f"{paces[0] / paces[1]:.1f} × ({paces[0]:,.0f} and {paces[1]:,.0f} rows/s{note})", paces[0] >= 3 * paces[1]
 
 
+def _refused_now_and_then(read: Results) -> Found:
+    without = read.median("faults", "without", "wall")
+    ratios = Spread.of((one["wall"] - one["facts"]["named"]) / without for one in read.samples("faults", "429 on 3 %"))
+    wall = read.spread("faults", "429 on 3 %", "wall")
+    return f"{ratios.text()} × without ({wall.text()} s; {without:.2f} s without)", ratios.median <= 3  # noqa: PLR2004
+
+
+def _mixed_faults(read: Results) -> Found:
+    wall = read.spread("faults", "mixed on 20 %", "wall")
+    return f"{wall.text()} s", wall.most <= 45  # noqa: PLR2004 - the target
+
+
+def _silent_limit(read: Results) -> Found:
+    runs = read.samples("faults", "silent limit")
+    refused = max(one["facts"]["refused"] / one["requests"] for one in runs)
+    rate = min((one["requests"] - one["facts"]["refused"]) / one["wall"] for one in runs) / (LIMIT / PERIOD)
+    return f"{rate:.0%} of the rate, {refused:.1%} refused", rate >= 0.8 and refused < 0.05  # noqa: PLR2004 - same
+
+
 def _ahead(read: Results) -> Found:
     behind, compared = [], 0
     for name, case in read.cases():
@@ -265,6 +285,17 @@ _TARGETS: tuple[tuple[str, str, Callable[[Results], Found]], ...] = (
     ("peak memory, 1,000,000 BSPK records", "at most 64 MB, flat from 100,000 on", _flat_memory),
     ("peak memory, Conpeek, page 1000", "at most 90 MB", _conpeek_memory),
     ("start-up, `--version` and `--discover`, the slowest", "at most 1.15 × importing the SDK", _start_up),
+    (
+        "Conpeek with a 429 (`Retry-After: 1`) on 3 % of the requests",
+        "at most 3 × the time without, plus what Retry-After asks for",
+        _refused_now_and_then,
+    ),
+    ("Conpeek with 429, 500, 503, resets and timeouts on 20 %", "at most 45 s", _mixed_faults),
+    (
+        "Conpeek against 30 requests in 10 s that no page names",
+        "at least 80 % of that rate, under 5 % refused",
+        _silent_limit,
+    ),
     ("tap to target-duckdb, BSPK, against vanilla into the published one", "at least 3 × the rows per second", _loads),
     ("against dlt and the Airbyte CDK, every case", "ahead", _ahead),
 )
@@ -333,6 +364,7 @@ def page(results: Mapping[str, Any], rows: Sequence[Verdict]) -> str:
         "",
         *_case_tables(read),
         *_load_tables(read),
+        *_fault_table(read),
         *_start_table(read),
         *_failures(results),
         "## Versions",
@@ -458,6 +490,20 @@ def _load_tables(read: Results) -> Iterator[str]:
                 f"| {rows:,.0f}{lost} |"
             )
         yield ""
+
+
+def _fault_table(read: Results) -> Iterator[str]:
+    names = read.peers("faults")
+    if not names:
+        return
+    yield from ("### Faults", "", f"{dict(read.cases())['faults']['title']}.", "")
+    yield from ("| what happens | seconds | requests | refused with 429 | rows |", "|---|---|---|---|---|")
+    for name in names:
+        refused = Spread.of(one["facts"]["refused"] for one in read.samples("faults", name)).median
+        requests, rows = (read.median("faults", name, figure) for figure in ("requests", "rows"))
+        wall = read.spread("faults", name, "wall").text()
+        yield f"| {name} | {wall} | {requests:.0f} | {refused:.0f} | {rows:,.0f} |"
+    yield ""
 
 
 def _start_table(read: Results) -> Iterator[str]:

@@ -7,12 +7,13 @@ import subprocess
 import sys
 import urllib.request
 from contextlib import contextmanager
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 from bench.measure import environment
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping, Sequence
 
 
 class Server:
@@ -30,8 +31,20 @@ class Server:
         answer = self._ask("GET", f"requests?vendor={vendor}")
         return len(answer["requests"]), answer["max_in_flight"]
 
-    def _ask(self, method: str, path: str) -> Any:
-        request = urllib.request.Request(f"{self.url}/_sandbox/{path}", method=method)  # noqa: S310 - loopback
+    def play(self, faults: Sequence[Mapping[str, Any]]) -> None:
+        """Have these faults happen, and no others."""
+        self._ask("DELETE", "faults")
+        if faults:
+            self._ask("POST", "faults", list(faults))
+
+    def refused(self, vendor: str) -> list[float]:
+        """When the vendor answered with a 429, in seconds since 1970."""
+        answer = self._ask("GET", f"requests?vendor={vendor}")
+        return [entry["at"] for entry in answer["requests"] if entry["status"] == HTTPStatus.TOO_MANY_REQUESTS]
+
+    def _ask(self, method: str, path: str, body: Any = None) -> Any:
+        data = None if body is None else json.dumps(body).encode()
+        request = urllib.request.Request(f"{self.url}/_sandbox/{path}", data, method=method)  # noqa: S310 - loopback
         with _DIRECT.open(request, timeout=300) as answer:
             return json.load(answer)
 

@@ -39,9 +39,9 @@ class Fault:
             the HTTP date two seconds after the answer, `{epoch:2}` and `{epoch_ms:2}` that moment in (milli)seconds
             since 1970, rounded up to a whole second: whoever waits until then has waited long enough.
         body: Text of an answer instead of the kind's own.
-        seconds: Length of `stall` and `slow_body`.
+        seconds: Length of `stall` and `slow_body`; period of `limit`.
         url: Where `redirect` points.
-        by: How far `wrong_total` is off; size of `gzip_bomb` unpacked, in MiB.
+        by: How far `wrong_total` is off; size of `gzip_bomb` unpacked, in MiB; requests of `limit` in its period.
         label: What `Faults.fired` counts it under; the empty one is the kind.
     """
 
@@ -191,6 +191,12 @@ def _status(fault: Fault, vendor: Vendor, request: Request) -> Response:
     return fault.answer(fault.status, b'{"error":"injected"}', JSON)
 
 
+def _limit(fault: Fault, vendor: Vendor, request: Request) -> Response | None:
+    """A 429 beyond a number of requests in any so many seconds; those that are refused do not count."""
+    left, _ = vendor.taken.take(vendor.world.clock().timestamp(), fault.by, fault.seconds)
+    return None if left >= 0 else _status(replace(fault, status=429), vendor, request)
+
+
 def _reset(fault: Fault, vendor: Vendor, request: Request) -> Response:
     _first(fault, vendor, request)
     return Response(reset=True)
@@ -276,6 +282,7 @@ def _bomb(mebibytes: int) -> bytes:
 
 KINDS: Mapping[str, Callable[[Fault, Any, Request], Response | None]] = {
     "status": _status,
+    "limit": _limit,
     "reset": _reset,
     "stall": _stall,
     "cut": _cut,

@@ -44,6 +44,7 @@ class Entry:
         body: As text.
         status: Of the answer; 0 when the connection was closed instead.
         in_flight: Requests that were being answered when this one came, this one included.
+        at: When it was answered, in seconds since 1970 on the sandbox's clock.
     """
 
     n: int
@@ -55,6 +56,7 @@ class Entry:
     body: str
     status: int
     in_flight: int
+    at: float = 0.0
 
 
 class RequestLog:
@@ -91,7 +93,7 @@ class RequestLog:
         self._counts[vendor] += 1
         return self._counts[vendor]
 
-    def note(self, n: int, vendor: str, request: Request, status: int) -> None:
+    def note(self, n: int, vendor: str, request: Request, status: int, at: float) -> None:
         """Write a line."""
         self._entries.append(
             Entry(
@@ -104,6 +106,7 @@ class RequestLog:
                 request.body.decode(errors="replace") if request.body else "",
                 status,
                 self.in_flight,
+                at,
             )
         )
 
@@ -275,7 +278,8 @@ class Sandbox:
             else:
                 self._before(name, request, n)
                 response = self.faults.play(vendor, request, request.with_path(f"/{rest}"))
-            self.requests.note(n, name if vendor else "", request, 0 if response.reset else response.status)
+            status, now = 0 if response.reset else response.status, self._world.clock().timestamp()
+            self.requests.note(n, name if vendor else "", request, status, now)
         return response
 
     def _before(self, vendor: str, request: Request, n: int) -> None:

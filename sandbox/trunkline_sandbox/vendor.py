@@ -87,6 +87,7 @@ class Vendor(ABC):
         self.world = world
         self.knobs = self.knob_sheet()
         self.tables: dict[str, Table] = {}
+        self.taken = RateWindow()  # requests, for the fault `limit`
 
     def handle(self, request: Request) -> Response:
         """The vendor's answer. `request.path` is without the vendor's prefix."""

@@ -20,8 +20,10 @@ SLOWEST = 1 / 60
 """Requests in a second at least, so that a run notices when the vendor accepts requests again."""
 
 _BURST = 0.1  # seconds of the rate that may be sent at once: shorter waits are not worth their cost
-_RECENT = 32  # requests over which the rate of sending is measured
+_RECENT, _FEW = 32, 8  # requests among which the rate of sending is measured, over so many at a time
+_INSTANT = 1e-3  # seconds that so many requests take at least
 _IN_VAIN = 2  # requests refused one after the other until it is a limit and no chance
+_MANY = 3  # requests under way that are refused as well (of many a third, of few all) until it is no chance either
 _FORGOTTEN = 1.5  # how far the curve has to come past the refused rate until the limit is no longer believed in
 
 
@@ -44,10 +46,10 @@ class SendRate:
     """A token bucket whose rate follows what the vendor accepts.
 
     A 429 cuts the rate by a third of what was refused. It returns along a cubic curve: soon near the refused rate,
-    there for a while, then past it, faster and faster. When most requests under way are refused too, or three in a
-    row, the vendor has a limit that was far exceeded: the next requests are probes, each after half as much time again
-    as passed since the last success, and when one succeeds the rate becomes the one at which requests were accepted on
-    average.
+    there for a while, then past it, faster and faster. When several requests under way are refused too, or three in
+    a row, the vendor has a limit that was far exceeded: the next requests are probes, each after half as much time
+    again as passed since the last success, and when one succeeds the rate becomes the one at which requests were
+    accepted on average.
 
     Args:
         most: Requests in a second that are never exceeded.
@@ -104,7 +106,8 @@ class SendRate:
         if sent < refusal.at:
             # One of several sent at the same rate: no reason to cut it again, but a sign that it is the rate.
             refusal.also += 1
-            if 2 * refusal.also > refusal.beside > 1 and not self._probing:
+            many = min(refusal.beside, max(_MANY, refusal.beside / _MANY))
+            if refusal.also >= many > 1 and not self._probing:
                 self._probe(now)
             return
         self._refusal = _Refusal(now, beside)
@@ -143,10 +146,18 @@ class SendRate:
     # -- what is measured --------------------------------------------------------------------------
 
     def _measured(self, now: float) -> float:
-        """Requests in a second, as they were sent of late."""
-        if len(self._sent) < 2:  # noqa: PLR2004 - a rate takes two
+        """Requests in a second, as they were sent of late.
+
+        Towards a limit, on the average. Otherwise at the fastest: where workers wait for their next tries, less is sent
+        than might be, and a rate cut from that would sink with each refusal.
+        """
+        sent = self._sent
+        if len(sent) < 2:  # noqa: PLR2004 - a rate takes two
             return 1.0
-        return len(self._sent) / max(now - self._held - self._sent[0], 1e-3)
+        if self._limited:
+            return len(sent) / max(now - self._held - sent[0], _INSTANT)
+        few = min(_FEW, len(sent) - 1)
+        return max(few / max(sent[place] - sent[place - few], _INSTANT) for place in range(few, len(sent)))
 
     def _count_accepted(self, now: float) -> None:
         self._accepted_at, self._in_vain = now, 0

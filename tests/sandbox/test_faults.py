@@ -188,6 +188,15 @@ def test_gzip_bomb(box: Box) -> None:
     assert len(answer.content) > 8 * 1024 * 1024
 
 
+def test_limit(box: Box) -> None:
+    """So many requests in a period are answered, and no word says how many are left; the others get a 429."""
+    box.fault(Fault("limit", by=2, seconds=3600, headers={"Retry-After": "7"}))
+    answers = [box.get() for _ in range(4)]
+    assert [answer.status_code for answer in answers] == [200, 200, 429, 429]
+    assert answers[-1].headers["Retry-After"] == "7"
+    assert not any("ratelimit" in name.lower() for answer in answers for name in answer.headers)
+
+
 def test_meta_error(box: Box) -> None:
     """HTTP says 200, meta.status says 500."""
     box.fault(Fault("meta_error", times=1))
@@ -198,7 +207,18 @@ def test_meta_error(box: Box) -> None:
 def test_every_kind_has_a_test_here() -> None:
     """A new kind of fault without a test in this module is noticed."""
     tested = {
-        *("status", "reset", "cut", "stall", "slow_body", "html200", "empty200", "broken_json", "other_envelope"),
+        *(
+            "status",
+            "limit",
+            "reset",
+            "cut",
+            "stall",
+            "slow_body",
+            "html200",
+            "empty200",
+            "broken_json",
+            "other_envelope",
+        ),
         *("redirect", "repeat_page", "ignore_filter", "wrong_total", "echo_secret", "gzip_bomb", "meta_error"),
     }
     assert set(KINDS) == tested
