@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from trunkline.errors import BadAnswer
+from trunkline.exact import encode
 from trunkline.facts import (
     OffsetPages,
     PerSetting,
@@ -25,7 +26,6 @@ from trunkline.facts import (
     text,
     token,
 )
-from trunkline.shape import encode
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

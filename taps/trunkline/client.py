@@ -16,8 +16,8 @@ import msgspec
 from trunkline import words
 from trunkline.breaker import Breaker
 from trunkline.errors import AccessDenied, BadAnswer, Refused, SourceError, Unavailable
+from trunkline.exact import BROKEN
 from trunkline.exchange import Exchanges, Reply, Request, Retriable
-from trunkline.shape import BROKEN
 
 if TYPE_CHECKING:
     import logging

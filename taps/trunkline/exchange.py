@@ -16,7 +16,7 @@ from requests.structures import CaseInsensitiveDict
 from trunkline import addresses, network
 from trunkline.deadline import CONNECT, Deadline, Late, limited
 from trunkline.errors import Refused, SourceError, Unavailable
-from trunkline.shape import encode
+from trunkline.exact import encode
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

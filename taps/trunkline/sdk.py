@@ -16,7 +16,8 @@ from singer_sdk.singerlib import Schema
 
 from trunkline import instants, logs, mapped, maps, process, signals
 from trunkline.errors import BadRecord, ConfigInvalid, TrunklineError
-from trunkline.shape import EXTRA, Shape, decode, encode
+from trunkline.exact import decode, encode
+from trunkline.shape import EXTRA, Shape
 from trunkline.write import lost
 
 if TYPE_CHECKING:

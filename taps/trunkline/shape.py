@@ -11,7 +11,6 @@ import functools
 import re
 import typing as t
 from collections import Counter
-from decimal import Decimal
 from types import MappingProxyType
 
 import msgspec
@@ -19,6 +18,7 @@ import msgspec
 from trunkline import instants
 from trunkline.conform import NOTHING, TIME, Fitter, Times, checked_object, has_parts, time, types
 from trunkline.errors import BadRecord, shown
+from trunkline.exact import BROKEN, decode, encode
 from trunkline.rows import Row, RowType, getter, is_null
 
 if t.TYPE_CHECKING:
@@ -28,20 +28,12 @@ if t.TYPE_CHECKING:
 EXTRA = "_extra"
 """The column that keeps what the schema does not name."""
 
-BROKEN = (msgspec.MsgspecError, RecursionError, ValueError, ArithmeticError)
-"""What `decode` raises: a text that is no JSON or no UTF-8, nested too deeply, or with a number beyond all bounds."""
-
 MOST_UNKNOWN = 100
 """Unknown fields that are told of by name; a vendor may send a new one in every row."""
 
 _PLACE = re.compile(r"\[\d+\]")
 
 _ODD = (*BROKEN, TypeError, KeyError, AttributeError, IndexError)
-decode = msgspec.json.Decoder(float_hook=Decimal).decode
-"""Decode JSON so that every number keeps its value: integers of any size, decimals with all their digits."""
-
-encode = msgspec.json.Encoder(decimal_format="number").encode
-"""Encode JSON so that a decimal is written as the number it is."""
 
 
 class Shape:

@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 from trunkline import instants
 from trunkline.client import one_line
 from trunkline.errors import BadRecord
-from trunkline.shape import EXTRA, Shape, decode, encode
+from trunkline.exact import decode, encode
+from trunkline.shape import EXTRA, Shape
 
 SCHEMA: dict[str, Any] = {
     "properties": {
