@@ -29,12 +29,14 @@ from tap_bspk import TapBSPK
 from tap_conpeek import TapConpeek
 from tap_evolux import TapEvolux
 from tap_hostedsuite import TapHostedSuite
-from tap_switchtransact import Lookup, TapSwitchTransact, open_contacts
+from tap_switchtransact import LOOKUPS, TapSwitchTransact
 from trunkline import bookmark, feeds, instants, schemas, settings
 from trunkline.ahead import Desk, Ticket
 from trunkline.breaker import Breaker
 from trunkline.client import Reply, Request
 from trunkline.errors import TrunklineError
+from trunkline.facts import DetailStream
+from trunkline.facts.lookups import Lookup
 from trunkline.facts.uncounted import SpanRows
 from trunkline.plan import Window
 from trunkline.stream import EMPTY, Rows, WindowedStream
@@ -171,21 +173,24 @@ class Pages:
             _same(stream, rows, [_strict(line) for line in self.output.read().splitlines()])
 
     def _things(self, stream: VendorStream, data: bytes) -> Iterator[tuple[Any, Sequence[Any]]]:
+        if isinstance(stream, DetailStream):
+            page = self.ask(data, stream.source.open).parsed or EMPTY
+            desk = Desk()
+            stream.give_page(desk, Window(instants.EPOCH, NOW), page, Reply(Request("a page", "/"), 200, {}, data))
+            for item in desk.items:  # an error, if there is one: details are a target of their own
+                if item.ticket is None:
+                    stream.run.take({}, item.value[1])
+            return
         if not isinstance(stream, WindowedStream):
-            rows = self.ask(data, open_contacts).parsed or []
+            rows = self.ask(data, LOOKUPS.open).parsed or []
             yield (Lookup("phone", "+27720000000", "phone lookup 1 of 1"), rows), ()
             return
         reply = self.ask(data, stream.open)
         page = reply.parsed or EMPTY
-        window, desk = Window(instants.EPOCH, NOW), Desk()
+        window = Window(instants.EPOCH, NOW)
         if isinstance(stream.tap, TapConpeek):
             stream.split(Window(None, NOW), "created_date", page)  # type: ignore[attr-defined]
             yield SpanRows(window, page.rows, "created_date", {"voice_campaign_id": "campaign"}), page.rows
-        elif stream.name == "studio_cdr":
-            stream.give_page(desk, window, page, reply)
-            for item in desk.items:  # an error, if there is one: details are a target of their own
-                if item.ticket is None:
-                    stream.run.take({}, item.value[1])
         else:
             yield Rows(window, page.rows, stream.replication_key or ""), page.rows
 
@@ -194,11 +199,11 @@ class Details(Pages):
     """From the answer that a call's detail is to its RECORD line."""
 
     def _things(self, stream: VendorStream, data: bytes) -> Iterator[tuple[Any, Sequence[Any]]]:
-        if stream.name != "studio_cdr":
+        if not isinstance(stream, DetailStream):
             return
-        call = stream.read_listed(b'{"id":1,"start_time":"2024-01-01T00:00:00Z"}')  # type: ignore[attr-defined]
-        ticket = Ticket(Desk(), Request("a detail", "/"), stream.open_detail, stream)  # type: ignore[attr-defined]
-        ticket.reply, ticket.done = self.ask(data, stream.open_detail), True  # type: ignore[attr-defined]
+        call = stream.read_parent(b'{"id":1,"start_time":"2024-01-01T00:00:00Z"}')
+        ticket = Ticket(Desk(), Request("a detail", "/"), stream.open_detail, stream)
+        ticket.reply, ticket.done = self.ask(data, stream.open_detail), True
         if ticket.reply.parsed is not None:
             yield (call, ticket), ()
 

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import backoff
 import msgspec
 
-from tap_switchtransact import open_contacts
+from tap_switchtransact import LOOKUPS
 from trunkline.client import MAX_VENDOR_WAIT, MAX_WAIT, Cancelled, Request
 from trunkline.errors import BadAnswer, Refused, SourceError, Unavailable
 from trunkline_switchtransact.calls import NAMES, folded
@@ -271,7 +271,7 @@ class Sender:
             f"{order.about}: the look-up by phone", LOOK_UP, (("phone", phone),), stream=order.call.stream
         )
         try:
-            reply = self.client.fetch(request, open_contacts, self.cancelled)
+            reply = self.client.fetch(request, LOOKUPS.open, self.cancelled)
         except (Unavailable, BadAnswer) as exc:
             self.log(f"{exc}: nothing can be said about that record yet")
             return False

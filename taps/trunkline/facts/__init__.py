@@ -12,6 +12,9 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from trunkline.credentials import without_secrets
+    from trunkline.facts.details import DetailStream
+    from trunkline.facts.lookups import LookupResults, Lookups, LookupStream
     from trunkline.facts.paged import PagedStream
     from trunkline.facts.paging import CursorPages, NumberedPages, OffsetPages, OnePage
     from trunkline.facts.partitions import InChunks, PerSetting
@@ -37,12 +40,15 @@ if TYPE_CHECKING:
     from trunkline.tap import VendorTap
 
 _PLACES = {
+    "trunkline.credentials": ("without_secrets",),
+    "trunkline.facts.details": ("DetailStream",),
+    "trunkline.facts.lookups": ("LookupResults", "LookupStream", "Lookups"),
     "trunkline.facts.paged": ("PagedStream",),
     "trunkline.facts.paging": ("CursorPages", "NumberedPages", "OffsetPages", "OnePage"),
     "trunkline.facts.partitions": ("InChunks", "PerSetting"),
     "trunkline.facts.places": ("Header", "Link"),
-    "trunkline.facts.snapshot": ("SnapshotStream",),
     "trunkline.facts.signing": ("basic", "bearer", "header", "in_body"),
+    "trunkline.facts.snapshot": ("SnapshotStream",),
     "trunkline.facts.settings": (
         "AtLeastOne",
         "InOrder",
@@ -66,11 +72,15 @@ _PLACE_OF = {name: module for module, names in _PLACES.items() for name in names
 __all__ = [
     "AtLeastOne",
     "CursorPages",
+    "DetailStream",
     "Header",
     "InChunks",
     "InOrder",
     "Limit",
     "Link",
+    "LookupResults",
+    "LookupStream",
+    "Lookups",
     "NotBoth",
     "NumberedPages",
     "OffsetPages",
@@ -95,6 +105,7 @@ __all__ = [
     "switch",
     "text",
     "token",
+    "without_secrets",
 ]
 
 

@@ -1,0 +1,115 @@
+"""Streams of details: one request for each row of another stream, in order, while the list is read ahead."""
+
+from __future__ import annotations
+
+import functools
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import msgspec
+
+from trunkline.client import Request
+from trunkline.errors import Refused, TrunklineError
+from trunkline.facts.children import ChildStream
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator, Iterator
+    from datetime import datetime
+
+    from trunkline.ahead import Desk, Ticket
+    from trunkline.client import Reply
+    from trunkline.facts.children import Parent
+    from trunkline.plan import Window
+    from trunkline.stream import Page, VendorStream
+
+
+class DetailStream(ChildStream):
+    """The detail of each row of another stream; where both stand at the same place, the list is read once for both.
+
+    A detail that the vendor does not have (404 or 204) is counted, and requested again within the lookback.
+    """
+
+    detail: ClassVar[str] = ""
+    """Field that holds the detail, written with dots where it is in an object; empty when it is the answer itself."""
+
+    def shares_with(self, other: VendorStream) -> bool:
+        """Share the list with its own stream, and with the other details of its rows."""
+        return isinstance(other, self.listed) or (isinstance(other, DetailStream) and other.listed is self.listed)
+
+    def give_page(self, desk: Desk, window: Window, page: Page, reply: Reply) -> None:  # noqa: ARG002 - all is on the page
+        """Queue the request for the detail of each row on the page."""
+        try:
+            for parent in self.parents(window, page):
+                if parent.path is None:
+                    desk.give((self, (parent, None)))
+                else:
+                    desk.give_later(self.queue_detail(desk, parent), functools.partial(self._item, parent))
+        except TrunklineError as exc:
+            # Raised when its turn comes, and for this stream alone: the list may serve another one too.
+            desk.give((self, exc))
+
+    def _item(self, parent: Parent, ticket: Ticket) -> tuple[DetailStream, Any]:
+        return self, (parent, ticket)
+
+    def queue_detail(self, desk: Desk, parent: Parent) -> Ticket:
+        """Queue the request for the detail of one row."""
+        request = Request(f"{self.name} of {self.noun} {parent}", parent.path or "", stream=self.name)
+        return desk.ask(request, self.open_detail, owner=self)
+
+    def open_detail(self, reply: Reply) -> msgspec.Raw:
+        """Find the detail in its answer."""
+        return self._read_detail(reply.body)
+
+    @functools.cached_property
+    def _read_detail(self) -> Callable[[bytes], msgspec.Raw]:
+        names = self.detail.split(".") if self.detail else []
+        kind: Any = msgspec.Raw
+        for name in reversed(names):
+            kind = msgspec.defstruct("Answer", [("inner", kind, msgspec.field(name=name))])
+        read = msgspec.json.Decoder(kind).decode
+
+        def detail(body: bytes) -> Any:
+            found = read(body)
+            for _ in names:
+                found = found.inner
+            return found
+
+        return detail
+
+    def records(self, thing: Any) -> Iterator[tuple[dict[str, Any], datetime | None]]:
+        """Make the record of a detail with what it carries; none when the vendor does not have it (yet)."""
+        if isinstance(thing, TrunklineError):
+            raise thing
+        parent, ticket = thing
+        self.counted += 1
+        if ticket is None:
+            self.note_unnamed(parent)
+            return
+        try:
+            detail = ticket.result().parsed
+        except Refused as exc:
+            if exc.status != HTTPStatus.NOT_FOUND:
+                raise
+            detail = None
+        if detail is None:  # a 404, or a 204: it may come later
+            self.missing += 1
+            return
+        record, moments = self.run.shape({**self.run.shape.decode(detail), **parent.carried})
+        yield record, moments[self.replication_key or ""]
+
+    def probe(self, desk: Desk) -> Generator[Ticket, Reply, list[Any]]:
+        """Request the last window's first page, and the detail of one row on it."""
+        self.source.run = self.run
+        things = yield from self.source.probe(desk)
+        for raw in things[0].rows[:1]:
+            parent = self.read_parent(raw)
+            if parent.path is None:
+                return [(parent, None)]
+            ticket = self.queue_detail(desk, parent)
+            try:
+                yield ticket
+            except Refused as exc:
+                if exc.status != HTTPStatus.NOT_FOUND:
+                    raise
+            return [(parent, ticket)]
+        return []
