@@ -161,29 +161,35 @@ class Desk:
 
 
 @dataclass
-class _Reading:
-    feed: Feed
-    job: Hashable
+class Steps:
+    """A generator that waits for tickets, run as far as their answers are there.
+
+    Args:
+        desk: Where it queues requests and gives items.
+        generator: The generator.
+    """
+
     desk: Desk
-    steps: Generator[Ticket, Reply, Outcome]
-    waits_for: Ticket | None = None
-    outcome: Outcome | None = None
-    error: Exception | None = field(default=None)
+    generator: Generator[Ticket, Reply, Outcome]
+    waits_for: Ticket | None = field(default=None, kw_only=True)
+    outcome: Outcome | None = field(default=None, kw_only=True)
+    error: Exception | None = field(default=None, kw_only=True)
 
     def advance(self) -> None:
-        """Run the reading until it waits for an unanswered ticket, or to its end."""
+        """Run the generator until it waits for an unanswered ticket, or to its end."""
         try:
             while not self.ended:
                 ticket = self.waits_for
                 if ticket is None:
-                    self.waits_for = next(self.steps)
+                    self.waits_for = next(self.generator)
                     continue
                 if not ticket.done:
                     return
                 self.desk.take(ticket)
-                self.waits_for = (
-                    self.steps.throw(ticket.error) if ticket.error is not None else self.steps.send(ticket.result())
-                )
+                if ticket.error is not None:
+                    self.waits_for = self.generator.throw(ticket.error)
+                else:
+                    self.waits_for = self.generator.send(ticket.result())
         except StopIteration as end:
             self.outcome, self.waits_for = end.value, None
         except Exception as exc:  # noqa: BLE001 - kept until its turn comes: what was read before is good
@@ -191,7 +197,14 @@ class _Reading:
 
     @property
     def ended(self) -> bool:
+        """Whether it came to its end, be it by an error."""
         return self.outcome is not None or self.error is not None
+
+
+@dataclass
+class _Reading(Steps):
+    feed: Feed
+    job: Hashable
 
     @property
     def needed(self) -> Ticket | None:
@@ -202,7 +215,7 @@ class _Reading:
         for cancelled in (self.desk.cancelled, *self.desk.abandoned.values()):
             cancelled.set()
         self.desk.wanted.clear()
-        self.steps.close()
+        self.generator.close()
 
 
 class Workers:
@@ -419,7 +432,7 @@ class Ahead:
 
     def _begin(self, feed: Feed, job: Hashable, desk: Desk | None = None) -> _Reading:
         desk = desk or Desk()
-        reading = _Reading(feed, job, desk, feed.read(job, desk))
+        reading = _Reading(desk, feed.read(job, desk), feed, job)
         reading.advance()
         return reading
 

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from trunkline.facts.paged import PagedStream
     from trunkline.facts.paging import CursorPages, NumberedPages, OffsetPages, OnePage
     from trunkline.facts.partitions import InChunks, PerSetting
+    from trunkline.facts.per_row import PerRow
     from trunkline.facts.places import Header, Link
     from trunkline.facts.settings import (
         AtLeastOne,
@@ -47,6 +48,7 @@ _PLACES = {
     "trunkline.facts.paging": ("CursorPages", "NumberedPages", "OffsetPages", "OnePage"),
     "trunkline.facts.partitions": ("InChunks", "PerSetting"),
     "trunkline.facts.places": ("Header", "Link"),
+    "trunkline.facts.per_row": ("PerRow",),
     "trunkline.facts.signing": ("basic", "bearer", "header", "in_body"),
     "trunkline.facts.snapshot": ("SnapshotStream",),
     "trunkline.facts.settings": (
@@ -86,6 +88,7 @@ __all__ = [
     "OffsetPages",
     "OnePage",
     "PagedStream",
+    "PerRow",
     "PerSetting",
     "SnapshotStream",
     "UncountedStream",

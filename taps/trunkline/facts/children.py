@@ -19,11 +19,12 @@ from trunkline.rows import getter
 from trunkline.stream import Rows, VendorStream
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 
-    from trunkline.ahead import Feed
+    from trunkline.ahead import Desk, Feed, Outcome, Ticket
+    from trunkline.client import Reply
     from trunkline.plan import Window
-    from trunkline.stream import Page, WindowedStream
+    from trunkline.stream import WindowedStream
     from trunkline.tap import VendorTap
 
 MOST_MISSING = 5
@@ -71,6 +72,8 @@ class ChildStream(VendorStream):
     """What each of them has, in messages."""
     statuses: ClassVar[str] = "404 or 204"
     """HTTP statuses that say that a row does not have it, in messages."""
+    often_missing: ClassVar[bool] = False
+    """Whether it is nothing special that a row does not have it."""
 
     def __init__(self, tap: VendorTap) -> None:
         super().__init__(tap)
@@ -97,15 +100,19 @@ class ChildStream(VendorStream):
         source.run = self.run
         start = listeners[0].run.begin_partition({}, source)
         if start:
-            yield feeds.WindowFeed(source.jobs(start), functools.partial(source.read, listeners), {}, listeners)
+            yield feeds.WindowFeed(source.jobs(start), functools.partial(self.read_rows, listeners), {}, listeners)
+
+    def read_rows(self, listeners: Sequence[VendorStream], job: Any, desk: Desk) -> Generator[Ticket, Reply, Outcome]:
+        """Read the parent's rows of one window, and what each of them has."""
+        return (yield from self.source.read(listeners, job, desk))
 
     @property
     def key_field(self) -> str:
         """The parent's field that stands in the path."""
         return str(self.config[self.key_setting]) if self.key_setting else self.key or _facts(self.listed)[0]
 
-    def parents(self, window: Window, page: Page) -> Iterator[Parent]:
-        """Read the rows of a page that belong to a window.
+    def parents(self, window: Window, rows: Iterable[msgspec.Raw]) -> Iterator[Parent]:
+        """Read the parent's rows that belong to a window.
 
         Raises:
             BadRecord: A row is not what the vendor documents.
@@ -114,7 +121,7 @@ class ChildStream(VendorStream):
         source, by, key = self.source, str(self.listed.replication_key), str(self.replication_key)
         asked = Rows(window, (), by)
         try:
-            for raw in page.rows:
+            for raw in rows:
                 parent = self.read_parent(raw)
                 instant, parent.carried[key] = source.read_time(parent.carried[key])
                 if source.belongs(asked, {by: instant}):
@@ -163,6 +170,17 @@ class ChildStream(VendorStream):
             raise TypeError(f"the path of {type(self).__name__} must have one place for the row's key, such as <id>")
         return parts
 
+    def probe(self, desk: Desk) -> Generator[Ticket, Reply, list[Any]]:
+        """Request the last window's first page, and what one row on it has."""
+        self.source.run = self.run
+        things = yield from self.source.probe(desk)
+        parent = next((parent for rows in things for parent in self.parents(rows.window, rows.rows)), None)
+        return [] if parent is None else [(yield from self.probe_row(desk, parent))]
+
+    def probe_row(self, desk: Desk, parent: Parent) -> Generator[Ticket, Reply, Any]:
+        """Request what a row has; returns what `records` takes."""
+        raise NotImplementedError
+
     # -- rows that have nothing --------------------------------------------------------------------
 
     def note_unnamed(self, parent: Parent) -> None:
@@ -186,6 +204,8 @@ class ChildStream(VendorStream):
                 f"requested ({noun}s {rows})" + f"; {self.key_setting} chooses the number" * bool(self.key_setting)
             )
             missing -= len(unnamed)
+        if self.often_missing:
+            missing = 0
         if missing + len(unnamed) == counted >= MOST_MISSING:
             raise Unproven(
                 f"{self.name}, {window}, could not be read",

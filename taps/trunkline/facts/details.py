@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -39,7 +40,7 @@ class DetailStream(ChildStream):
     def give_page(self, desk: Desk, window: Window, page: Page, reply: Reply) -> None:  # noqa: ARG002 - all is on the page
         """Queue the request for the detail of each row on the page."""
         try:
-            for parent in self.parents(window, page):
+            for parent in self.parents(window, page.rows):
                 if parent.path is None:
                     desk.give((self, (parent, None)))
                 else:
@@ -97,19 +98,11 @@ class DetailStream(ChildStream):
         record, moments = self.run.shape({**self.run.shape.decode(detail), **parent.carried})
         yield record, moments[self.replication_key or ""]
 
-    def probe(self, desk: Desk) -> Generator[Ticket, Reply, list[Any]]:
-        """Request the last window's first page, and the detail of one row on it."""
-        self.source.run = self.run
-        things = yield from self.source.probe(desk)
-        for raw in things[0].rows[:1]:
-            parent = self.read_parent(raw)
-            if parent.path is None:
-                return [(parent, None)]
-            ticket = self.queue_detail(desk, parent)
-            try:
-                yield ticket
-            except Refused as exc:
-                if exc.status != HTTPStatus.NOT_FOUND:
-                    raise
-            return [(parent, ticket)]
-        return []
+    def probe_row(self, desk: Desk, parent: Parent) -> Generator[Ticket, Reply, Any]:
+        """Request the detail of a row."""
+        if parent.path is None:
+            return parent, None
+        ticket = self.queue_detail(desk, parent)
+        with contextlib.suppress(Refused):  # raised again where it is no 404
+            yield ticket
+        return parent, ticket

@@ -238,6 +238,10 @@ class LookupStream(VendorStream):
         if "lookups" in vars(cls):
             cls.path = next(path for _, path in cls.lookups.kinds.values())
 
+    def __init__(self, tap: VendorTap) -> None:
+        super().__init__(tap)
+        self.begin()
+
     @functools.cached_property
     def configured(self) -> Configured:
         """What is to be looked up."""

@@ -1,0 +1,163 @@
+"""Streams of lists within lists: for each row of another stream a list of its own, such as the recordings of a call."""
+
+from __future__ import annotations
+
+import copy
+import functools
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from trunkline import nested
+from trunkline.ahead import Outcome
+from trunkline.errors import Refused, TrunklineError, Unproven
+from trunkline.facts.children import ChildStream
+from trunkline.facts.paged import PagedStream
+from trunkline.facts.snapshot import Table
+from trunkline.pages import EMPTY
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator, Iterator, Sequence
+    from datetime import datetime
+
+    import msgspec
+
+    from trunkline.ahead import Desk, Ticket
+    from trunkline.client import Reply
+    from trunkline.facts.children import Parent
+    from trunkline.plan import Window
+    from trunkline.stream import Page, VendorStream
+    from trunkline.sync import StreamRun
+
+
+@dataclass(frozen=True)
+class RowTable(Table):
+    """The whole list of one row, in the place of a window."""
+
+    about: str = ""
+    parent: Any = None
+
+    def __str__(self) -> str:
+        return self.about
+
+
+class _Given(NamedTuple):
+    """What is handed out: rows of a row's list, or that the list has ended (`missing`: there is none)."""
+
+    parent: Parent
+    rows: Sequence[msgspec.Raw] = ()
+    ended: bool = False
+    missing: bool = False
+
+
+@dataclass
+class _Rows:
+    """Listens to the parent: keeps its pages for the reading around it."""
+
+    run: StreamRun
+
+    def give_page(self, desk: Desk, window: Window, page: Page, reply: Reply) -> None:
+        """Give a page as it is."""
+        desk.give((window, page), reply)
+
+
+class PerRow(ChildStream, PagedStream):
+    """A list for each row of another stream, paged in any way: `paging` says how, `path` where.
+
+    Each list is proven as a full table is. A list that fails fails its window; one that the vendor does not have (404)
+    is counted, and requested again within the lookback.
+    """
+
+    thing, statuses = "list", "404"
+
+    @property
+    def identity(self) -> Sequence[str]:
+        """The vendor's fields that tell the rows of one list apart."""
+        return [name for name in self.primary_keys if name not in self.carries] or self.primary_keys
+
+    def span(self, window: Window) -> tuple[()]:  # noqa: ARG002 - it has none
+        """A row's list has no span."""
+        return ()
+
+    def may_wait(self, window: Window) -> bool:  # noqa: ARG002 - whatever it is
+        """Never: the bookmark would move past the row."""
+        return False
+
+    # -- reading -----------------------------------------------------------------------------------
+
+    def read_rows(self, listeners: Sequence[VendorStream], job: Any, desk: Desk) -> Generator[Ticket, Reply, Outcome]:  # noqa: ARG002 - its own
+        """Read the parent's rows of one window, and the list of each, many of them at once."""
+        source: Any = self.source
+        begin = functools.partial(source.read, [_Rows(self.run)], job)
+        return (yield from nested.read_nested(desk, begin, self._lists, self.look_ahead))
+
+    def _lists(
+        self, given: tuple[Window, Page]
+    ) -> Iterator[Callable[[nested.Inner], nested.Reading] | nested.Ready | nested.Broken]:
+        window, page = given
+        try:
+            for parent in self.parents(window, page.rows):
+                if parent.path is None:
+                    yield nested.Ready((self, _Given(parent, ended=True, missing=True)))
+                else:
+                    yield functools.partial(self._read_list, parent)
+        except TrunklineError as exc:
+            yield nested.Broken(exc)
+
+    def _read_list(self, parent: Parent, desk: nested.Inner) -> Generator[Ticket, Reply, Outcome]:
+        stream, table, missing = self._of(parent), self._table(parent), False
+        try:
+            outcome = yield from PagedStream.read(stream, [self], table, desk)
+        except Refused as exc:
+            if exc.status != HTTPStatus.NOT_FOUND or desk.gave:
+                raise
+            outcome, missing = Outcome(empty=True), True
+        except Unproven as exc:
+            raise Unproven(f"{self.name} {exc.what}", exc.why, exc.remedy) from None
+        self.first_page = stream.first_page  # where it had to be learned
+        desk.give((self, _Given(parent, ended=True, missing=missing)))
+        return outcome
+
+    def _of(self, parent: Parent) -> PerRow:
+        """Return the stream as it stands for one row."""
+        self._reader  # noqa: B018 - made once, and not for each row
+        stream = copy.copy(self)
+        stream.path = parent.path or ""
+        return stream
+
+    def _table(self, parent: Parent) -> RowTable:
+        return RowTable(None, self.source.until, about=f"of {self.noun} {parent}", parent=parent)
+
+    def give_page(self, desk: Desk, window: Window, page: Page, reply: Reply) -> None:
+        """Hand out a page of a row's list."""
+        assert isinstance(window, RowTable)  # noqa: S101 - it is read with no other
+        desk.give((self, _Given(window.parent, page.rows)), reply)
+
+    def probe_row(self, desk: Desk, parent: Parent) -> Generator[Ticket, Reply, Any]:
+        """Request the first page of a row's list."""
+        if parent.path is None:
+            return _Given(parent, ended=True, missing=True)
+        stream = self._of(parent)
+        try:
+            reply = yield desk.ask(stream.first_request(self._table(parent)), self.open)
+        except Refused as exc:
+            if exc.status != HTTPStatus.NOT_FOUND:
+                raise
+            return _Given(parent, ended=True, missing=True)
+        return _Given(parent, (reply.parsed or EMPTY).rows)
+
+    # -- rows --------------------------------------------------------------------------------------
+
+    def records(self, thing: Any) -> Iterator[tuple[dict[str, Any], datetime | None]]:
+        """Make the records of a row's list with what they carry."""
+        parent, rows, ended, missing = thing
+        shape, by = self.run.shape, self.replication_key or ""
+        for raw in rows:
+            record, moments = shape({**shape.decode(raw), **parent.carried})
+            yield record, moments[by]
+        if ended:
+            self.counted += 1
+        if missing and parent.path is None:
+            self.note_unnamed(parent)
+        elif missing:
+            self.missing += 1
