@@ -254,14 +254,15 @@ class Run:
         return dict(found[-1])
 
     def canonical(self) -> list[str]:
-        """SCHEMA and RECORD lines and the last STATE, less extraction times."""
+        """SCHEMA and RECORD lines and the last STATE, less extraction times and the address of the stand-in."""
         lines = [line for line in self.stdout.split("\n")[:-1] if '"type":"STATE"' not in line.replace(" ", "")]
         kept = []
         for line in lines:
             message = json.loads(line)
             message.pop("time_extracted", None)
             kept.append(json.dumps(message))
-        return [*kept, json.dumps(self.state)]
+        marks = (self.state or {}).get("bookmarks", {}).items()
+        return [*kept, json.dumps({name: {**entry, "account": None} for name, entry in marks})]
 
 
 def upserted(runs: Iterable[Run], stream: str) -> dict[tuple[Any, ...], dict[str, Any]]:
