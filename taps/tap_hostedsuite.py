@@ -20,14 +20,20 @@ from trunkline.facts import InOrder, NumberedPages, PagedStream, VendorTap, comm
 from trunkline.words import clean
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from trunkline.client import Request
     from trunkline.plan import Window
+    from trunkline.stream import Rows
 
 _NULL_DATE = re.compile(r"0001-|0?1/0?1/0001\b|/Date\(-62135[56]\d{8}[)+-]")
 """What .NET writes where a date was never set: the first day of the calendar, in any form and zone."""
 _DENIED = re.compile(r"security|authenticat|unauthori[sz]ed|login|credential|password|user.?name", re.IGNORECASE)
 _FORBIDDEN = re.compile(r"forbidden|permission|access.?denied", re.IGNORECASE)
 _WRONG = re.compile(r"argument|validation|format|serializ|notfound|not.?implemented|not.?supported|null", re.IGNORECASE)
+_FILTER_DATES = {"iso": "%Y-%m-%dT%H:%M:%S", "us": "%m/%d/%Y %I:%M %p", "us24": "%m/%d/%Y %H:%M"}
+_WITH_SECONDS = "%S"
+_WHOLE_LENGTH = len("2021-08-10T00:00:00")
 _ENVELOPE = re.compile(rb"response_?status|error_?code", re.IGNORECASE)
 _LARGEST_ERROR = 65_536  # bytes of a body in which an error is looked for
 _NO_ERROR = {"0", "none", "null", "ok", "success"}
@@ -72,6 +78,8 @@ class Calls(PagedStream):
         # Calls that arrive while the pages are read then stand on the last one.
         also_if={"sort": {"SortField": "StartTime", "SortDir": "Asc"}},
     )
+    precision = timedelta(0)
+    """The coarsest that StartTime was written with so far."""
 
     @functools.cached_property
     def zone(self) -> tzinfo:
@@ -80,8 +88,13 @@ class Calls(PagedStream):
 
     @property
     def tick(self) -> timedelta:  # type: ignore[override]
-        """Whole seconds, or whole minutes: the US form in use has no seconds."""
-        return timedelta(minutes=1) if self.config["filter_date_format"] == "us" else instants.SECOND
+        """Whole seconds, or whole minutes: the US forms in use have no seconds."""
+        return instants.SECOND if _WITH_SECONDS in self.filter_date else instants.MINUTE
+
+    @property
+    def filter_date(self) -> str:
+        """The form of a date in the filter, as `strftime` takes it."""
+        return _FILTER_DATES[self.config["filter_date_format"]]
 
     def span(self, window: Window) -> tuple[tuple[str, str], ...]:
         """The span to request, on the clock on the wall: wider on both sides where the clocks change.
@@ -97,15 +110,35 @@ class Calls(PagedStream):
 
     def date(self, on_the_wall: datetime) -> str:
         """A date as the server's filter reads it."""
-        us = self.config["filter_date_format"] == "us"
-        return on_the_wall.strftime("%m/%d/%Y %I:%M %p" if us else "%Y-%m-%dT%H:%M:%S")
+        return on_the_wall.strftime(self.filter_date)
 
     def read_time(self, text: str) -> tuple[datetime, str]:
         """Any of the forms a ServiceStack server writes; the null date of .NET is no time."""
         if _NULL_DATE.match(text):
             raise instants.NullTimeError("it is the null date of .NET")
         instant = instants.from_service_stack(text, self.zone)
+        if len(text) < _WHOLE_LENGTH and self.precision < instants.DAY:
+            self.precision = max(self.precision, instants.precision(text))
         return instant, text if instants.has_zone(text) else instants.to_iso(instant)
+
+    def belongs(self, rows: Rows, moments: Mapping[str, datetime]) -> bool:
+        """Whether a row is this window's, also by the part of its StartTime that the vendor left out.
+
+        The filter knows when the call began; a StartTime that is a day alone reads as the beginning of that day, which
+        may lie before the window, and no other window brings the call.
+        """
+        instant, since = moments.get(rows.by), rows.window.since
+        if self.precision and instant is not None and since is not None and instant < since < self.behind(instant):
+            return True
+        return super().belongs(rows, moments)
+
+    def behind(self, instant: datetime) -> datetime:
+        """The end of what a StartTime that reads as this instant may mean."""
+        day = instant.astimezone(self.zone).replace(hour=0, minute=0, second=0, microsecond=0, tzinfo=None)
+        beginning, end = (one.replace(tzinfo=self.zone).astimezone(instants.UTC) for one in (day, day + instants.DAY))
+        if self.precision == instants.DAY and instant == beginning:
+            return end
+        return instant + instants.MINUTE if instant == instants.floor(instant, instants.MINUTE) else instant
 
 
 class TapHostedSuite(VendorTap):
@@ -130,7 +163,9 @@ class TapHostedSuite(VendorTap):
             default="UTC",
         ),
         "filter_date_format": text(
-            "How dates are written in the filter: ISO 8601, or M/d/yyyy h:mm tt.", enum=["iso", "us"], default="iso"
+            "How dates are written in the filter: ISO 8601, M/d/yyyy h:mm tt, or M/d/yyyy HH:mm.",
+            enum=list(_FILTER_DATES),
+            default="iso",
         ),
         "first_page": {
             "type": ["string", "integer"],
@@ -154,7 +189,7 @@ class TapHostedSuite(VendorTap):
     }
     noes = 0
     """Answers before any success that were a no."""
-    filter_hint = "The server ignores dates it does not understand: set filter_date_format to the other form"
+    filter_hint = "The server ignores dates it does not understand: set filter_date_format to another form"
     sign = in_body(CustomerName="customer_name", UserName="user_name", Password="password")  # noqa: S106 - its setting
 
     def refuse(self, request: Request, status: int, body: bytes) -> None:

@@ -98,9 +98,19 @@ def parse_us(text: str, zone: tzinfo = UTC) -> int | None:
     return from_datetime(local)
 
 
-def us(instant: int, zone: tzinfo = UTC) -> str:
-    """`M/d/yyyy h:mm:ss tt` in `zone`."""
+def us(instant: int, zone: tzinfo = UTC, form: str = "us") -> str:
+    """A US form in `zone`: `us` is `M/d/yyyy h:mm:ss tt`, `us24` `M/d/yyyy H:mm:ss`.
+
+    Also `us24_minutes`, which is `M/d/yyyy H:mm`, and `us_date`, which is `M/d/yyyy`.
+    """
     local = to_datetime(instant).astimezone(zone)
+    day = f"{local.month}/{local.day}/{local.year}"
+    if form == "us_date":
+        return day
+    if form == "us24_minutes":
+        return f"{day} {local.hour}:{local.minute:02d}"
+    if form == "us24":
+        return f"{day} {local.hour}:{local.minute:02d}:{local.second:02d}"
     half = "PM" if local.hour >= _NOON else "AM"
     hour = local.hour % _NOON or _NOON
-    return f"{local.month}/{local.day}/{local.year} {hour}:{local.minute:02d}:{local.second:02d} {half}"
+    return f"{day} {hour}:{local.minute:02d}:{local.second:02d} {half}"

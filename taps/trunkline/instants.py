@@ -15,11 +15,13 @@ UTC = timezone.utc
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 BEGINNING = datetime.min.replace(tzinfo=UTC)
 EARLIEST = datetime(1900, 1, 1, tzinfo=UTC)  # no start is older: nothing with a telephone in it is
-SECOND = timedelta(seconds=1)
-_WIDEST, _STEP = timedelta(days=1), timedelta(hours=1)
+SECOND, MINUTE, DAY = timedelta(seconds=1), timedelta(minutes=1), timedelta(days=1)
+_WIDEST, _STEP = DAY, timedelta(hours=1)
 
 _MS_DATE = re.compile(r"/Date\((-?\d+)([+-]\d{4})?\)/")
-_US_DATE = re.compile(r"(\d{1,2})/(\d{1,2})/(\d{4}) (\d{1,2}):(\d{2})(?::(\d{2}))? ([AaPp][Mm])")
+_US_DATE = re.compile(r"(\d{1,2})/(\d{1,2})/(\d{4})(?: (\d{1,2}):(\d{2})(?::(\d{2}))?(?: ([AaPp][Mm]))?)?", re.ASCII)
+_BARE_DATE = re.compile(r"\d{1,2}/\d{1,2}/\d{4}|[\dW-]+", re.ASCII)
+_NO_SECONDS = re.compile(r"[^T ]+[T ]\d{1,2}:?\d{2}(?: [AaPp][Mm]|Z|[+-]\d{2}:?\d{2})?", re.ASCII)
 _PLAIN_LENGTH = len("2021-08-10 00:00:00")
 _AFTER_SECONDS = (".", "Z")
 _HOURS_HALF_DAY = 12
@@ -89,10 +91,10 @@ def read(text: str, zone: tzinfo = UTC) -> tuple[datetime, str]:
 
 
 def from_service_stack(text: str, zone: tzinfo = UTC) -> datetime:
-    r"""Read the forms a ServiceStack server writes: ISO 8601, `/Date(ms±zone)/` and `M/d/yyyy h:mm[:ss] tt`.
+    r"""Read the forms a ServiceStack server writes: ISO 8601, `/Date(ms±zone)/` and `M/d/yyyy[ h:mm[:ss][ tt]]`.
 
     Args:
-        text: The server's text.
+        text: The server's text. A US time without AM or PM is one of a 24-hour clock, a bare date is its midnight.
         zone: The zone of a zone-less value.
 
     Returns:
@@ -109,14 +111,26 @@ def from_service_stack(text: str, zone: tzinfo = UTC) -> datetime:
             raise ValueError("the date is outside the calendar") from None
     if match := _US_DATE.fullmatch(text):
         month, day, year, hour, minute, second = (int(part or 0) for part in match.groups()[:6])
-        if not 1 <= hour <= _HOURS_HALF_DAY:
-            raise ValueError(f"{hour} is no hour of a twelve-hour clock")
-        hour = hour % _HOURS_HALF_DAY + (_HOURS_HALF_DAY if match[7].lower() == "pm" else 0)
+        if match[7]:
+            if not 1 <= hour <= _HOURS_HALF_DAY:
+                raise ValueError(f"{hour} is no hour of a twelve-hour clock")
+            hour = hour % _HOURS_HALF_DAY + (_HOURS_HALF_DAY if match[7].lower() == "pm" else 0)
         try:
             return datetime(year, month, day, hour, minute, second, tzinfo=zone).astimezone(UTC)
         except OverflowError:
             raise ValueError("the date is outside the calendar") from None
     return from_iso(text, zone)
+
+
+def precision(text: str) -> timedelta:
+    """The span that a text means where it leaves out seconds (a minute) or the time (a day); zero where it does not.
+
+    Args:
+        text: A text that could be read as an instant, such as `7/5/2026`, `7/5/2026 13:05` or `2026-07-05`.
+    """
+    if _BARE_DATE.fullmatch(text):
+        return DAY
+    return MINUTE if _NO_SECONDS.fullmatch(text) else timedelta(0)
 
 
 def has_zone(text: str) -> bool:

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from trunkline import instants
 
 NEW_YORK = ZoneInfo("America/New_York")
+DAY, MINUTE, NOTHING = timedelta(days=1), timedelta(minutes=1), timedelta(0)
 UTC = timezone.utc
 
 offsets = st.integers(-14 * 60, 14 * 60).map(lambda minutes: timezone(timedelta(minutes=minutes)))
@@ -106,10 +107,54 @@ def test_us_dates_without_seconds_and_in_a_zone() -> None:
     assert instants.from_service_stack("7/4/2024 8:05 PM", NEW_YORK) == datetime(2024, 7, 5, 0, 5, tzinfo=UTC)
 
 
+@given(
+    st.datetimes(datetime(1900, 1, 1), datetime(2200, 1, 1)).map(lambda moment: moment.replace(microsecond=0)),  # noqa: DTZ001 - zone-less on purpose
+    st.booleans(),
+)
+@example(moment=datetime(2026, 7, 5), padded=False)  # noqa: DTZ001 - same
+@example(moment=datetime(2026, 7, 5, 13, 5), padded=False)  # noqa: DTZ001 - same
+def test_us_dates_of_a_24_hour_clock(moment: datetime, padded: bool) -> None:  # noqa: FBT001 - drawn by Hypothesis
+    """`M/d/yyyy H:mm` is read with and without seconds and leading zeros, and a bare `M/d/yyyy` is its midnight."""
+    width = "02d" if padded else "d"
+    day = f"{moment.month:{width}}/{moment.day:{width}}/{moment.year}"
+    zoned = moment.replace(tzinfo=NEW_YORK).astimezone(UTC)
+    assert instants.from_service_stack(f"{day} {moment.hour:{width}}:{moment:%M:%S}", NEW_YORK) == zoned
+    zoned = moment.replace(second=0, tzinfo=NEW_YORK).astimezone(UTC)
+    assert instants.from_service_stack(f"{day} {moment.hour:{width}}:{moment:%M}", NEW_YORK) == zoned
+    zoned = moment.replace(hour=0, minute=0, second=0, tzinfo=NEW_YORK).astimezone(UTC)
+    assert instants.from_service_stack(day, NEW_YORK) == zoned
+
+
+@pytest.mark.parametrize(
+    ("text", "precision"),
+    [
+        ("7/5/2026", DAY),
+        ("07/05/2026", DAY),
+        ("2026-07-05", DAY),
+        ("20260705", DAY),
+        ("7/5/2026 0:00", MINUTE),
+        ("7/5/2026 12:05 AM", MINUTE),
+        ("2026-07-05T00:00", MINUTE),
+        ("2026-07-05 00:00Z", MINUTE),
+        ("2026-07-05T00:00+02:00", MINUTE),
+        ("20260705T0000", MINUTE),
+        ("7/5/2026 12:05:00 AM", NOTHING),
+        ("7/5/2026 13:05:00", NOTHING),
+        ("2026-07-05T00:00:00", NOTHING),
+        ("2026-07-05T00:00:00-05:00", NOTHING),
+        ("20260705T000000", NOTHING),
+        ("/Date(1782925509000-0500)/", NOTHING),
+    ],
+)
+def test_a_text_that_leaves_out_seconds_or_the_time_is_known_as_one(text: str, precision: timedelta) -> None:
+    """What a bare date names may have happened at any time of the day, and the same with a minute."""
+    assert instants.precision(text) == precision
+
+
 @pytest.mark.parametrize(
     "text",
     ["2/30/2024 1:00 PM", "13/1/2024 1:00 PM", "1/1/2024 0:30 AM", "1/1/2024 13:30 PM", "1/1/2024 1:60 AM",
-     "/Date(x)/", "/Date(12", "1/1/2024", ""],
+     "/Date(x)/", "/Date(12", "1/1/2024 24:00", "1/1/2024 13:60", "13/1/2024", "2/30/2024", "1/1/2024 ", "1/1/24", ""],
 )  # fmt: skip
 def test_service_stack_texts_that_name_no_instant(text: str) -> None:
     """What does not exist is an error; nothing is guessed."""

@@ -115,6 +115,36 @@ def test_G1_runs_that_follow_each_other_leave_no_gap(vendor: str) -> None:
     assert set(keys(first, vendor)) | set(keys(second, vendor)) == held(box, vendor)
 
 
+@pytest.mark.parametrize("zone", ["UTC", "America/New_York", "Asia/Beirut", "Australia/Lord_Howe"])
+@pytest.mark.parametrize("form", ["us_date", "us24_minutes", "us24"])
+@pytest.mark.parametrize("window", ["PT5H", "P1D"])
+def test_G1_a_time_that_leaves_out_its_end_loses_no_call(form: str, zone: str, window: str) -> None:
+    """A call is found by when it began, also where its StartTime is the day or the minute alone."""
+    begin = BEGIN + timedelta(seconds=30)  # the clocks of all these zones change in the weeks that follow
+    moments = [begin + n * timedelta(hours=2, seconds=13) for n in range(300, 480)]
+    box = world("hostedsuite", begin + timedelta(seconds=5), *moments)
+    box.knobs("hostedsuite", start_time=form, zone=zone)
+    config = {**CONFIG, "start_date": begin.isoformat(), "window": window, "timezone": zone, "page_size": 50}
+    first = run(box, "hostedsuite", config, at=moments[90])
+    put(box, "hostedsuite", moments[90] + MS)
+    second = run(box, "hostedsuite", config, at=moments[-1] + DAY, state=first.state)
+    assert first.code == second.code == 0, (first.log, second.log)
+    assert set(keys(first, "hostedsuite")) | set(keys(second, "hostedsuite")) == held(box, "hostedsuite")
+
+
+@pytest.mark.parametrize(("form", "other"), [("iso", "us24"), ("us", "us24"), ("us24", "us")])
+def test_G2_a_filter_date_that_the_server_does_not_read_is_an_error(form: str, other: str) -> None:
+    """Each form loads a server that reads it alone; another one is ignored, and its unfiltered rows are refused."""
+    box = world("hostedsuite", *(BEGIN + n * timedelta(hours=30) for n in range(5)))
+    box.knobs("hostedsuite", filter_dates=form)
+    right = run(box, "hostedsuite", {**CONFIG, "filter_date_format": form}, at=BEGIN + 7 * DAY)
+    wrong = run(box, "hostedsuite", {**CONFIG, "filter_date_format": other}, at=BEGIN + 7 * DAY)
+    assert (right.code, set(keys(right, "hostedsuite"))) == (0, held(box, "hostedsuite"))
+    assert wrong.code == 1
+    assert mark(wrong, "hostedsuite") is None
+    assert any("set filter_date_format to another form" in line for line in wrong.log), wrong.log
+
+
 def test_G1_a_killed_backfill_goes_on_where_it_was(monkeypatch: pytest.MonkeyPatch) -> None:
     """After `kill -9` in the middle of a long backfill, only what was not proven is asked for again."""
     monkeypatch.setattr("trunkline.sync.STATE_EVERY", 0.0)

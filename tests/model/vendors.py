@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from trunkline_sandbox import Sandbox
 
 SECOND = timedelta(seconds=1)
+MINUTE = timedelta(minutes=1)
 MILLISECOND = timedelta(milliseconds=1)
 
 
@@ -306,24 +307,25 @@ class Bspk(Model):
 
 
 class HostedSuite(Model):
-    """Pages from 0 or 1, times in three forms, and a filter that knows no zone."""
+    """Pages from 0 or 1, times in several forms, and a filter that knows no zone."""
 
     vendor, stream = "hostedsuite", "calls"
     times: ClassVar = {"calls": frozenset({"StartTime"})}
 
     def turn(self) -> None:
         dice = self.dice
-        self.form = dice.choice(("iso", "iso_z", "msdate", "us"))
+        self.form = dice.choice(("iso", "iso_z", "msdate", "us", "us24", "us24_minutes"))
         self.zone = ZoneInfo(dice.choice(("UTC", "Europe/Warsaw", "America/New_York", "Australia/Lord_Howe")))
-        self.grain = SECOND if self.form == "us" else dice.choice((SECOND, MILLISECOND))
+        whole = {"us": SECOND, "us24": SECOND, "us24_minutes": MINUTE}
+        self.grain = whole.get(self.form) or dice.choice((SECOND, MILLISECOND))
         if self.zone.key != "UTC":
             # In the hour that is there twice the first pass is meant: what comes in the second one comes an hour late.
             self.lookback = max(self.lookback, timedelta(hours=1))
             self.config["lookback"] = seconds(self.lookback)
         self.config["timezone"] = self.zone.key
-        self.config["filter_date_format"] = dice.choice(("iso", "us"))
-        if self.config["filter_date_format"] == "us":
-            self.tick = timedelta(minutes=1)
+        self.config["filter_date_format"] = dice.choice(("iso", "us", "us24"))
+        if self.config["filter_date_format"] != "iso":
+            self.tick = MINUTE
         base = dice.choice((0, 1))
         self.config["first_page"] = dice.choice(("auto", "auto", base))
         self.config["sort"] = dice.random() < 0.8

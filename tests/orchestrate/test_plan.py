@@ -61,9 +61,12 @@ def test_vendor_without_dates_is_one_unit(config: Callable[[str], dict[str, Any]
     assert plan.units(source(config("switchtransact"), "switchtransact"), NOW) == [Unit("switchtransact")]
 
 
-def test_edges_are_whole_minutes_where_the_filter_knows_no_seconds(config: Callable[[str], dict[str, Any]]) -> None:
-    """Units of HostedSuite in its American form begin and end on minutes."""
-    values = {**config("hostedsuite"), "filter_date_format": "us"}
+@pytest.mark.parametrize("form", ["us", "us24"])
+def test_edges_are_whole_minutes_where_the_filter_knows_no_seconds(
+    config: Callable[[str], dict[str, Any]], form: str
+) -> None:
+    """Units of HostedSuite in its American forms begin and end on minutes."""
+    values = {**config("hostedsuite"), "filter_date_format": form}
     one = source(values, "hostedsuite", since=NOW - timedelta(days=2), span=timedelta(hours=13, seconds=20))
     edges = {edge for unit in plan.units(one, NOW) for edge in (unit.since, unit.until)}
     assert all(edge and not edge.second and not edge.microsecond for edge in edges)

@@ -87,6 +87,35 @@ def test_dates_filter_inclusively_in_iso_and_us_form(
     assert held
 
 
+@pytest.mark.parametrize(
+    ("reads", "start", "read"),
+    [
+        ("iso", "2026-01-03T00:00", True),
+        ("iso", "1/3/2026 00:00", False),
+        ("iso", "1/3/2026", False),
+        ("us", "1/3/2026 12:00 AM", True),
+        ("us", "1/3/2026", True),
+        ("us", "1/3/2026 00:00", False),
+        ("us", "2026-01-03", False),
+        ("us24", "1/3/2026 00:00", True),
+        ("us24", "1/3/2026", True),
+        ("us24", "1/3/2026 12:00 AM", False),
+        ("us24", "2026-01-03", False),
+    ],
+)
+def test_a_server_may_read_one_form_of_date_alone(
+    items: Callable[..., Any],
+    sandbox: Sandbox,
+    reads: str,
+    start: str,
+    read: bool,  # noqa: FBT001 - a table
+) -> None:
+    """What is not in the form that the knob names is ignored without an error."""
+    sandbox.knobs("hostedsuite", filter_dates=reads)
+    held = sandbox.truth("hostedsuite", "calls")
+    assert len(items(StartDate=start)) == sum(not read or row["StartTime"] >= "2026-01-03" for row in held)
+
+
 def test_unreadable_dates_are_ignored(items: Callable[..., Any]) -> None:
     """A filter that can't be read is no error: everything comes back."""
     assert len(items(StartDate="03.01.2026", EndDate="soon")) == 60
@@ -101,6 +130,9 @@ def test_unreadable_dates_are_ignored(items: Callable[..., Any]) -> None:
         ("msdate", "UTC", "/Date(1782925509000+0000)/"),
         ("us", "UTC", "7/1/2026 5:05:09 PM"),
         ("us", "Asia/Kolkata", "7/1/2026 10:35:09 PM"),
+        ("us24", "UTC", "7/1/2026 17:05:09"),
+        ("us24_minutes", "America/New_York", "7/1/2026 13:05"),
+        ("us_date", "Pacific/Auckland", "7/2/2026"),
     ],
 )
 def test_start_time_is_written_as_the_knob_says(

@@ -306,7 +306,8 @@ class HostedSuite(Paged):
 
     Attributes:
         base: number of the first page; with base 1, page 0 is page 1 or, with `rejects_zero`, an argument error.
-        written: how StartTime is written: `iso` (zone-less, local), `us`, `ms` (`/Date(…)/`) or `utc` (with Z).
+        written: how StartTime is written: `iso` (zone-less, local), `us`, `us24`, `us24 minutes`, `us date`, `ms`
+            (`/Date(…)/`) or `utc` (with Z).
         zone: the zone of what has none, in filters and rows.
     """
 
@@ -346,8 +347,10 @@ class HostedSuite(Paged):
         local = at.astimezone(ZoneInfo(self.zone))
         if self.written == "ms":
             return f"/Date({int(at.timestamp() * 1000)}{local.strftime('%z')})/"
-        if self.written == "us":
-            return f"{local.month}/{local.day}/{local.year} {local.strftime('%I:%M:%S %p').lstrip('0')}"
+        if self.written.startswith("us"):
+            day = f"{local.month}/{local.day}/{local.year} "
+            clock = {"us": "%I:%M:%S %p", "us24": "%H:%M:%S", "us24 minutes": "%H:%M", "us date": ""}[self.written]
+            return (day + local.strftime(clock).removeprefix("0")).strip()
         if self.written == "utc":
             return at.astimezone(UTC).isoformat().replace("+00:00", "Z")
         return local.replace(tzinfo=None).isoformat()
@@ -357,13 +360,12 @@ class HostedSuite(Paged):
         if not text:
             return None
         zone = ZoneInfo(self.zone)
-        if self.filter_format == "us":
-            for form in ("%m/%d/%Y %I:%M:%S %p", "%m/%d/%Y %I:%M %p", "%m/%d/%Y %H:%M"):
-                try:
-                    return datetime.strptime(text, form).replace(tzinfo=zone)
-                except ValueError:  # noqa: PERF203 - three short forms
-                    continue
-            return None
+        if self.filter_format != "iso":
+            form = {"us": "%m/%d/%Y %I:%M %p", "us24": "%m/%d/%Y %H:%M"}[self.filter_format]
+            try:
+                return datetime.strptime(text, form).replace(tzinfo=zone)
+            except ValueError:
+                return None
         try:
             found = datetime.fromisoformat(text.replace("Z", "+00:00"))
         except ValueError:

@@ -91,7 +91,7 @@ def test_g1_changes_of_clocks_lose_no_call(serve: Serve, run: Taps, zone: str, t
     place = ZoneInfo(zone)
     autumn = datetime(2024, 10, 27, tzinfo=UTC) if turn.month == 3 else datetime(2024, 3, 10, tzinfo=UTC)
     cases, vendors, seen = {}, {}, {}
-    for written in ("iso", "us"):
+    for written in ("iso", "us", "us24"):
         for window in ("P1D", "PT1H") if written == "iso" else ("PT1H",):
             for day in (turn, autumn):
                 name = f"{written} {window} {day.date()}"

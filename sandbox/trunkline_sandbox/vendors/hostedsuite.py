@@ -60,7 +60,9 @@ class HostedSuiteKnobs(Knobs):
         page_zero: With `page_base` 1: answer page 0 as page 1, or refuse it.
         items_default: Items of a page when ItemsPerPage is missing or 0.
         items_cap: The most a page holds; more asked for is cut to it.
-        start_time: How StartTime is written: zone-less ISO, ISO with Z, `/Date(ms+0000)/`, `M/d/yyyy h:mm:ss tt`.
+        start_time: How StartTime is written: zone-less ISO, ISO with Z, `/Date(ms+0000)/`, `M/d/yyyy h:mm:ss tt`,
+            `M/d/yyyy H:mm:ss`, the same without seconds, or the date alone.
+        filter_dates: The one form of date that the filter reads; any other one is ignored without an error.
         zone: IANA name of the zone of zone-less times, in answers and in filters.
         denied_status: HTTP status of wrong credentials.
         denied_code: ErrorCode of wrong credentials.
@@ -72,7 +74,8 @@ class HostedSuiteKnobs(Knobs):
     page_zero: str = choice("first", "refuse")
     items_default: int = 100
     items_cap: int = 1000
-    start_time: str = choice("iso", "iso_z", "msdate", "us")
+    start_time: str = choice("iso", "iso_z", "msdate", "us", "us24", "us24_minutes", "us_date")
+    filter_dates: str = choice("any", "iso", "us", "us24")
     zone: str = "UTC"
     denied_status: int = 500
     denied_code: str = "SecurityException"
@@ -194,7 +197,8 @@ class HostedSuite(Vendor):
     def _select(self, asked: Row) -> Selection:
         zone = _zone(self.knobs.zone)
         table = self.tables["calls"]
-        low, high = _date(asked.get("StartDate"), zone), _date(asked.get("EndDate"), zone)
+        form = self.knobs.filter_dates
+        low, high = _date(asked.get("StartDate"), zone, form), _date(asked.get("EndDate"), zone, form)
         newest_first = self.knobs.order == "newest"
         field = asked.get("SortField") if self.knobs.obeys_sort else None
         if field in _FIELDS:
@@ -229,18 +233,20 @@ def _written(instant: int, form: str, zone: tzinfo) -> str:
         return instants.iso(instant, digits=digits)
     if form == "msdate":
         return f"/Date({instant // 1000}+0000)/"
-    if form == "us":
-        return instants.us(instant, zone)
+    if form.startswith("us"):
+        return instants.us(instant, zone, form)
     local = instants.to_datetime(instant).astimezone(zone).replace(tzinfo=None)
     return local.isoformat(timespec="milliseconds" if digits else "seconds")
 
 
-def _date(value: Any, zone: tzinfo) -> int | None:
+def _date(value: Any, zone: tzinfo, form: str) -> int | None:
     """A filter date, ISO or US; what can't be read is ignored, as integrators saw it happen (vendors.md)."""
     if not isinstance(value, str):
         return None
-    instant = instants.parse_iso(value, zone)
-    return instants.parse_us(value, zone) if instant is None else instant
+    if "/" not in value:
+        return instants.parse_iso(value, zone) if form in {"any", "iso"} else None
+    clock = "us" if value[-1:] in "Mm" else "us24"
+    return instants.parse_us(value, zone) if form in {"any", clock} or (":" not in value and form != "iso") else None
 
 
 def _integer(asked: Row, name: str) -> int:
