@@ -490,3 +490,16 @@ def test_call_key_is_the_contracts() -> None:
     text = '["SA_01","EXTERNAL_ID_145","2024-08-07T12:29:23.594Z"]'
     assert call_key(BSPK_CALL) == hashlib.sha256(text.encode()).hexdigest()
     assert len({call_key(BSPK_CALL), call_key(_LATER_BSPK_CALL)}) == 2
+
+
+@pytest.mark.parametrize("stream", STREAMS)
+def test_g2_an_inference_is_called_one(stream: str) -> None:
+    """When a value is null is the vendor's to say: a description that says it calls it documented or presumed."""
+    conditions = re.compile(r"\bnull(?:,)? (?:when|while|before)\b")
+    text = (SCHEMAS / f"{stream}.json").read_text(encoding="utf-8")
+    told = {
+        path: node["description"]
+        for path, node in walk(json.loads(text))
+        if conditions.search(node.get("description", "")) and path not in {"_extra", "contact_id"}  # the tap's own
+    }
+    assert [path for path, said in told.items() if "resumably" not in said and "the vendor" not in said] == []
