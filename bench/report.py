@@ -398,7 +398,7 @@ _HOW_TO_READ = """\
 CPU per record is net: without the start-up of the same family of programs. Conpeek is read in its three lists (still
 open, created, closed), so a request may come twice; the peers page through each list by offset, while our tap and the
 limit ask for windows that hold less than a page. Rows that our tap has more than the others stand at the seam of two
-windows, which overlap by one tick of the vendor's clock."""
+windows, which overlap by a minute."""
 
 
 def _targets_table(rows: Sequence[Verdict]) -> list[str]:

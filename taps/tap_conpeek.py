@@ -1,6 +1,7 @@
 """tap-conpeek: requests (cases) of voice campaigns.
 
-Rests on the vendor's page "Read Voice Campaign Requests", for the fields on the payloads of its webhook pages.
+Rests on the vendor's page "Read Voice Campaign Requests"; its fields are inferred from the payloads of the vendor's
+webhook pages, and those of a request's dialogs from the objects of its call history.
 """
 
 from __future__ import annotations
