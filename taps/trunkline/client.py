@@ -7,7 +7,7 @@ import time
 from collections import defaultdict
 from dataclasses import dataclass, fields, replace
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 from urllib.parse import urlsplit
 
 import backoff
@@ -17,7 +17,7 @@ from trunkline import words
 from trunkline.breaker import Breaker
 from trunkline.errors import AccessDenied, BadAnswer, Refused, SourceError, Unavailable
 from trunkline.exact import BROKEN
-from trunkline.exchange import Exchanges, Reply, Request, Retriable
+from trunkline.exchange import Exchanges, Reply, Request, Retriable, TokenRequest
 
 if TYPE_CHECKING:
     import logging
@@ -64,6 +64,17 @@ class Vendor(Protocol):
 
     def hint(self, status: int) -> str:
         """What to do when the vendor answers with this status."""
+
+
+@runtime_checkable
+class Signer(Vendor, Protocol):
+    """A vendor's `sign` with access tokens that end; also the ways of the server that grants them."""
+
+    def prepare(self, cancelled: threading.Event, /) -> None:
+        """Have a token that is still good when the next request is sent."""
+
+    def renew(self, cancelled: threading.Event, /) -> None:
+        """Have another token than the one that this thread's last request was refused with."""
 
 
 @dataclass
@@ -125,6 +136,8 @@ class Client:
             pool_size=pool_size,
             transport=transport,
         )
+        sign: Any = vendor.sign
+        self.signer: Signer | None = sign if isinstance(sign, Signer) else None
         self.governor = governor
         self.tallies: defaultdict[str, Tally] = defaultdict(Tally)
         self.breaker = Breaker()
@@ -171,11 +184,14 @@ class Client:
         most = self.breaker.tries(endpoint, self.max_attempts)
         if not most:
             raise Unavailable(f"{request.about} was not sent", self.breaker.why, "Run again later")
-        attempt = 0
+        attempt, renewed = 0, False
         while True:
             attempt += 1
             try:
                 reply = self._try(request, open_body, cancelled)
+            except AccessDenied as exc:
+                self._renew(request, exc, cancelled, again=renewed)
+                attempt, renewed = attempt - 1, True
             except Retriable as exc:
                 tries = min(most, CONNECT_TRIES) if self._is_out_of_reach(request, exc) else most
                 if attempt >= tries:
@@ -197,6 +213,29 @@ class Client:
             else:
                 self.breaker.success()
                 return reply
+
+    def _renew(self, request: Request, refused: AccessDenied, cancelled: threading.Event, *, again: bool) -> None:
+        """Have another access token, where the one that was sent may have ended.
+
+        Args:
+            request: What was refused.
+            refused: How.
+            cancelled: Set when the answer is not wanted any more.
+            again: Whether it was sent with another token before.
+
+        Raises:
+            AccessDenied: A token that was renewed is refused too, or nothing here can be renewed.
+        """
+        if again:
+            raise self._deny(AccessDenied(refused.what, f"{refused.why}, also with a new token", refused.remedy))
+        renewable = refused.status == HTTPStatus.UNAUTHORIZED and not isinstance(request, TokenRequest)
+        if self.signer is None or self.denied or not renewable:
+            raise self._deny(refused)
+        self.logger.info("%s: HTTP 401; it is sent once more, with a new access token", request.about)
+        try:
+            self.signer.renew(cancelled)
+        except AccessDenied as exc:
+            raise self._deny(exc) from None
 
     def _is_out_of_reach(self, request: Request, exc: Retriable) -> bool:
         """Whether no connection could be made since the run began."""
@@ -226,6 +265,8 @@ class Client:
         Returns:
             Status, headers and body of the answer, and the seconds that the vendor asks to wait, if it does.
         """
+        if self.signer and not isinstance(request, TokenRequest):
+            self.signer.prepare(cancelled)  # before it has a place: the token's own request needs one
         before = time.monotonic()
         with self.governor.place(cancelled) as place:
             with self._lock:
@@ -268,27 +309,30 @@ class Client:
             except BadAnswer as exc:
                 raise Retriable(exc.why or exc.what, final=BadAnswer) from None
             reply = replace(reply, parsed=parsed)
-        self.succeeded.set()
+        if not isinstance(request, TokenRequest):  # a token says nothing of what may be read with it
+            self.succeeded.set()
         with self._lock:
             self.tallies[request.stream].answers += 1
         return reply
 
     def _send(self, request: Request) -> tuple[int, Mapping[str, str], bytes]:
-        headers, body = self.vendor.sign(request)
+        headers, body = self._vendor(request).sign(request)
         prepared = self.exchanges.prepare(request, headers, body)
         with self._lock:
             self.tallies[request.stream].requests += 1
         return self.exchanges.send(request, prepared)
 
+    def _vendor(self, request: Request) -> Vendor:
+        """The ways of the server that a request is for."""
+        return self.signer if self.signer and isinstance(request, TokenRequest) else self.vendor
+
     # -- what an answer means ----------------------------------------------------------------------
 
     def _classify(self, request: Request, status: int, body: bytes, not_before: float | None) -> None:
-        try:
-            self.vendor.refuse(request, status, body)
-        except AccessDenied as exc:
-            raise self._deny(exc) from None
-        if not self.vendor.is_answer(status, body):
-            reason, page = self.vendor.reason(body), words.page(body, request.personal)
+        vendor = self._vendor(request)
+        vendor.refuse(request, status, body)
+        if not vendor.is_answer(status, body):
+            reason, page = vendor.reason(body), words.page(body, request.personal)
             self.judge(request, status, reason=reason, page=page, not_before=not_before)
 
     def judge(  # noqa: PLR0913 - what a response is judged by, each named where it is called
@@ -322,9 +366,9 @@ class Client:
             why += f", saying: {reason}"
         elif page:
             why += f", with {page}"
-        hint = self.vendor.hint(status)
+        hint = self._vendor(request).hint(status)
         if status == HTTPStatus.UNAUTHORIZED or (status == HTTPStatus.FORBIDDEN and self._is_forbidden(request, why)):
-            raise self._deny(AccessDenied(what, why, hint))
+            raise AccessDenied(what, why, hint, status=status)
         if status in _RETRIED_4XX or status >= HTTPStatus.INTERNAL_SERVER_ERROR:
             if not_before is not None and not_before > MAX_VENDOR_WAIT:
                 asks = f"the vendor asks to wait {not_before:.0f} s"

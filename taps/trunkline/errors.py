@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from http import HTTPStatus
 
 from trunkline.redact import redactor
 
@@ -98,7 +99,15 @@ class SourceError(TrunklineError):
 
 
 class AccessDenied(SourceError):
-    """The credentials are refused: no other request of this run can succeed."""
+    """The credentials are refused: no other request of this run can succeed.
+
+    Args:
+        status: The HTTP status, or the one that the vendor's words stand for; 0 when a new access token can't help.
+    """
+
+    def __init__(self, what: str, why: str = "", remedy: str = "", *, status: int = HTTPStatus.UNAUTHORIZED) -> None:
+        super().__init__(what, why, remedy)
+        self.status = status
 
 
 class Refused(SourceError):

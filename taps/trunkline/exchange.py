@@ -65,6 +65,10 @@ class Request:
     personal: tuple[str, ...] = ()
 
 
+class TokenRequest(Request):
+    """A request for the access token that the other requests are signed with."""
+
+
 @dataclass(frozen=True)
 class Base:
     """A base URL.

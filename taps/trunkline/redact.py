@@ -50,14 +50,19 @@ class Redactor:
         self._mask = mask
         self.secrets: dict[str, str] = {}
         """Their forms, as a text without noise has them, in lower case; and as they are."""
+        self._lock = threading.Lock()
 
     def add(self, secrets: Iterable[str]) -> None:
         """Know these secrets from now on."""
+        found: dict[str, str] = {}
         for secret in secrets:
             for form in _forms(secret):
                 for one in (form, *(view.text for view in _views(form))):
-                    self.secrets.setdefault(_lower(one), form)
-        self.secrets.pop("", None)
+                    found.setdefault(_lower(one), form)
+        found.pop("", None)
+        with self._lock:
+            # A token comes in the middle of a run, while other threads look for those that are known.
+            self.secrets = {**found, **self.secrets}
 
     def __call__(self, text: str) -> str:
         """The text without the secrets, cut at `LONGEST`; one that the cut goes through shows nothing."""

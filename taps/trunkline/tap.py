@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import functools
+import inspect
 import itertools
 import logging
 import sys
@@ -28,7 +29,7 @@ from trunkline.write import BlockWriter
 
 if TYPE_CHECKING:
     import typing as t
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from types import TracebackType
 
     from requests.adapters import BaseAdapter
@@ -93,6 +94,8 @@ class VendorTap(sdk.ConfigFiles, Tap):
         **kwargs: Any,
     ) -> None:
         self._map_all = map_all
+        self.keep_settings: Callable[[Mapping[str, str]], None] | None = None
+        """Keeps settings that the vendor has replaced, where there is a place for them beside `token_store`."""
         self.run_start = run_start or datetime.now(timezone.utc)
         self.transport = transport
         super().__init__(*args, **kwargs)
@@ -100,6 +103,11 @@ class VendorTap(sdk.ConfigFiles, Tap):
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         if "settings" in cls.__dict__:
+            # What a `sign` needs comes with it; the vendor's own word about a setting wins.
+            brought: Mapping[str, Setting] = getattr(inspect.getattr_static(cls, "sign"), "settings", {})
+            cls.settings = {**cls.settings, **{name: brought[name] for name in brought if name not in cls.settings}}
+            needed = (name for name in brought if name != "token_store" and "default" not in cls.settings[name])
+            cls.required = tuple(dict.fromkeys((*cls.required, *needed)))
             properties = {**cls.settings, **cls.common}
             cls.config_jsonschema = {"type": "object", "properties": properties, "required": list(cls.required)}
             schemas.beside(cls.vendor, cls.__module__)

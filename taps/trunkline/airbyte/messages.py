@@ -72,6 +72,16 @@ def failure(
     return _trace("ERROR", "error", told)
 
 
+def control(config: Mapping[str, Any]) -> dict[str, Any]:
+    """A CONTROL message: the settings to use from now on, secrets included, which Airbyte keeps as it keeps them."""
+    told = {
+        "type": "CONNECTOR_CONFIG",
+        "emitted_at": time.time_ns() // 1_000_000,
+        "connectorConfig": {"config": config},
+    }
+    return {"type": "CONTROL", "control": told}
+
+
 def _trace(kind: str, field: str, content: Mapping[str, Any]) -> dict[str, Any]:
     return {"type": "TRACE", "trace": {"type": kind, "emitted_at": time.time_ns() // 1_000_000, field: content}}
 

@@ -20,7 +20,7 @@ import click
 
 from trunkline import logs, process, sdk, signals, sync
 from trunkline.airbyte.inputs import read_catalog, read_config, read_states
-from trunkline.airbyte.messages import AirbyteWriter, Lines, LogLines, Told, clean, failure
+from trunkline.airbyte.messages import AirbyteWriter, Lines, LogLines, Told, clean, control, failure
 from trunkline.airbyte.spec import specification
 from trunkline.errors import (
     BadAnswer,
@@ -116,7 +116,7 @@ def serve(
     """
     with _logged(cls, lines):
         try:
-            source = Source(cls, options)
+            source = Source(cls, options, lines)
             if name == "read":
                 return source.read(files, lines)
             answer = source.spec() if name == "spec" else getattr(source, name)(files["config"])
@@ -173,10 +173,11 @@ class Source:
     Args:
         cls: The tap.
         options: More arguments for it, for tests.
+        lines: Where settings go that the vendor has replaced.
     """
 
-    def __init__(self, cls: type[VendorTap], options: Mapping[str, Any]) -> None:
-        self._cls, self._options = cls, options
+    def __init__(self, cls: type[VendorTap], options: Mapping[str, Any], lines: Lines) -> None:
+        self._cls, self._options, self._lines = cls, options, lines
 
     def spec(self) -> dict[str, Any]:
         """The message that tells the settings."""
@@ -242,7 +243,9 @@ class Source:
 
     def _tap(self, config: Mapping[str, Any], **more: Any) -> VendorTap:
         # Without a catalog it is what can be chosen: as the maps leave it.
-        return self._cls(config=dict(config), map_all="catalog" not in more, **self._options, **more)
+        tap = self._cls(config=dict(config), map_all="catalog" not in more, **self._options, **more)
+        tap.keep_settings = lambda replaced: self._lines.say(control({**config, **replaced}))
+        return tap
 
 
 def _offered(tap: VendorTap) -> Iterator[tuple[VendorStream, SchemaMessage]]:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from trunkline.credentials import without_secrets
+    from trunkline.facts.authorization import oauth2
     from trunkline.facts.details import DetailStream
     from trunkline.facts.lookups import LookupResults, Lookups, LookupStream
     from trunkline.facts.paged import PagedStream
@@ -44,6 +45,7 @@ _PLACES = {
     "trunkline.credentials": ("without_secrets",),
     "trunkline.facts.details": ("DetailStream",),
     "trunkline.facts.lookups": ("LookupResults", "LookupStream", "Lookups"),
+    "trunkline.facts.authorization": ("oauth2",),
     "trunkline.facts.paged": ("PagedStream",),
     "trunkline.facts.paging": ("CursorPages", "NumberedPages", "OffsetPages", "OnePage"),
     "trunkline.facts.partitions": ("InChunks", "PerSetting"),
@@ -104,6 +106,7 @@ __all__ = [
     "in_body",
     "integer",
     "number",
+    "oauth2",
     "objects",
     "switch",
     "text",
