@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import io
 import os
 import sys
 import time
@@ -26,6 +27,14 @@ BLOCK = 64 * 1024
 
 AGE = 1.0
 """Seconds after which a smaller block is written all the same, so that a slow vendor's rows are seen at once."""
+
+
+class _Texts(io.RawIOBase):
+    """Standard output where a program has put an object in its place that takes text alone, such as `io.StringIO`."""
+
+    def write(self, block: Any) -> int:
+        sys.stdout.write(str(block, "utf-8"))  # whole lines: no letter is cut
+        return len(block)
 
 
 def _other(value: Any) -> str:
@@ -122,7 +131,7 @@ class BlockWriter(GenericSingerWriter[bytes, Message]):
             self._block.clear()
         if not self._block:
             return
-        output = self._output or sys.stdout.buffer
+        output: BinaryIO = self._output or getattr(sys.stdout, "buffer", None) or _Texts()  # type: ignore[assignment]
         try:
             done = 0
             while done < len(self._block):  # an unbuffered output may take less than it is given
