@@ -313,7 +313,7 @@ class Ahead:
         self._refuted = False  # whether the plan may have changed since the readings were begun
         self._typical = 0  # bytes of the largest answer so far: what one under way may bring
 
-    def items(self) -> Iterator[tuple[Feed, Any]]:
+    def items(self) -> Generator[tuple[Feed, Any], None, None]:
         """Everything the feeds give, in order; a feed that fails gives a `Failure` as its last item.
 
         Raises:

@@ -10,7 +10,6 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar
 from urllib.parse import quote
 
-from singer_sdk import RESTStream
 from singer_sdk.helpers.conform import TypeConformanceLevel
 
 from trunkline import feeds, instants, numbered, pages, personal, plan, schemas, sdk
@@ -29,11 +28,12 @@ if TYPE_CHECKING:
     from trunkline.client import Reply, Request
     from trunkline.facts.partitions import PerSetting
     from trunkline.plan import Window
+    from trunkline.sdk import Records
     from trunkline.sync import StreamRun
     from trunkline.tap import VendorTap
 
 
-class VendorStream(RESTStream[Any]):
+class VendorStream(sdk.OwnSync):
     """A stream whose schema is a file, and whose records come from feeds.
 
     The facts of a vendor's stream stand in its class; what is computed from the config stands in properties.
@@ -140,9 +140,14 @@ class VendorStream(RESTStream[Any]):
         raise NotImplementedError
 
     @property
-    def parts(self) -> int | None:
-        """How many partitions there are to read, where the stream has partitions."""
+    def partitions(self) -> list[dict[str, Any]] | None:
+        """The contexts of the partitions to read, where each has a bookmark of its own."""
         return None
+
+    @property
+    def parts(self) -> int | None:
+        """How many parts there are to read, each of which may fail alone, where the stream has any."""
+        return len(self.partitions) if self.partitions is not None else None
 
     def shares_with(self, other: VendorStream) -> bool:  # noqa: ARG002 - for streams that do
         """Whether this stream is read from the same answers as another one of its tap."""
@@ -169,13 +174,20 @@ class VendorStream(RESTStream[Any]):
         """
         raise NotImplementedError
 
-    def get_records(self, context: Mapping[str, Any] | None) -> Iterator[dict[str, Any]]:
-        """Read the stream without writing messages, as the SDK's own machinery does.
+    def get_records(self, context: Mapping[str, Any] | None) -> Records:
+        """Read the stream from its bookmark on, without writing messages or moving the bookmark.
 
         Args:
-            context: Only records of this partition, where there are partitions.
+            context: The partition to read alone, where the stream has partitions.
+
+        Returns:
+            Finished records, as plain dicts.
         """
         return self.tap.read_records(self, context)
+
+    def synced(self, context: Mapping[str, Any] | None, *, writes: bool) -> Records:
+        """Read, write and hand out the stream's records, for the SDK's `sync`."""
+        return self.tap.sync_records(self, context, writes=writes)
 
     def give_page(self, desk: Desk, window: Window, page: Page, reply: Reply) -> None:
         """Hand out what this stream makes of a page."""
@@ -285,9 +297,9 @@ class WindowedStream(VendorStream):
             cls.state_partitioning_keys = (cls.per.field,)  # type: ignore[assignment,method-assign] # as the SDK has it
 
     @property
-    def parts(self) -> int | None:
-        """How many partitions there are, where there are any."""
-        return len(self.per.contexts(self.config)) if self.per else None
+    def partitions(self) -> list[dict[str, Any]] | None:
+        """The contexts of the partitions to read, where the stream has any."""
+        return [*self.per.contexts(self.config)] if self.per else None
 
     def path_of(self, context: Mapping[str, str]) -> str:
         """The path of a partition: its values stand in the place of their names."""

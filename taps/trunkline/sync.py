@@ -94,13 +94,22 @@ class StreamRun:
 
     Args:
         stream: The stream.
-        run_start: The run's start.
         write: Takes each finished record.
+        state: Where its bookmarks stand; the tap's state when left out.
+        as_dict: Whether records must be dicts, because somebody else goes on with them.
     """
 
-    def __init__(self, stream: VendorStream, write: Callable[[dict[str, Any]], None]) -> None:
+    def __init__(
+        self,
+        stream: VendorStream,
+        write: Callable[[dict[str, Any]], None],
+        *,
+        state: dict[str, Any] | None = None,
+        as_dict: bool = False,
+    ) -> None:
         self.stream, self.write = stream, write
-        self.shape = sdk.compile_shape(stream)
+        self._state = stream.tap.bookmarks if state is None else state
+        self.shape = sdk.compile_shape(stream, as_dict=as_dict)
         self.rows = self.missing = 0
         self.failures: list[str] = []
         self.causes: list[tuple[Mapping[str, Any], Exception]] = []  # the same, with the partition and unworded
@@ -122,7 +131,7 @@ class StreamRun:
         stream = self.stream
         return Bookmark(
             # A full table keeps no bookmark: a private state takes what it would write.
-            stream.tap.bookmarks if stream.replication_method == REPLICATION_INCREMENTAL else {},
+            self._state if stream.replication_method == REPLICATION_INCREMENTAL else {},
             stream.name,
             stream.replication_key or "",
             context=context,
@@ -350,19 +359,23 @@ class Run:
 
     def _read(self, ahead: Ahead) -> None:
         for feed, item in ahead.items():
-            if isinstance(item, Failure):
-                if isinstance(item.error, (OutputLost, Stopped)):
-                    raise item.error
-                for stream in feed.listeners:
-                    if not stream.run.failure:
-                        stream.run.fail(feed.context, item.error)
-                self.denied |= isinstance(item.error, AccessDenied)
-            elif isinstance(item, (Proven, Unsettled)):
-                self._window_ended(ahead, feed, item)
-            else:
-                self._deliver(ahead, feed, *item)
+            self._take(ahead, feed, item)
             if self.denied:
                 return
+
+    def _take(self, ahead: Ahead, feed: Feed, item: Any) -> None:
+        """Do what an item that came from a feed calls for."""
+        if isinstance(item, Failure):
+            if isinstance(item.error, (OutputLost, Stopped)):
+                raise item.error
+            for stream in feed.listeners:
+                if not stream.run.failure:
+                    stream.run.fail(feed.context, item.error)
+            self.denied |= isinstance(item.error, AccessDenied)
+        elif isinstance(item, (Proven, Unsettled)):
+            self._window_ended(ahead, feed, item)
+        else:
+            self._deliver(ahead, feed, *item)
 
     def _deliver(self, ahead: Ahead, feed: Feed, stream: VendorStream, thing: Any) -> None:
         if stream.run.failure or stream not in feed.listeners:

@@ -17,24 +17,24 @@ from singer_sdk import Tap
 from singer_sdk.exceptions import ConfigValidationError
 from singer_sdk.helpers.capabilities import PluginCapabilities, TapCapabilities
 
-from trunkline import bookmark, instants, network, personal, process, schemas, sdk, settings, signals
-from trunkline.ahead import Ahead, Failure, Workers
+from trunkline import bookmark, instants, network, personal, process, reading, schemas, sdk, settings, signals
+from trunkline.ahead import Workers
 from trunkline.client import Client
 from trunkline.errors import ConfigInvalid, StateInvalid, Stopped, TrunklineError
-from trunkline.feeds import Proven, Unsettled
 from trunkline.governor import Governor, Limit
 from trunkline.redact import redactor
-from trunkline.sync import Run, StreamRun, test
+from trunkline.sync import Run, test
 from trunkline.write import BlockWriter
 
 if TYPE_CHECKING:
     import typing as t
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from types import TracebackType
 
     from requests.adapters import BaseAdapter
 
     from trunkline.client import Request
+    from trunkline.sdk import Records
     from trunkline.settings import Rule, Setting
     from trunkline.stream import VendorStream
 
@@ -237,18 +237,15 @@ class VendorTap(sdk.ConfigFiles, Tap):
             told.exit_code = run.sync()
         return told.exit_code
 
-    def read_records(self, stream: VendorStream, context: Mapping[str, Any] | None) -> Iterator[dict[str, Any]]:
-        """The records of a stream, without messages and bookmarks, for the SDK's own machinery."""
-        made: list[dict[str, Any]] = []
-        stream.run = StreamRun(stream, made.append)
-        for feed, item in Ahead(self.workers, stream.feeds([stream])).items():
-            if isinstance(item, Failure):
-                raise item.error
-            if isinstance(item, (Proven, Unsettled)) or (context and dict(context) != dict(feed.context)):
-                continue
-            stream.run.take(feed.context, item[1])
-            yield from made
-            made.clear()
+    @staticmethod
+    def read_records(stream: VendorStream, context: Mapping[str, Any] | None) -> Records:
+        """The records of a stream, for its `get_records`: see `trunkline.reading.records`."""
+        return reading.records(stream, context)
+
+    @staticmethod
+    def sync_records(stream: VendorStream, context: Mapping[str, Any] | None, *, writes: bool) -> Records:
+        """The records of a stream as they are written, for its `sync`: see `trunkline.reading.synced`."""
+        return reading.synced(stream, context, writes=writes)
 
     # -- config and state --------------------------------------------------------------------------
 

@@ -284,7 +284,7 @@ def test_the_number_of_answers_held_has_a_bound(later: bool) -> None:  # noqa: F
         next(items)
     with client.lock:
         assert len(client.sent) <= 6 + module.LOOK_AHEAD * 2 + 2 * workers.capacity
-    items.close()  # type: ignore[attr-defined]
+    items.close()
     workers.close(30)
 
 
@@ -473,7 +473,7 @@ def test_feeds_are_taken_only_as_the_look_ahead_reaches_them() -> None:
     items = Ahead(workers, make()).items()
     next(items)
     assert len(begun) < 40
-    items.close()  # type: ignore[attr-defined]
+    items.close()
     workers.close(30)
 
 

@@ -41,6 +41,10 @@ DETAIL: dict[str, Any] = {
     [
         (Stream, "_generate_schema_messages"),
         (Stream, "_generate_record_messages"),
+        (Stream, "_sync_records"),
+        (Stream, "get_replication_key_signpost"),
+        (Stream, "finalize_state_progress_markers"),
+        (Stream, "partitions"),
         (Stream, "effective_schema"),
         (Stream, "mask"),
         (Stream, "stream_maps"),
