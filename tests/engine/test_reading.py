@@ -15,7 +15,7 @@ from singer_sdk.exceptions import AbortedSyncFailedException, AbortedSyncPausedE
 from tests.model.harness import TAPS, UTC, Output, Result, bookmark, parse, run
 
 from trunkline.errors import AccessDenied, Refused, StateInvalid, TrunklineError, Unavailable, Unproven
-from trunkline.shape import encode
+from trunkline.exact import encode
 from trunkline.write import BlockWriter
 from trunkline_sandbox import Fault, Sandbox
 from trunkline_sandbox.transport import SandboxAdapter
