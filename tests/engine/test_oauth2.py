@@ -6,10 +6,12 @@ import base64
 import http.server
 import io
 import json
+import re
 import subprocess
 import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, urlsplit
 
@@ -28,9 +30,9 @@ from trunkline.tokens import Tokens
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
-    from pathlib import Path
 
 NEVER = threading.Event()
+GUIDE = Path(__file__).parents[2] / "docs" / "adding-a-vendor.md"
 Answer = tuple[int, "Mapping[str, str]", Any]
 
 
@@ -608,6 +610,29 @@ def test_g7_airbyte_is_given_a_replaced_refresh_token_as_a_control_message(
     rest = b"".join(line for line in lines if line != found).decode() + "".join(capsys.readouterr())
     assert "refresh-number-1" not in rest
     assert "access-1" not in rest
+
+
+# -- the guide ------------------------------------------------------------------------------------------
+
+
+def test_the_guides_examples_say_what_they_are_said_to(world: World) -> None:
+    """Each example of docs/adding-a-vendor.md signs the requests of a tap."""
+    section = GUIDE.read_text(encoding="utf-8").partition("## Signing with OAuth2")[2].partition("\n## ")[0]
+    examples = re.findall(r"```python\n(.*?)```", section, re.DOTALL)
+    assert len(examples) == 2
+    for number, example in enumerate(examples, 1):
+        facts: dict[str, Any] = {"oauth2": oauth2}
+        exec(example, facts)  # noqa: S102 - the guide's own words
+        kind: Any = type(
+            "TapGuide", (TapServer,), {"settings": TapServer.settings, "required": (), "sign": facts["sign"]}
+        )
+        names = kind.config_jsonschema["properties"]
+        config = {name: value for name, value in {**REFRESH, "account_id": "the-account"}.items() if name in names}
+        fetch(kind(config={**config, "api_url": world.api.url, "identity_url": world.identity.url}))
+        assert world.shown[-1] == f"access-{number}"
+    zoom, refreshed = (seen.form for seen in world.identity.seen)
+    assert zoom == {"grant_type": "account_credentials", "account_id": "the-account"}
+    assert refreshed == {**REFRESH, "grant_type": "refresh_token", "scope": "calls users"}
 
 
 # -- what comes with the word ---------------------------------------------------------------------------
