@@ -9,11 +9,9 @@ from __future__ import annotations
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
-import msgspec
-
-from trunkline.errors import BadAnswer
 from trunkline.exact import encode
 from trunkline.facts import (
+    ErrorInBody,
     OffsetPages,
     PerSetting,
     UncountedStream,
@@ -32,17 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from datetime import datetime
 
-    from trunkline.client import Reply
-    from trunkline.pages import Page
     from trunkline.plan import Window
-
-
-class _Said(msgspec.Struct):
-    success: Any = None
-    error: Any = None
-
-
-_read_said = msgspec.json.Decoder(_Said).decode
 
 
 class VoiceCampaignRequests(UncountedStream):
@@ -61,13 +49,6 @@ class VoiceCampaignRequests(UncountedStream):
         "case_group", "process_date", "process_time", "process_day", "trigger_code",
     )  # fmt: skip
     text_or_json = ("custom", "custom_fields")
-
-    def open(self, reply: Reply) -> Page:
-        """Rows under `data`, unless the answer says that it is an error, as on the vendor's other routes."""
-        said = _read_said(reply.body)
-        if said.success is False or said.error:
-            raise BadAnswer("the answer has another form", "it says that it is an error")
-        return super().open(reply)
 
     def left_out(self) -> Iterable[str]:
         """What the vendor is requested not to send."""
@@ -154,6 +135,7 @@ class TapConpeek(VendorTap):
         HTTPStatus.BAD_REQUEST: "Check filter",
     }
     sign = header("Authorization", "api_key", Content_Type="application/json")
+    errors = ErrorInBody("error", success="success")  # as on the vendor's other routes
 
 
 def _date(instant: datetime) -> str:

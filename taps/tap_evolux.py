@@ -6,14 +6,13 @@ Rests on the vendor's page "API - Relatório - Histórico de Chamadas - Studio" 
 from __future__ import annotations
 
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any
-
-import msgspec
+from typing import Any
 
 from trunkline.facts import (
     DetailStream,
     NumberedPages,
     PagedStream,
+    StatusInBody,
     VendorTap,
     common,
     header,
@@ -22,18 +21,6 @@ from trunkline.facts import (
     token,
     without_secrets,
 )
-
-if TYPE_CHECKING:
-    from trunkline.client import Request
-
-
-class _Meta(msgspec.Struct):
-    status: int = HTTPStatus.OK
-    message: str = ""
-
-
-class _Envelope(msgspec.Struct):
-    meta: _Meta = msgspec.field(default_factory=_Meta)
 
 
 class StudioCalls(PagedStream):
@@ -95,22 +82,4 @@ class TapEvolux(VendorTap):
         HTTPStatus.FORBIDDEN: "Check what the token is allowed to read",
     }
     sign = header("token", "api_token", Content_Type="application/json")
-
-    def refuse(self, request: Request, status: int, body: bytes) -> None:
-        """HTTP decides first; a `meta.status` from 400 on inside a 200 is a no all the same."""
-        if status != HTTPStatus.OK:
-            return
-        said = _meta(body)
-        if said.status >= HTTPStatus.BAD_REQUEST:
-            self.client.judge(request, said.status, reason=said.message, inside="meta.status of an HTTP 200")
-
-    def reason(self, body: bytes) -> str:
-        """The vendor's own words."""
-        return _meta(body).message
-
-
-def _meta(body: bytes) -> _Meta:
-    try:
-        return msgspec.json.decode(body, type=_Envelope).meta
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-        return _Meta()
+    errors = StatusInBody("meta.status", message="meta.message")

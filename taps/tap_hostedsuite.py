@@ -10,43 +10,33 @@ import re
 import zoneinfo
 from datetime import datetime, timedelta, tzinfo
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any, NamedTuple
-
-import msgspec
+from typing import TYPE_CHECKING
 
 from trunkline import instants
-from trunkline.errors import AccessDenied, Refused
-from trunkline.facts import InOrder, NumberedPages, PagedStream, VendorTap, common, in_body, number, switch, text
-from trunkline.words import clean
+from trunkline.facts import (
+    CodeInBody,
+    InOrder,
+    NumberedPages,
+    PagedStream,
+    VendorTap,
+    common,
+    in_body,
+    number,
+    switch,
+    text,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from trunkline.client import Request
     from trunkline.plan import Window
     from trunkline.stream import Rows
 
 _NULL_DATE = re.compile(r"0001-|0?1/0?1/0001\b|/Date\(-62135[56]\d{8}[)+-]")
 """What .NET writes where a date was never set: the first day of the calendar, in any form and zone."""
-_DENIED = re.compile(r"security|authenticat|unauthori[sz]ed|login|credential|password|user.?name", re.IGNORECASE)
-_FORBIDDEN = re.compile(r"forbidden|permission|access.?denied", re.IGNORECASE)
-_WRONG = re.compile(r"argument|validation|format|serializ|notfound|not.?implemented|not.?supported|null", re.IGNORECASE)
 _FILTER_DATES = {"iso": "%Y-%m-%dT%H:%M:%S", "us": "%m/%d/%Y %I:%M %p", "us24": "%m/%d/%Y %H:%M"}
 _WITH_SECONDS = "%S"
 _WHOLE_LENGTH = len("2021-08-10T00:00:00")
-_ENVELOPE = re.compile(rb"response_?status|error_?code", re.IGNORECASE)
-_LARGEST_ERROR = 65_536  # bytes of a body in which an error is looked for
-_NO_ERROR = {"0", "none", "null", "ok", "success"}
-_FAULTS = {HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_EARLY, HTTPStatus.TOO_MANY_REQUESTS}
-
-
-class _Error(NamedTuple):
-    """The code and the message of the vendor's error envelope."""
-
-    code: str = ""
-    message: str = ""
-
-
 _NARROWING = {
     "client_id": "ClientId",
     "center_id": "CenterId",
@@ -187,76 +177,16 @@ class TapHostedSuite(VendorTap):
         HTTPStatus.BAD_REQUEST: "If the server does not take the dates set filter_date_format, if not the page set "
         "first_page",
     }
-    noes = 0
-    """Answers before any success that were a no."""
     filter_hint = "The server ignores dates it does not understand: set filter_date_format to another form"
     sign = in_body(CustomerName="customer_name", UserName="user_name", Password="password")  # noqa: S106 - its setting
-
-    def refuse(self, request: Request, status: int, body: bytes) -> None:
-        """The error envelope decides before HTTP: bad credentials may come as a 500, and many tries lock the user out.
-
-        Before any success a second no of whatever form ends the tap, unless it is a server's or a network's fault.
-        """
-        error, succeeded = _error(body), self.client.succeeded.is_set()
-        what, why = f"{request.about} failed", f"the vendor answered {clean(error.code) or f'HTTP {status}'}"
-        if _DENIED.search(error.code) or (not succeeded and _DENIED.search(error.message)):
-            raise AccessDenied(what, why, self.hint(HTTPStatus.UNAUTHORIZED))
-        if status == HTTPStatus.UNAUTHORIZED:
-            self.client.judge(request, status, reason=error.code)
-        if not succeeded and _is_no(error, status, body):
-            self.noes += 1
-            if self.noes > 1:
-                why += ", the second no before any success: more tries could lock the user out"
-                raise AccessDenied(what, why, self.hint(HTTPStatus.UNAUTHORIZED))
-        if _FORBIDDEN.search(error.code):
-            self.client.judge(request, HTTPStatus.FORBIDDEN, reason=error.code, inside="an error, as if")
-        if _WRONG.search(error.code):
-            raise Refused(what, why, self.hint(HTTPStatus.BAD_REQUEST), status=status)
-        if any(error) and status < HTTPStatus.MULTIPLE_CHOICES:
-            self.client.judge(request, HTTPStatus.INTERNAL_SERVER_ERROR, reason=error.code, inside="an error, as if")
-
-    def reason(self, body: bytes) -> str:
-        """The error's code; its message may echo the request, and with it the password."""
-        return _error(body).code
-
-
-def _error(body: bytes) -> _Error:
-    """What stands in the vendor's error envelope, however its names are written and wherever it stands."""
-    if len(body) > _LARGEST_ERROR or not _ENVELOPE.search(body):
-        return _Error()
-    try:
-        return _found(msgspec.json.decode(body), 3) or _Error()
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-        return _Error()
-
-
-def _found(value: Any, depth: int) -> _Error | None:
-    if not isinstance(value, dict):
-        return None
-    named = {str(name).replace("_", "").lower(): member for name, member in value.items()}
-    status = named.get("responsestatus")
-    if isinstance(status, dict):
-        named = {str(name).replace("_", "").lower(): member for name, member in status.items()}
-    elif "errorcode" not in named or "items" in named:
-        return next(filter(None, (_found(member, depth - 1) for member in value.values())), None) if depth else None
-    code, message = str(named.get("errorcode") or "").strip(), str(named.get("message") or "").strip()
-    if code.lower() in _NO_ERROR:
-        return None
-    return _Error(code, message) if code or message else None
-
-
-def _is_no(error: _Error, status: int, body: bytes) -> bool:
-    """Whether an answer is a no to what was sent, and neither rows nor a fault of a server or a network."""
-    if any(error):
-        return True
-    if status in _FAULTS or status >= HTTPStatus.INTERNAL_SERVER_ERROR or status == HTTPStatus.NO_CONTENT:
-        return False
-    return status >= HTTPStatus.MULTIPLE_CHOICES or not _has_rows(body)
-
-
-def _has_rows(body: bytes) -> bool:
-    try:
-        whole = msgspec.json.decode(body, type=list[msgspec.Raw] | dict[str, msgspec.Raw])
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-        return False
-    return isinstance(whole, list) or "TotalCount" in whole or any(bytes(part)[:1] == b"[" for part in whole.values())
+    errors = CodeInBody(
+        "ResponseStatus.ErrorCode",
+        "ErrorCode",
+        message="Message",
+        denied=r"security|authenticat|unauthori[sz]ed|login|credential|password|user.?name",
+        forbidden=r"forbidden|permission|access.?denied",
+        refused=r"argument|validation|format|serializ|notfound|not.?implemented|not.?supported|null",
+        rows="Items",
+        total="TotalCount",
+        locks_out=True,
+    )

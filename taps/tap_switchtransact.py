@@ -6,13 +6,10 @@ Rests on the vendor's page "Contact Centre, Calls". The API has no way to read c
 from __future__ import annotations
 
 from http import HTTPStatus
-from typing import TYPE_CHECKING
 
-import msgspec
-
-from trunkline.errors import AccessDenied, Refused
 from trunkline.facts import (
     AtLeastOne,
+    ErrorInBody,
     Limit,
     LookupResults,
     Lookups,
@@ -24,10 +21,6 @@ from trunkline.facts import (
     text,
     token,
 )
-from trunkline.words import clean
-
-if TYPE_CHECKING:
-    from trunkline.client import Request
 
 LOOKUPS = Lookups(
     kinds={
@@ -42,14 +35,6 @@ LOOKUPS = Lookups(
     lower_case=("email",),
     file="lookups_file",
 )
-
-
-class _Answer(msgspec.Struct):
-    status: bool
-    error: str | None = None
-
-
-_read_answer = msgspec.json.Decoder(_Answer).decode
 
 
 class Contacts(LookupStream):
@@ -92,37 +77,10 @@ class TapSwitchTransact(VendorTap):
         HTTPStatus.FORBIDDEN: "Check api_key: it needs the permission Read on General (API Keys in SwitchTransact)",
     }
     sign = header("Authorization", "api_key", Content_Type="application/json")
-
-    def is_answer(self, status: int, body: bytes) -> bool:
-        """The vendor does not say which status "not found" comes with: a 404 with its body is that answer too."""
-        if status == HTTPStatus.NOT_FOUND:
-            answer = _answer(body)
-            return answer is not None and not answer.status and not answer.error
-        return super().is_answer(status, body)
-
-    def refuse(self, request: Request, status: int, body: bytes) -> None:
-        """The body decides before HTTP: `status: false` with an error is a no, without one it is "not found"."""
-        answer = _answer(body)
-        if answer is None or answer.status or not answer.error:
-            return
-        what = f"{request.about} failed"
-        if "not authorized" in answer.error.lower():
-            hint = self.hint(HTTPStatus.FORBIDDEN)
-            raise AccessDenied(what, f"the vendor answered: {clean(answer.error, request.personal)}", hint)
-        if status < HTTPStatus.INTERNAL_SERVER_ERROR and status not in _TOLD_BY_HTTP:
-            # Its words may repeat what was looked up, which is personal: the kind and the place of it must do.
-            raise Refused(
-                what, f"the vendor refused it (HTTP {status})", "Check the value at that place", status=status
-            )
-
-
-_TOLD_BY_HTTP = {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN, HTTPStatus.TOO_MANY_REQUESTS}
-"""Statuses that say more than the words of a body: about the key, and about the pace."""
-
-
-def _answer(body: bytes) -> _Answer | None:
-    """The vendor's envelope, if it is one."""
-    try:
-        return _read_answer(body)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-        return None
+    errors = ErrorInBody(
+        "error",
+        success="status",
+        not_found=True,  # no page says which HTTP status it comes with
+        denied="not authorized",
+        remedy="Check the value at that place",
+    )

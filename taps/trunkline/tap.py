@@ -21,6 +21,7 @@ from trunkline import bookmark, instants, network, personal, process, reading, s
 from trunkline.ahead import Workers
 from trunkline.client import Client
 from trunkline.errors import ConfigInvalid, StateInvalid, Stopped, TrunklineError
+from trunkline.facts.refusals import HttpErrors
 from trunkline.governor import Governor, Limit
 from trunkline.redact import redactor
 from trunkline.sync import Run, test
@@ -80,6 +81,10 @@ class VendorTap(sdk.ConfigFiles, Tap):
     limit_headers: ClassVar[str] = "X-RateLimit"
     """How the vendor's headers about it begin, before `-Remaining` and `-Reset`."""
     stream_types: ClassVar[Sequence[type[VendorStream]]]
+    errors: ClassVar[HttpErrors] = HttpErrors()
+    """How the vendor says no in a body (`StatusInBody`, `CodeInBody`, `ErrorInBody`)."""
+    noes = 0
+    """Responses before any success that were a no, where many of them lock the user out."""
     hints: ClassVar[Mapping[int, str]] = {}
     """What to do when the vendor answers with an HTTP status."""
     filter_hint: ClassVar[str] = "Report it: the vendor has changed the way it filters"
@@ -119,15 +124,16 @@ class VendorTap(sdk.ConfigFiles, Tap):
         raise NotImplementedError
 
     def refuse(self, request: Request, status: int, body: bytes) -> None:
-        """Raise if the answer is a no that its HTTP status does not tell, or tells wrongly."""
+        """Raise if the response is a no that its HTTP status does not tell, or tells wrongly."""
+        self.errors.refuse(self, request, status, body)
 
-    def is_answer(self, status: int, body: bytes) -> bool:  # noqa: ARG002 - for vendors whose body decides
-        """Whether this is the answer to what was asked: any 2xx, unless a vendor's body knows better."""
-        return HTTPStatus.OK <= status < HTTPStatus.MULTIPLE_CHOICES
+    def is_answer(self, status: int, body: bytes) -> bool:
+        """Whether this is the answer to the request: any 2xx, unless a vendor's body knows better."""
+        return self.errors.is_answer(status, body)
 
-    def reason(self, body: bytes) -> str:  # noqa: ARG002 - for vendors whose errors say why
+    def reason(self, body: bytes) -> str:
         """The vendor's own words in an error's body."""
-        return ""
+        return self.errors.reason(body)
 
     def hint(self, status: int) -> str:
         """What to do when the vendor answers with this status."""

@@ -206,10 +206,7 @@ class Account:
 
     def is_answer(self, status: int, body: bytes) -> bool:
         """A 404 that says `status: false` is a look-up that found nobody."""
-        if status == HTTPStatus.NOT_FOUND:
-            answer = answer_of(body)
-            return answer is not None and answer.status is False and not answer.error
-        return HTTPStatus.OK <= status < HTTPStatus.MULTIPLE_CHOICES
+        return TapSwitchTransact.errors.is_answer(status, body)
 
     def reason(self, body: bytes) -> str:  # noqa: ARG002 - a look-up's error may repeat what was looked up
         """Nothing that could be shown."""

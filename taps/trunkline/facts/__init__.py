@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from trunkline.facts.partitions import InChunks, PerSetting
     from trunkline.facts.per_row import PerRow
     from trunkline.facts.places import Header, Link
+    from trunkline.facts.refusals import CodeInBody, ErrorInBody, StatusInBody
     from trunkline.facts.settings import (
         AtLeastOne,
         InOrder,
@@ -53,6 +54,7 @@ _PLACES = {
     "trunkline.facts.per_row": ("PerRow",),
     "trunkline.facts.signing": ("basic", "bearer", "header", "in_body"),
     "trunkline.facts.snapshot": ("SnapshotStream",),
+    "trunkline.facts.refusals": ("CodeInBody", "ErrorInBody", "StatusInBody"),
     "trunkline.facts.settings": (
         "AtLeastOne",
         "InOrder",
@@ -75,8 +77,10 @@ _PLACE_OF = {name: module for module, names in _PLACES.items() for name in names
 
 __all__ = [
     "AtLeastOne",
+    "CodeInBody",
     "CursorPages",
     "DetailStream",
+    "ErrorInBody",
     "Header",
     "InChunks",
     "InOrder",
@@ -93,6 +97,7 @@ __all__ = [
     "PerRow",
     "PerSetting",
     "SnapshotStream",
+    "StatusInBody",
     "UncountedStream",
     "Unsettled",
     "VendorStream",
