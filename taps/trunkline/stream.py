@@ -189,8 +189,15 @@ class VendorStream(sdk.OwnSync):
         """Read, write and hand out the stream's records, for the SDK's `sync`."""
         return self.tap.sync_records(self, context, writes=writes)
 
-    def give_page(self, desk: Desk, window: Window, page: Page, reply: Reply) -> None:
-        """Hand out what this stream makes of a page."""
+    def give_page(
+        self,
+        desk: Desk,
+        window: Window,
+        page: Page,
+        reply: Reply,
+        context: Mapping[str, str] = MappingProxyType({}),
+    ) -> None:
+        """Hand out what this stream makes of a page of a window, or of one partition's window."""
         raise NotImplementedError
 
     def prove(self, window: Window) -> None:
@@ -252,12 +259,8 @@ class Listened:
     def give_page(self, desk: Desk, window: Window, page: Page, reply: Reply) -> None:
         """Hand out a page to every listener that has not failed."""
         for listener in self.listeners:
-            if listener.run.failure:
-                continue
-            if self.context:
-                desk.give((listener, Rows(window, page.rows, listener.replication_key or "", self.context)), reply)
-            else:
-                listener.give_page(desk, window, page, reply)
+            if not listener.run.failure:
+                listener.give_page(desk, window, page, reply, self.context)
 
     def may_wait(self, window: Window) -> bool:
         """Whether the next run reads this window again anyway."""
@@ -454,9 +457,16 @@ class WindowedStream(VendorStream):
         """
         raise NotImplementedError
 
-    def give_page(self, desk: Desk, window: Window, page: Page, reply: Reply) -> None:
+    def give_page(
+        self,
+        desk: Desk,
+        window: Window,
+        page: Page,
+        reply: Reply,
+        context: Mapping[str, str] = MappingProxyType({}),
+    ) -> None:
         """Hand out the rows of a page for this stream."""
-        desk.give((self, Rows(window, page.rows, self.replication_key or "")), reply)
+        desk.give((self, Rows(window, page.rows, self.replication_key or "", context)), reply)
 
     def probe(self, desk: Desk) -> Generator[Ticket, Reply, list[Any]]:
         """The first page of the last day, and when nothing is there that of the whole span."""

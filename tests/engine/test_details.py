@@ -6,9 +6,17 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from tests.engine.wire import BEGIN, DAY, TEXT, TIME, Calls, Wire, bookmark, call, records, schema, tap
+from tests.engine.wire import BEGIN, DAY, TEXT, TIME, Calls, Wire, bookmark, call, partitions, records, schema, tap
 
-from trunkline.facts import DetailStream, NumberedPages, PagedStream
+from trunkline.facts import (
+    DetailStream,
+    NumberedPages,
+    OffsetPages,
+    PagedStream,
+    PerSetting,
+    SnapshotStream,
+    UncountedStream,
+)
 
 
 class Details(DetailStream):
@@ -144,3 +152,82 @@ def test_a_path_without_a_place_for_the_key_is_the_authors_mistake() -> None:
     made, _ = tap(Wrong, wire=Wire([call(0)]))
     with pytest.raises(TypeError, match="the path of Wrong must have one place"):
         made.streams["details"].read_parent(b"{}")
+
+
+def test_g1_a_full_table_has_details_too() -> None:
+    """Without a time to carry there is no bookmark: each run reads all of them."""
+
+    class Table(SnapshotStream):
+        name, path, primary_keys = "calls", "/calls", ("id",)
+        schema = Calls.schema
+        paging = NumberedPages(rows="data", total="total")
+
+    class OfTable(Details):
+        replication_key = None  # type: ignore[assignment]
+        schema = schema(("call_id",), call_id={"type": "integer"}, note=TEXT)
+        listed, carries = Table, {"call_id": "id"}  # type: ignore[assignment]
+
+    wire = Wire([call(number) for number in range(12)])
+    made, output = tap(Table, OfTable, wire=wire, concurrency=3)
+    assert made.run() == 0
+    assert [row["call_id"] for row in records(output, "details")] == list(range(12))
+    assert bookmark(output, "details") is None
+    assert wire.paths["/calls"] == 3
+
+
+class OfTeams(Calls):
+    """The calls of each team."""
+
+    path, per = "/teams/{team}/calls", PerSetting("teams", "team", noun="team")
+
+
+def test_g3_g8_a_partitioned_list_has_details_by_partition(caplog: pytest.LogCaptureFixture) -> None:
+    """Each partition has its own bookmark, its own paths, and fails alone."""
+
+    class OfTeamsCalls(Details):
+        path, listed = "/teams/{team}/calls/<id>/detail", OfTeams
+        primary_keys = ("team", "call_id")  # type: ignore[assignment]
+        schema = schema(
+            ("team", "call_id", "call_at"),
+            team={"type": "string"},
+            call_id={"type": "integer"},
+            call_at=TIME,
+            note=TEXT,
+        )
+
+    wire = Wire([call(number) for number in range(30)], jitter=4)
+    wire.faults["/teams/b c/calls/27/detail"] = lambda _: (500, {})
+    made, output = tap(OfTeams, OfTeamsCalls, wire=wire, teams=["a", "b c"], concurrency=4)
+    assert made.run() == 1
+    rows = [(row["team"], row["call_id"]) for row in records(output, "details")]
+    assert [number for team, number in rows if team == "a"] == list(range(30))
+    assert [number for team, number in rows if team == "b c"] == list(range(27))
+    (of_a, mark_of_a), (of_bc, mark_of_bc) = partitions(output, "details")
+    assert (of_a, of_bc) == ({"team": "a"}, {"team": "b c"})
+    assert mark_of_bc < (BEGIN + DAY).isoformat() < mark_of_a == (BEGIN + timedelta(hours=29)).isoformat()
+    assert len(records(output, "calls")) == 60
+    assert "details of b c of call 27 failed" in caplog.messages[-1]
+
+
+def test_g1_a_list_without_a_total_has_details_too() -> None:
+    """Its rows are requested one by one as soon as their span is proven."""
+
+    class Uncounted(UncountedStream):
+        name, path = "calls", "/calls"
+        primary_keys, replication_key = ("id",), "at"
+        schema = Calls.schema
+        paging = OffsetPages(since="from", until="to", size="per_page", offset="offset", rows="data")
+
+    class Lists(Wire):
+        def page(self, rows: list[dict[str, Any]], query: dict[str, str]) -> dict[str, Any]:
+            first = int(query["offset"])
+            return {"data": rows[first : first + int(query["per_page"])]}
+
+    class OfUncounted(Details):
+        listed = Uncounted  # type: ignore[assignment]
+
+    made, output = tap(Uncounted, OfUncounted, wire=Lists([call(number) for number in range(12)]), concurrency=3)
+    assert made.run() == 0
+    assert {row["call_id"] for row in records(output, "details")} == set(range(12))
+    assert bookmark(output, "details") == (BEGIN + timedelta(hours=11)).isoformat()
+    assert len(records(output, "calls")) >= 12

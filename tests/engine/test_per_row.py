@@ -8,11 +8,25 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from tests.engine.wire import BEGIN, DAY, TEXT, TIME, Calls, Wire, bookmark, call, messages, records, schema, tap
+from tests.engine.wire import (
+    BEGIN,
+    DAY,
+    TEXT,
+    TIME,
+    Calls,
+    Wire,
+    bookmark,
+    call,
+    messages,
+    partitions,
+    records,
+    schema,
+    tap,
+)
 
 from trunkline.ahead import Desk, Steps, Ticket
 from trunkline.client import Reply
-from trunkline.facts import CursorPages, NumberedPages, OffsetPages, OnePage, PerRow
+from trunkline.facts import CursorPages, NumberedPages, OffsetPages, OnePage, PerRow, PerSetting
 from trunkline.feeds import Proven
 from trunkline.plan import Window
 from trunkline.sync import StreamRun, verdicts
@@ -226,7 +240,7 @@ class Play:
     def run(self) -> Steps:
         window = Window(BEGIN, BEGIN + 2 * DAY)
         self.stream.source.run = self.stream.run
-        steps = Steps(self.desk, self.stream.read_rows([self.stream], window, self.desk))
+        steps = Steps(self.desk, self.stream.source.read([self.stream], window, self.desk))
         steps.advance()
         while not steps.ended:
             self.most_queued = max(self.most_queued, len(self.desk.wanted))
@@ -297,3 +311,30 @@ def test_the_lines_of_a_run_are_the_same_for_any_concurrency() -> None:
             [{k: v for k, v in one.items() if k != "time_extracted"} for one in said if one["type"] != "STATE"]
         )
     assert lines[0] == lines[1]
+
+
+def test_g3_lists_of_a_partitioned_list_have_a_bookmark_for_each_partition() -> None:
+    """Path, record and state name the partition."""
+
+    class OfTeams(Calls):
+        path, per = "/teams/{team}/calls", PerSetting("teams", "team")
+
+    class Lists(Recordings):
+        path, listed = "/teams/{team}/calls/<id>/recordings", OfTeams
+        primary_keys = ("team", "call_id", "id")  # type: ignore[assignment]
+        schema = schema(
+            ("team", "call_id", "id", "call_at"),
+            team={"type": "string"},
+            call_id={"type": "integer"},
+            call_at=TIME,
+            id=TEXT,
+            length=TEXT,
+        )
+
+    made, output = tap(Lists, wire=vendor(jitter=5), teams=["a", "b"], concurrency=4)
+    assert made.run() == 0
+    rows = [(row["team"], row["call_id"], row["id"]) for row in records(output, "recordings")]
+    assert rows == [(team, *key) for team in ("a", "b") for key in expected()]
+    mark = (BEGIN + timedelta(hours=38)).isoformat()
+    assert partitions(output, "recordings") == [({"team": "a"}, mark), ({"team": "b"}, mark)]
+    assert made.streams["recordings"].state_partitioning_keys == ("team",)

@@ -15,7 +15,7 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 from requests.adapters import BaseAdapter, HTTPAdapter
 from urllib3 import HTTPResponse
 
-from trunkline.facts import NumberedPages, PagedStream, VendorTap, common, header, text, token
+from trunkline.facts import NumberedPages, PagedStream, VendorTap, array, common, header, text, token
 from trunkline.write import BlockWriter
 
 if TYPE_CHECKING:
@@ -57,6 +57,7 @@ def tap(*streams: Any, wire: Wire, state: Any = None, **config: Any) -> Any:
             "api_url": text("Address.", format="url", default="https://vendor.example"),
             "key": token("Key."),
             "known_by": text("Which field.", enum=["id", "uuid"], default="id"),
+            "teams": array("Teams."),
         }
         stream_types = kinds
         sign = header("key", "key")
@@ -130,6 +131,9 @@ class Wire(BaseAdapter):
 
     def answer(self, path: str, query: dict[str, str]) -> tuple[int, Any]:
         """Status and body."""
+        path = re.sub(r"^/teams/[^/]+", "", path)
+        if path == "/calls" and "from" not in query:  # the whole table
+            return 200, self.page(self.calls, query)
         if path == "/calls":
             low, high = (datetime.fromisoformat(query[name].replace("Z", "+00:00")) for name in ("from", "to"))
             return 200, self.page([row for row in self.calls if low <= _at(row) <= high], query)
@@ -168,7 +172,16 @@ def records(output: io.BytesIO, stream: str) -> list[dict[str, Any]]:
 
 def bookmark(output: io.BytesIO, stream: str) -> str | None:
     """The last bookmark of a stream."""
-    states = [said["value"] for said in messages(output) if said["type"] == "STATE"]
-    marks = states[-1].get("bookmarks", {}) if states else {}
-    value: str | None = marks.get(stream, {}).get("replication_key_value")
+    value: str | None = _state(output, stream).get("replication_key_value")
     return value
+
+
+def partitions(output: io.BytesIO, stream: str) -> list[tuple[dict[str, str], str]]:
+    """The last bookmarks of a stream's partitions."""
+    return [(one["context"], one["replication_key_value"]) for one in _state(output, stream)["partitions"]]
+
+
+def _state(output: io.BytesIO, stream: str) -> dict[str, Any]:
+    states = [said["value"] for said in messages(output) if said["type"] == "STATE"]
+    state: dict[str, Any] = states[-1].get("bookmarks", {}).get(stream, {}) if states else {}
+    return state

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import functools
 import re
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 from urllib.parse import quote
 
 import msgspec
 
-from trunkline import feeds
 from trunkline.errors import BadRecord, Unproven
 from trunkline.rows import getter
 from trunkline.stream import Rows, VendorStream
@@ -21,7 +21,7 @@ from trunkline.stream import Rows, VendorStream
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 
-    from trunkline.ahead import Desk, Feed, Outcome, Ticket
+    from trunkline.ahead import Desk, Feed, Ticket
     from trunkline.client import Reply
     from trunkline.plan import Window
     from trunkline.stream import WindowedStream
@@ -43,12 +43,14 @@ class Parent(NamedTuple):
     Args:
         name: What tells it from others, for messages.
         path: The child's path for it; None where the vendor gives the row no key.
-        carried: What of it goes into the child's records.
+        carried: What of it goes into the child's records, and its partition.
+        context: The partition.
     """
 
     name: Any
     path: str | None
     carried: dict[str, Any]
+    context: Mapping[str, str] = MappingProxyType({})
 
     def __str__(self) -> str:
         return str(self.name)
@@ -61,7 +63,7 @@ class ChildStream(VendorStream):
     """The parent: the stream whose rows are requested one by one."""
     carries: ClassVar[Mapping[str, str]]
     """Fields of the record that come from the parent's row, each with its name there: first what tells the row from
-    others, which must not be personal, and among them the replication key."""
+    others, which must not be personal, and among them the replication key, unless the parent is a full table."""
     key: ClassVar[str] = ""
     """The parent's field that stands in the path; its first primary key when empty."""
     key_setting: ClassVar[str] = ""
@@ -81,12 +83,22 @@ class ChildStream(VendorStream):
         self.unnamed: list[str] = []
         """Rows of the window at hand that have no key."""
 
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        per = cls.listed.per if hasattr(cls, "listed") else None
+        if per:
+            cls.state_partitioning_keys = (per.field,)  # type: ignore[assignment,method-assign] # as the SDK has it
+
     # -- the parent's rows -------------------------------------------------------------------------
 
     @functools.cached_property
     def source(self) -> WindowedStream:
-        """The parent as this stream reads it: under its own name, with its own knowledge of how pages are counted."""
-        kind: type[WindowedStream] = type(self.listed.__name__, (self.listed,), {"name": self.name})
+        """The parent as this stream reads it: under its own name, with its own knowledge of how pages are counted.
+
+        Of rows that are read again without a date to move a bookmark by (`unsettled`), nothing is requested again.
+        """
+        facts = {"name": self.name, "unsettled": None}
+        kind: type[WindowedStream] = type(self.listed.__name__, (self.listed,), facts)
         return kind(self.tap)
 
     def place(self) -> object:
@@ -95,37 +107,43 @@ class ChildStream(VendorStream):
         return self.source.place()
 
     def feeds(self, listeners: Sequence[VendorStream]) -> Iterator[Feed]:
-        """Yield one feed: the parent's windows from the start to the end."""
-        source = self.source
-        source.run = self.run
-        start = listeners[0].run.begin_partition({}, source)
-        if start:
-            yield feeds.WindowFeed(source.jobs(start), functools.partial(self.read_rows, listeners), {}, listeners)
+        """Yield the parent's feeds: its windows from the start to the end, of each partition."""
+        self.source.run = self.run
+        return self.source.feeds(listeners)
 
-    def read_rows(self, listeners: Sequence[VendorStream], job: Any, desk: Desk) -> Generator[Ticket, Reply, Outcome]:
-        """Read the parent's rows of one window, and what each of them has."""
-        return (yield from self.source.read(listeners, job, desk))
+    @property
+    def parts(self) -> int | None:
+        """How many partitions there are, where the parent has any."""
+        return self.source.parts
 
     @property
     def key_field(self) -> str:
         """The parent's field that stands in the path."""
         return str(self.config[self.key_setting]) if self.key_setting else self.key or _facts(self.listed)[0]
 
-    def parents(self, window: Window, rows: Iterable[msgspec.Raw]) -> Iterator[Parent]:
+    def parents(
+        self, window: Window, rows: Iterable[msgspec.Raw], context: Mapping[str, str] = MappingProxyType({})
+    ) -> Iterator[Parent]:
         """Read the parent's rows that belong to a window.
 
         Raises:
             BadRecord: A row is not what the vendor documents.
         Unproven: A row shows that the vendor ignored the filter.
         """
-        source, by, key = self.source, str(self.listed.replication_key), str(self.replication_key)
+        source, by, key = self.source, self.source.replication_key or "", self.replication_key or ""
         asked = Rows(window, (), by)
+        partition = {name: value for name, value in context.items() if name in self.schema["properties"]}
         try:
             for raw in rows:
                 parent = self.read_parent(raw)
-                instant, parent.carried[key] = source.read_time(parent.carried[key])
-                if source.belongs(asked, {by: instant}):
-                    yield parent
+                if key:
+                    instant, parent.carried[key] = source.read_time(parent.carried[key])
+                    if not source.belongs(asked, {by: instant}):
+                        continue
+                if context:
+                    parent = parent._replace(context=context)
+                    parent.carried.update(partition)
+                yield parent
         except (msgspec.MsgspecError, ValueError, TypeError) as exc:
             what = f"{self.name}: a {self.noun} of the list could not be read"
             why = f"{' and '.join(self.carries.values())} are not what the vendor documents ({exc})"
@@ -174,7 +192,8 @@ class ChildStream(VendorStream):
         """Request the last window's first page, and what one row on it has."""
         self.source.run = self.run
         things = yield from self.source.probe(desk)
-        parent = next((parent for rows in things for parent in self.parents(rows.window, rows.rows)), None)
+        found = (parent for rows in things for parent in self.parents(rows.window, rows.rows, rows.context))
+        parent = next(found, None)
         return [] if parent is None else [(yield from self.probe_row(desk, parent))]
 
     def probe_row(self, desk: Desk, parent: Parent) -> Generator[Ticket, Reply, Any]:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import contextlib
 import functools
 from http import HTTPStatus
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar
+from urllib.parse import quote
 
 import msgspec
 
@@ -14,7 +16,7 @@ from trunkline.errors import Refused, TrunklineError
 from trunkline.facts.children import ChildStream
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Iterator
+    from collections.abc import Callable, Generator, Iterator, Mapping
     from datetime import datetime
 
     from trunkline.ahead import Desk, Ticket
@@ -34,13 +36,21 @@ class DetailStream(ChildStream):
     """Field that holds the detail, written with dots where it is in an object; empty when it is the answer itself."""
 
     def shares_with(self, other: VendorStream) -> bool:
-        """Share the list with its own stream, and with the other details of its rows."""
-        return isinstance(other, self.listed) or (isinstance(other, DetailStream) and other.listed is self.listed)
+        """Share the list with its own stream, and with the other details of its rows; not one with many bookmarks."""
+        same = isinstance(other, self.listed) or (isinstance(other, DetailStream) and other.listed is self.listed)
+        return same and not self.listed.per
 
-    def give_page(self, desk: Desk, window: Window, page: Page, reply: Reply) -> None:  # noqa: ARG002 - all is on the page
+    def give_page(
+        self,
+        desk: Desk,
+        window: Window,
+        page: Page,
+        reply: Reply,  # noqa: ARG002 - all is on the page
+        context: Mapping[str, str] = MappingProxyType({}),
+    ) -> None:
         """Queue the request for the detail of each row on the page."""
         try:
-            for parent in self.parents(window, page.rows):
+            for parent in self.parents(window, page.rows, context):
                 if parent.path is None:
                     desk.give((self, (parent, None)))
                 else:
@@ -54,7 +64,10 @@ class DetailStream(ChildStream):
 
     def queue_detail(self, desk: Desk, parent: Parent) -> Ticket:
         """Queue the request for the detail of one row."""
-        request = Request(f"{self.name} of {self.noun} {parent}", parent.path or "", stream=self.name)
+        path, label = parent.path or "", self.run.label(parent.context) if parent.context else self.name
+        for name, value in parent.context.items():
+            path = path.replace(f"{{{name}}}", quote(value, safe=""))
+        request = Request(f"{label} of {self.noun} {parent}", path, stream=label, endpoint=self.name)
         return desk.ask(request, self.open_detail, owner=self)
 
     def open_detail(self, reply: Reply) -> msgspec.Raw:
@@ -96,7 +109,7 @@ class DetailStream(ChildStream):
             self.missing += 1
             return
         record, moments = self.run.shape({**self.run.shape.decode(detail), **parent.carried})
-        yield record, moments[self.replication_key or ""]
+        yield record, moments.get(self.replication_key or "")
 
     def probe_row(self, desk: Desk, parent: Parent) -> Generator[Ticket, Reply, Any]:
         """Request the detail of a row."""

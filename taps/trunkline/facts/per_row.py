@@ -6,7 +6,8 @@ import copy
 import functools
 from dataclasses import dataclass
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any, NamedTuple
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from trunkline import nested
 from trunkline.ahead import Outcome
@@ -17,7 +18,7 @@ from trunkline.facts.snapshot import Table
 from trunkline.pages import EMPTY
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Iterator, Sequence
+    from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
     from datetime import datetime
 
     import msgspec
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from trunkline.client import Reply
     from trunkline.facts.children import Parent
     from trunkline.plan import Window
-    from trunkline.stream import Page, VendorStream
+    from trunkline.stream import Page, VendorStream, WindowedStream
     from trunkline.sync import StreamRun
 
 
@@ -56,9 +57,9 @@ class _Rows:
 
     run: StreamRun
 
-    def give_page(self, desk: Desk, window: Window, page: Page, reply: Reply) -> None:
+    def give_page(self, desk: Desk, window: Window, page: Page, reply: Reply, context: Mapping[str, str]) -> None:
         """Give a page as it is."""
-        desk.give((window, page), reply)
+        desk.give((window, page, context), reply)
 
 
 class PerRow(ChildStream, PagedStream):
@@ -85,18 +86,30 @@ class PerRow(ChildStream, PagedStream):
 
     # -- reading -----------------------------------------------------------------------------------
 
-    def read_rows(self, listeners: Sequence[VendorStream], job: Any, desk: Desk) -> Generator[Ticket, Reply, Outcome]:  # noqa: ARG002 - its own
-        """Read the parent's rows of one window, and the list of each, many of them at once."""
-        source: Any = self.source
-        begin = functools.partial(source.read, [_Rows(self.run)], job)
-        return (yield from nested.read_nested(desk, begin, self._lists, self.look_ahead))
+    @functools.cached_property
+    def source(self) -> WindowedStream:
+        """The parent as this stream reads it: with each of its windows, the lists of the rows in it."""
+        source: Any = super().source
+        read = source.read
+
+        def read_with_lists(
+            _: Sequence[VendorStream], job: Any, desk: Desk, context: Mapping[str, str] = MappingProxyType({})
+        ) -> Generator[Ticket, Reply, Outcome]:
+            def outer(inner: Desk) -> Generator[Ticket, Reply, Outcome]:
+                steps: Generator[Ticket, Reply, Outcome] = read([_Rows(self.run)], job, inner, context)
+                return steps
+
+            return nested.read_nested(desk, outer, self._lists, self.look_ahead)
+
+        source.read = read_with_lists
+        return cast("WindowedStream", source)
 
     def _lists(
-        self, given: tuple[Window, Page]
+        self, given: tuple[Window, Page, Mapping[str, str]]
     ) -> Iterator[Callable[[nested.Inner], nested.Reading] | nested.Ready | nested.Broken]:
-        window, page = given
+        window, page, context = given
         try:
-            for parent in self.parents(window, page.rows):
+            for parent in self.parents(window, page.rows, context):
                 if parent.path is None:
                     yield nested.Ready((self, _Given(parent, ended=True, missing=True)))
                 else:
@@ -107,7 +120,7 @@ class PerRow(ChildStream, PagedStream):
     def _read_list(self, parent: Parent, desk: nested.Inner) -> Generator[Ticket, Reply, Outcome]:
         stream, table, missing = self._of(parent), self._table(parent), False
         try:
-            outcome = yield from PagedStream.read(stream, [self], table, desk)
+            outcome = yield from PagedStream.read(stream, [self], table, desk, parent.context)
         except Refused as exc:
             if exc.status != HTTPStatus.NOT_FOUND or desk.gave:
                 raise
@@ -128,7 +141,14 @@ class PerRow(ChildStream, PagedStream):
     def _table(self, parent: Parent) -> RowTable:
         return RowTable(None, self.source.until, about=f"of {self.noun} {parent}", parent=parent)
 
-    def give_page(self, desk: Desk, window: Window, page: Page, reply: Reply) -> None:
+    def give_page(
+        self,
+        desk: Desk,
+        window: Window,
+        page: Page,
+        reply: Reply,
+        context: Mapping[str, str] = MappingProxyType({}),  # noqa: ARG002 - the row's own
+    ) -> None:
         """Hand out a page of a row's list."""
         assert isinstance(window, RowTable)  # noqa: S101 - it is read with no other
         desk.give((self, _Given(window.parent, page.rows)), reply)
@@ -139,6 +159,7 @@ class PerRow(ChildStream, PagedStream):
             return _Given(parent, ended=True, missing=True)
         stream = self._of(parent)
         try:
+            stream.path = stream.path_of(parent.context)
             reply = yield desk.ask(stream.first_request(self._table(parent)), self.open)
         except Refused as exc:
             if exc.status != HTTPStatus.NOT_FOUND:
@@ -154,7 +175,7 @@ class PerRow(ChildStream, PagedStream):
         shape, by = self.run.shape, self.replication_key or ""
         for raw in rows:
             record, moments = shape({**shape.decode(raw), **parent.carried})
-            yield record, moments[by]
+            yield record, moments.get(by)
         if ended:
             self.counted += 1
         if missing and parent.path is None:

@@ -97,17 +97,16 @@ class UncountedStream(WindowedStream):
         self, listeners: Sequence[VendorStream], job: Any, desk: Desk, context: Mapping[str, str] = MappingProxyType({})
     ) -> Generator[Ticket, Reply, Outcome]:
         """Read a span by each of its dates; it is proven when all of them are."""
-        del listeners  # nothing is read from the same answers
         unsettled = isinstance(job, UnsettledIn)
         window = job.window if unsettled else job
         spans = [SpanRows(window, (), by, context, unsettled) for by in (self._dates[:1] if unsettled else self._dates)]
         firsts = [self.queue(desk, span, 0, self.page_size) for span in spans]
-        given: list[tuple[SpanRows, Reply]] = []
+        given: list[tuple[SpanRows, Page, Reply]] = []
         marker = None
         for place, span in enumerate(spans):
 
             def give(page: Page, reply: Reply, span: SpanRows = span) -> None:
-                given.append((replace(span, rows=page.rows), reply))
+                given.append((replace(span, rows=page.rows), page, reply))
 
             question = whole.Question(
                 window,
@@ -124,11 +123,15 @@ class UncountedStream(WindowedStream):
             elif not isinstance(verdict, int):
                 desk.forget(firsts[place + 1 :])
                 return Outcome(split=tuple(map(UnsettledIn, verdict) if unsettled else verdict))
-        for rows, reply in given:
-            desk.give((self, rows), reply)
+        for rows, page, reply in given:
+            for listener in listeners:
+                if listener is self:
+                    desk.give((self, rows), reply)
+                else:  # reads on from the rows, as their details do
+                    listener.give_page(desk, window, page, reply, context)
         if not unsettled:
             desk.give(marker or feeds.Proven(window))
-        return Outcome(empty=not any(rows.rows for rows, _ in given))
+        return Outcome(empty=not any(page.rows for _, page, _ in given))
 
     def queue(self, desk: Desk, span: SpanRows, offset: int, limit: int) -> Ticket:
         """Queue the request for the rows of a span from an offset on, at most `limit`."""
