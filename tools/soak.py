@@ -625,8 +625,12 @@ class Vendor:
 
     @property
     def secrets(self) -> list[str]:
-        """What nothing may show: the credentials, and what Evolux's customers put into their tasks."""
-        return [*self.credentials, *([SECRET_IN_TASKS] * (self.name == "evolux"))]
+        """What nothing may show: the credentials, and what Evolux's customers put into their tasks.
+
+        A customer's name is signed with, but a state names it: it says whose bookmarks these are.
+        """
+        shown = self.box.config(self.name).get("customer_name")
+        return [*(secret for secret in self.credentials if secret != shown), *([SECRET_IN_TASKS] * (self.name == "evolux"))]
 
     def soak(self, started: float, stop: threading.Event) -> None:
         """Load until it is time to stop."""

@@ -105,7 +105,7 @@ def test_g4_any_concurrency_writes_the_same_bytes(serve: Serve, run: Taps, tap: 
 
 
 def test_g6_wrong_credentials_knock_once(serve: Serve, run: Taps) -> None:
-    """A refused credential is sent exactly once, in a run and in --test, and the message names the setting."""
+    """A refused credential is sent once, or once to each of two campaigns; the message names the setting."""
     names = {
         "bspk": "auth_token",
         "switchtransact": "api_key",
@@ -124,7 +124,8 @@ def test_g6_wrong_credentials_knock_once(serve: Serve, run: Taps) -> None:
     for (tap, more), vendor in vendors.items():
         one = runs[f"{tap} {more}"]
         assert one.code == 1, (tap, more, one.stderr)
-        assert len(vendor.seen) == 1, (tap, more)
+        # A 403 may concern one campaign: only that of a second one shows that it is the key.
+        assert len(vendor.seen) <= (2 if tap == "conpeek" else 1), (tap, more)
         # SwitchTransact's own sentence speaks of the key's permissions.
         assert names[tap] in one.stderr or (tap == "switchtransact" and "API key" in one.stderr), (
             tap,
