@@ -629,8 +629,9 @@ class Vendor:
 
         A customer's name is signed with, but a state names it: it says whose bookmarks these are.
         """
-        shown = self.box.config(self.name).get("customer_name")
-        return [*(secret for secret in self.credentials if secret != shown), *([SECRET_IN_TASKS] * (self.name == "evolux"))]
+        customer = self.box.config(self.name).get("customer_name")
+        signed = [secret for secret in self.credentials if secret != customer]
+        return [*signed, *([SECRET_IN_TASKS] * (self.name == "evolux"))]
 
     def soak(self, started: float, stop: threading.Event) -> None:
         """Load until it is time to stop."""
