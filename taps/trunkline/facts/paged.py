@@ -51,6 +51,11 @@ class PagedStream(WindowedStream):
     chunks: ClassVar[InChunks | None] = None
     """Lists in the config that may be too long for one request."""
 
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if "paging" in vars(cls) and "http_method" not in vars(cls):
+            cls.http_method = "GET" if cls.paging.place == "query" else "POST"  # type: ignore[assignment,method-assign] # as the SDK has it
+
     def __init__(self, tap: VendorTap) -> None:
         super().__init__(tap)
         facts = self.paging
@@ -98,16 +103,11 @@ class PagedStream(WindowedStream):
         label = self.run.label(part.context) if part.context else self.name
         request = Request(f"{label} {window} {about}", self.path_of(part.context), stream=label, endpoint=self.name)
         if facts.place == "body":
-            return replace(request, method=self.method, json=nested(named))
+            return replace(request, method=self.http_method, json=nested(named))
         texts = tuple((name, str(value)) for name, value in named)
         if facts.place == "form":
-            return replace(request, method=self.method, form=dict(texts))
-        return replace(request, method=self.method, params=texts)
-
-    @property
-    def method(self) -> str:
-        """The HTTP method: what the class says, else GET, or POST where there is a body."""
-        return self.http_method if "http_method" in vars(type(self)) or self.paging.place == "query" else "POST"
+            return replace(request, method=self.http_method, form=dict(texts))
+        return replace(request, method=self.http_method, params=texts)
 
     # -- answers -----------------------------------------------------------------------------------
 
