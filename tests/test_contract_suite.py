@@ -171,7 +171,6 @@ def test_the_suite_bites(broken: Callable[[pytest.MonkeyPatch], None], monkeypat
     test = functools.partial(
         getattr(TestEvolux(), name), *(int(text) if text.isdecimal() else text for text in arguments)
     )
-    monkeypatch.setattr("trunkline.client.backoff.full_jitter", lambda _: 0.0)
     broken(monkeypatch)
     with pytest.raises((AssertionError, pytest.fail.Exception, KeyError)):
         test()

@@ -42,6 +42,7 @@ from trunkline.plan import Window
 from trunkline.stream import EMPTY, Rows, WindowedStream
 from trunkline.sync import StreamRun
 from trunkline.write import BlockWriter
+from trunkline_contract.runs import wait_for_nothing
 from trunkline_duckdb.errors import LoadError
 from trunkline_duckdb.loader import Loader
 from trunkline_duckdb.store import Store
@@ -126,9 +127,7 @@ class Pages:
         if vendor == "switchtransact":
             del config["page_size"]
         self.tap = TAPS[vendor](config=config, transport=self.wire, run_start=NOW, message_writer=self.writer)
-        # Every look at the clock finds it on: no limit is ever waited for.
-        leaps = itertools.count(0, 10)
-        self.tap.client.governor.clock = lambda: float(next(leaps))
+        wait_for_nothing(self.tap.client)
 
     def __call__(self, data: bytes) -> None:
         """Take an answer: a line with status and X-Total-Count, a line with Link, the body.
@@ -493,7 +492,6 @@ def _recorded(vendor: str) -> tuple[list[tuple[str, bytes]], bytes]:
     if vendor == "switchtransact":
         del config["page_size"]
     tap = TAPS[vendor](config=config, transport=recorder, run_start=NOW, message_writer=BlockWriter(output))
-    leaps = itertools.count(0, 10)
-    tap.client.governor.clock = lambda: float(next(leaps))
+    wait_for_nothing(tap.client)
     tap.run()
     return recorder.answers, output.getvalue()

@@ -25,11 +25,14 @@ from trunkline_sandbox.transport import SandboxAdapter
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
+    from trunkline.client import Client
     from trunkline.tap import VendorTap
     from trunkline_sandbox import Sandbox
 
 UTC = timezone.utc
 Key = tuple[Any, ...]
+
+_MOMENT = 0.001  # seconds: other threads go on meanwhile
 
 
 class Killed(BaseException):
@@ -166,6 +169,15 @@ def sheltered() -> Iterator[None]:
         signal.signal(signal.SIGTERM, before)
 
 
+def wait_for_nothing(client: Client) -> None:
+    """Let no limit, no pause and no wait between two tries take time: it passes on a clock of the client's own."""
+    # Every look at the governor's clock finds it ten seconds on.
+    leaps = itertools.count(0, 10)
+    client.governor.clock = lambda: float(next(leaps))
+    client.governor.wait = lambda changed, _: changed.wait(_MOMENT)
+    client.wait = lambda cancelled, _: cancelled.wait(_MOMENT)
+
+
 def _settle(box: Sandbox) -> None:
     """Let the answers end that nobody waits for any more: what they set off belongs to this run, not to the next."""
     end = time.monotonic() + 30.0
@@ -207,9 +219,7 @@ def run(  # noqa: PLR0913 - who, with what, when, from where and to where
             run_start=at or datetime(2026, 6, 1, tzinfo=UTC),
             message_writer=BlockWriter(output),  # type: ignore[arg-type]
         )
-        # Every look at the governor's clock finds it ten seconds on: no limit and no pause is ever waited for.
-        leaps = itertools.count(0, 10)
-        tap.client.governor.clock = lambda: float(next(leaps))
+        wait_for_nothing(tap.client)
         try:
             code = tap.run()
         except OutputLost:

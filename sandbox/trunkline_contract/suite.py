@@ -114,11 +114,6 @@ class Contract:
         dated = "window" in cls.tap().common
         return [name for name, facts in cls.facts().items() if kind == "stream" or (dated and facts.replication_key)]
 
-    @pytest.fixture(autouse=True)
-    def _no_waiting(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        """A wait between two tries takes no time."""
-        monkeypatch.setattr("trunkline.client.backoff.full_jitter", lambda _: 0.0)
-
     def box(self, size: int = 0) -> Sandbox:
         """The vendor with so many made-up rows."""
         return Sandbox(size=size, vendors=[self.vendor])

@@ -148,6 +148,8 @@ class Client:
         self.forbidden: dict[str, str] = {}  # streams and partitions that got a 403, and the reason
         self.only = False
         """Whether the run reads one stream or partition alone, so that its 403 is that of the credentials."""
+        self.wait: Callable[[threading.Event, float], bool] = lambda event, seconds: event.wait(seconds)
+        """Waits between two tries, for so many seconds, and returns whether the event was set meanwhile."""
         self._lock = threading.Lock()
 
     @property
@@ -252,7 +254,7 @@ class Client:
         with self._lock:
             self.tallies[request.stream].retries += 1
             self.tallies[request.stream].waited += seconds
-        if cancelled.wait(seconds):
+        if self.wait(cancelled, seconds):
             raise Cancelled
 
     # -- one try -----------------------------------------------------------------------------------

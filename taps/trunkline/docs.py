@@ -77,7 +77,8 @@ def stream_facts(tap: type[VendorTap]) -> list[StreamFacts]:
     for stream_type in tap.stream_types:
         # The SDK types these for instances, and has properties where a class says nothing.
         stream: Any = stream_type
-        method = stream.http_method if isinstance(stream.http_method, str) else "GET"
+        in_url = getattr(getattr(stream, "paging", None), "place", "query") == "query"
+        method = stream.http_method if isinstance(stream.http_method, str) else "GET" if in_url else "POST"
         partition = stream.state_partitioning_keys
         found.append(
             StreamFacts(

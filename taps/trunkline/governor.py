@@ -82,6 +82,8 @@ class Governor:
         headers: str = "X-RateLimit",
     ) -> None:
         self.limit, self.logger, self.clock, self.wall = limit, logger, clock, wall
+        self.wait: Callable[[threading.Condition, float], object] = lambda changed, seconds: changed.wait(seconds)
+        """Waits for a change, at most so many seconds: the seam of tests that have a clock of their own."""
         self._prefixes = tuple(dict.fromkeys((headers, "X-RateLimit", "RateLimit")))
         self.waited = 0.0
         self._changed = threading.Condition()
@@ -113,7 +115,7 @@ class Governor:
                 if delay <= 0:
                     break
                 self._say(delay, now)
-                self._changed.wait(min(delay, _LOOK))
+                self.wait(self._changed, min(delay, _LOOK))
             self._in_flight += 1
             now = self.clock()
             self._rate.send(now)

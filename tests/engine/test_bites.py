@@ -41,12 +41,6 @@ BEGIN = datetime(2021, 3, 1, tzinfo=UTC)
 DAY = timedelta(days=1)
 
 
-@pytest.fixture(autouse=True)
-def _no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A wait between two tries takes no time."""
-    monkeypatch.setattr("trunkline.client.backoff.full_jitter", lambda _: 0.0)
-
-
 def bspk_call(client: str, created: datetime, updated: datetime | None = None) -> dict[str, Any]:
     forms = {"created_at": created, "updated_at": updated or created}
     times = {name: moment.strftime("%Y-%m-%dT%H:%M:%S.000Z") for name, moment in forms.items()}

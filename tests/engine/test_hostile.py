@@ -50,12 +50,6 @@ ROWS: dict[str, dict[str, Any]] = {
 Answer = tuple[tuple[tuple[str, str], ...], bytes]
 
 
-@pytest.fixture(autouse=True)
-def _no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A wait between two tries takes no time."""
-    monkeypatch.setattr("trunkline.client.backoff.full_jitter", lambda _: 0.0)
-
-
 class Stranger(Sandbox):
     """A vendor of whom nothing is known but that it answers.
 

@@ -34,12 +34,6 @@ ENVELOPES: dict[str, Callable[[str], Any]] = {
 }
 
 
-@pytest.fixture(autouse=True)
-def _no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A wait between two tries takes no time."""
-    monkeypatch.setattr("trunkline.client.backoff.full_jitter", lambda _: 0.0)
-
-
 class Refusing(Sandbox):
     """The sandbox's vendors, some of whose answers are a no.
 

@@ -25,12 +25,6 @@ UTC = timezone.utc
 HEX = set("0123456789abcdef")
 
 
-@pytest.fixture(autouse=True)
-def _no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A wait between two tries takes no time."""
-    monkeypatch.setattr("trunkline.client.backoff.full_jitter", lambda _: 0.0)
-
-
 # -- personal data ---------------------------------------------------------------------------------
 
 
