@@ -6,6 +6,7 @@ import io
 import json
 import logging
 from datetime import datetime, timedelta, timezone
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -13,7 +14,7 @@ import pytest
 from requests.adapters import BaseAdapter, HTTPAdapter
 from urllib3 import HTTPResponse
 
-from trunkline import instants
+from trunkline import facts, instants
 from trunkline.facts import (
     CursorPages,
     Header,
@@ -33,6 +34,7 @@ from trunkline.facts import (
     text,
     token,
 )
+from trunkline.plan import Window
 from trunkline.write import BlockWriter
 
 if TYPE_CHECKING:
@@ -261,3 +263,44 @@ def test_g1_a_configured_list_is_a_partition_each_in_every_way_of_paging(way: st
     code, records, server = read(Calls, facts, answer, teams=["a/b", "c", "c"])
     assert (code, [record["id"] for record in records]) == (0, list(range(100)) * 2)
     assert {request["path"] for request in server.seen} == {"/teams/a%2Fb/calls", "/teams/c/calls"}
+
+
+def test_the_guides_ways_of_paging_are_what_they_are_said_to_be() -> None:
+    """Each is made of its facts, and a request by each of them has the vendor's names."""
+    guide = (Path(__file__).resolve().parents[2] / "docs" / "adding-a-vendor.md").read_text(encoding="utf-8")
+    section = guide.partition("## Ways of paging")[2].partition("\n## ")[0]
+    names: dict[str, Any] = {
+        **vars(facts),
+        **{name: getattr(facts, name) for name in facts.__all__},
+        "instants": instants,
+    }
+    exec(section.partition("```python")[2].partition("```")[0], names)  # noqa: S102 - the guide's own words
+    window = Window(BEGIN, BEGIN + timedelta(days=2))
+
+    def sent(way: str, cursor: str | None = None) -> dict[str, Any]:
+        stream: Any = type("Stream", (Calls,), {"paging": names[way]})(Tap(config={"api_token": "t0ken"}))
+        if way in {"by_cursor", "by_links_query", "in_one_answer"}:
+            request = stream.link_request(window, cursor)
+        else:
+            request = stream.page_request(window, 3, 50)
+        return dict(request.params) or request.json
+
+    assert sent("by_number") | {"from": 0, "to": 0} == {"from": 0, "to": 0, "page": "3", "per_page": "50"}
+    assert sent("by_offset") | {"from": 0, "to": 0} == {"from": 0, "to": 0, "skip": "150", "take": "50"}
+    assert sent("by_cursor", "x")["page_token"] == "x"
+    assert "PageToken" not in sent("by_links_query")
+    assert sent("in_one_answer") == {"date": "2026-01-01", "date_to": "2026-01-03"}
+    assert sent("searched")["paging"] == {"number": 3, "size": 50}
+
+
+class Tap(VendorTap):
+    """Any tap."""
+
+    name, vendor = "tap-any", "evolux"
+    common = common(lookback="P1D", window="P2D", page_size=9)
+    settings = {  # noqa: RUF012 - a fact, never changed
+        "api_url": text("Address.", format="url", default="https://vendor.example"),
+        "api_token": token("Token."),
+    }
+    stream_types = (type("AnyCalls", (Calls,), {"paging": OnePage()}),)
+    sign = bearer("api_token")
