@@ -106,6 +106,12 @@ class Feed(Protocol):
         """Take note that the first upcoming job was read and all its items were handed out."""
 
 
+class _Rest(NamedTuple):
+    """What stands for items that are made when their turn comes."""
+
+    make: Callable[[], None]
+
+
 class _Item(NamedTuple):
     ticket: Ticket | None
     value: Any  # the item, or what makes it from the answered ticket
@@ -148,6 +154,17 @@ class Desk:
     def give_later(self, ticket: Ticket, make_item: Callable[[Ticket], Any]) -> None:
         """Hand out `make_item(ticket)` once the ticket is answered, after everything given before."""
         self.items.append(_Item(ticket, make_item, 0))
+
+    def give_rest(self, make: Callable[[], None]) -> None:
+        """Give whatever `make` gives, made when its turn comes: a page of a million rows is not a million requests."""
+        self.items.append(_Item(None, _Rest(make), 0))
+
+    def expand(self) -> None:
+        """Put what the first item stands for in its place."""
+        rest = self.items.popleft().value
+        behind, self.items = self.items, deque()
+        rest.make()
+        self.items.extend(behind)
 
     def put_by(self, ticket: Ticket) -> None:
         """An answer has come and waits for its turn."""
@@ -355,6 +372,10 @@ class Ahead:
         desk = head.desk
         while desk.items and not desk.cancelled.is_set():
             ticket, value, size = desk.items[0]
+            if isinstance(value, _Rest):
+                desk.expand()
+                self._send()
+                continue
             if ticket is not None:
                 if not ticket.done:
                     break

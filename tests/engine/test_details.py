@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from tests.engine.wire import BEGIN, DAY, TEXT, TIME, Calls, Wire, bookmark, call, partitions, records, schema, tap
 
+from trunkline.ahead import Desk
 from trunkline.facts import (
     DetailStream,
     NumberedPages,
@@ -16,6 +17,7 @@ from trunkline.facts import (
     PerSetting,
     SnapshotStream,
     UncountedStream,
+    details,
 )
 
 
@@ -231,3 +233,22 @@ def test_g1_a_list_without_a_total_has_details_too() -> None:
     assert {row["call_id"] for row in records(output, "details")} == set(range(12))
     assert bookmark(output, "details") == (BEGIN + timedelta(hours=11)).isoformat()
     assert len(records(output, "calls")) >= 12
+
+
+@pytest.mark.parametrize("concurrency", [1, 8])
+def test_g5_a_long_page_is_not_as_many_requests_at_once(monkeypatch: pytest.MonkeyPatch, concurrency: int) -> None:
+    """A few are queued, the others as their turn comes; all details come, in the list's order."""
+    monkeypatch.setattr(details, "AT_ONCE", 4)
+    queued: list[int] = []
+    ask = Desk.ask
+
+    def asked(desk: Desk, *args: Any, **kwargs: Any) -> Any:
+        queued.append(len(desk.wanted))
+        return ask(desk, *args, **kwargs)
+
+    monkeypatch.setattr(Desk, "ask", asked)
+    wire = Wire([call(number) for number in range(60)])
+    made, output = tap(Calls, Details, wire=wire, concurrency=concurrency, page_size=50)
+    assert made.run() == 0
+    assert [row["call_id"] for row in records(output, "details")] == list(range(60))
+    assert max(queued) < 12

@@ -26,6 +26,10 @@ if TYPE_CHECKING:
     from trunkline.stream import Page, VendorStream
 
 
+AT_ONCE = 256
+"""Requests for details that are queued before the first of them is answered, of one page of the list."""
+
+
 class DetailStream(ChildStream):
     """The detail of each row of another stream; where both stand at the same place, the list is read once for both.
 
@@ -48,13 +52,19 @@ class DetailStream(ChildStream):
         reply: Reply,  # noqa: ARG002 - all is on the page
         context: Mapping[str, str] = MappingProxyType({}),
     ) -> None:
-        """Queue the request for the detail of each row on the page."""
+        """Queue the request for the detail of each row on the page, some hundred at a time."""
+        self._give(desk, self.parents(window, page.rows, context))
+
+    def _give(self, desk: Desk, parents: Iterator[Parent]) -> None:
         try:
-            for parent in self.parents(window, page.rows, context):
+            for number, parent in enumerate(parents, 1):
                 if parent.path is None:
                     desk.give((self, (parent, None)))
                 else:
                     desk.give_later(self.queue_detail(desk, parent), functools.partial(self._item, parent))
+                if number == AT_ONCE:
+                    desk.give_rest(functools.partial(self._give, desk, parents))
+                    return
         except TrunklineError as exc:
             # Raised when its turn comes, and for this stream alone: the list may serve another one too.
             desk.give((self, exc))
