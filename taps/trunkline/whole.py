@@ -8,9 +8,10 @@ move between pages can't be told from rows that are missing, so there two readin
 from __future__ import annotations
 
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import TYPE_CHECKING
 
-from trunkline.errors import Unproven
+from trunkline.errors import Refused, Unproven
 from trunkline.feeds import Unsettled
 from trunkline.pages import EMPTY, ENDLESS
 
@@ -67,7 +68,8 @@ def read_whole(question: Question, first: Ticket) -> Generator[Ticket, Reply, Se
     for repeated in (False, True):
         if len(page.rows) >= question.limit:
             break
-        behind: Page = ((yield question.queue(len(page.rows), 1)).parsed or EMPTY) if page.rows else EMPTY
+        after = (yield from _behind(question, page, len(page.rows), 1)) if page.rows else None
+        behind: Page = (after.parsed if after else None) or EMPTY
         if not behind.rows:
             question.give(page, reply)
             return len(page.rows)
@@ -77,6 +79,22 @@ def read_whole(question: Question, first: Ticket) -> Generator[Ticket, Reply, Se
         reply = yield question.queue(0, question.limit)
         page = reply.parsed or EMPTY
     return question.split(page) or (yield from _page_by_offset(question, page, reply))
+
+
+def _behind(question: Question, page: Page, offset: int, limit: int) -> Generator[Ticket, Reply, Reply | None]:
+    """The answer from the offset behind a page; None where the vendor says by a 404 that nothing stands there.
+
+    A 404 may mean the list itself: the last row of the page must be there still when it is requested alone.
+    """
+    try:
+        return (yield question.queue(offset, limit))
+    except Refused as exc:
+        if exc.status != HTTPStatus.NOT_FOUND:
+            raise
+        last = (yield question.queue(offset - 1, 1)).parsed or EMPTY
+        if not last.rows or not set(page.keys).issuperset(last.keys):
+            raise
+    return None
 
 
 def _page_by_offset(question: Question, page: Page, reply: Reply) -> Generator[Ticket, Reply, int | Unsettled]:
@@ -118,6 +136,8 @@ def _read_once(
         seen.update(page.keys)
         question.give(page.without(given) if given else page, reply)
         offset += len(page.rows)
-        reply = yield question.queue(offset, question.limit)
-        page = reply.parsed or EMPTY
+        after = yield from _behind(question, page, offset, question.limit)
+        if after is None:
+            break
+        reply, page = after, after.parsed or EMPTY
     return seen, ""

@@ -13,7 +13,7 @@ from tests.engine.scripted import SHORTEST, WINDOW, Script, drive, page
 
 from trunkline import whole
 from trunkline.ahead import Desk
-from trunkline.errors import Unproven
+from trunkline.errors import Refused, Unproven
 from trunkline.feeds import Unsettled
 from trunkline.plan import MINUTE, Window
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 LIMIT = 4
 
 
-def ask(answer: Callable[[int, int], Page], window: Window = WINDOW, **facts: Any) -> tuple[Any, Script]:
+def ask(answer: Callable[[int, int], Page | Refused], window: Window = WINDOW, **facts: Any) -> tuple[Any, Script]:
     """Read a span whose vendor answers by offset and limit."""
     play, desk = Script(sized=answer), Desk()
 
@@ -50,6 +50,33 @@ def test_g2_an_answer_is_whole_when_nothing_stands_behind_its_last_row() -> None
     """Not when it is shorter than another one: the row behind it is requested alone, which is cheap."""
     result, play = ask(listed("abc"))
     assert (result, "".join(play.given), play.requests) == (3, "abc", [(0, LIMIT), (3, 1)])
+
+
+def refusing(rows: str, status: int = 404) -> Callable[[int, int], Page | Refused]:
+    """The rows from an offset on; behind the last one, a refusal."""
+    answer = listed(rows)
+    return lambda offset, limit: answer(offset, limit) if offset < len(rows) else Refused("rows", status=status)
+
+
+@pytest.mark.parametrize(("window", "rows"), [(WINDOW, "abc"), (SHORTEST, "abc"), (SHORTEST, "abcdefghi")])
+def test_g1_a_404_behind_the_last_row_is_the_end_while_that_row_is_there(window: Window, rows: str) -> None:
+    """It would else fail the stream for ever, or skip its partition as one that is not there."""
+    result, play = ask(refusing(rows), window)
+    assert (result, "".join(play.given)) == (len(rows), rows)
+    assert (len(rows) - 1, 1) in play.requests
+
+
+@pytest.mark.parametrize("gone", [lambda: Refused("rows", status=404), lambda: page(""), lambda: page("z")])
+def test_g2_a_404_is_no_end_where_the_last_row_is_gone_as_well(gone: Callable[[], Page | Refused]) -> None:
+    """Then it is the list that is not there, or an offset that counts something else."""
+    with pytest.raises(Refused):
+        ask(lambda offset, _: gone() if offset == 2 else page("abc") if not offset else Refused("rows", status=404))
+
+
+def test_g2_no_other_refusal_is_an_end() -> None:
+    """A 400 may mean any part of the request."""
+    with pytest.raises(Refused):
+        ask(refusing("abc", status=400))
 
 
 @pytest.mark.parametrize("cap", [4, 2, 1])
