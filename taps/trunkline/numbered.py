@@ -42,6 +42,9 @@ MOST_READINGS = 4
 MOST_SIZES = 8
 """Page sizes that are tried for one window where the vendor sends fewer rows than requested, at most."""
 
+_TELLING = 20
+"""Rows of a page of which a few may move, and it is still known again."""
+
 _PARTS, _ROOM = 16, 1.4  # parts of a window of unknown length; parts for each page of one that moves
 
 
@@ -136,7 +139,7 @@ class _Reading:
         if page.total is not None:
             self.totals.add(page.total)
         if self.front is not None and self.is_front_again(page):
-            return False
+            return bool(self.trouble)
         self._note_short()
         if not page.rows or reply is None:
             return True
@@ -183,7 +186,9 @@ class _Reading:
                 self._front_was_empty = True
                 return True
             return False
-        if self.pages == 1 and page.keys == self.front:
+        if self.pages == 1 and self.front and _are_alike(self.front, page.keys):
+            if page.keys != self.front:  # a row moved meanwhile: what is new on page 1 is for the next reading
+                self.trouble = "page 1 was page 0 again, with other rows on it"
             self.front = None
             self.stream.first_page = 1
             return True
@@ -412,6 +417,11 @@ def _is_past(refused: Refused, reading: _Reading, page: Page) -> bool:
     if page.more is False:  # as the vendor says itself
         return refused.status >= HTTPStatus.BAD_REQUEST
     return refused.status == HTTPStatus.NOT_FOUND
+
+
+def _are_alike(front: Sequence[Hashable], keys: Sequence[Hashable]) -> bool:
+    """Whether two pages are the same one, though rows came or went in between; on short pages that can't be told."""
+    return keys == front or (len(front) >= _TELLING and 4 * len({*front} & {*keys}) >= 3 * len(front))
 
 
 def _expected(page: Page) -> int:

@@ -383,6 +383,35 @@ def test_a_server_that_counts_from_one_and_takes_zero_for_it() -> None:
     assert ("".join(play.given), play.first_page, play.warnings) == ("abcde", 1, [])
 
 
+def test_g1_page_1_is_page_0_again_also_when_a_row_went_in_between() -> None:
+    """Taken for two pages, page 0 would come twice in every reading of the run, and nothing could be shown."""
+    rows = list(range(60))
+
+    def answer(number: int, times: int) -> Page:
+        if number == 1 and times == 1:
+            del rows[5]
+        start = max(number - 1, 0) * 25
+        return page(rows[start : start + 25])
+
+    play = Script(answer, first_page=None, page_size=25)
+    assert not read(play).empty
+    assert (set(play.given), play.first_page) == (set(range(60)), 1)
+
+
+def test_g1_a_page_0_of_its_own_stays_one_when_rows_come_in_at_the_front() -> None:
+    """A few rows of page 0 on page 1 are no page 0."""
+    rows = list(range(60))
+
+    def answer(number: int, times: int) -> Page:
+        if number == 1 and times == 1:
+            rows[:0] = range(-6, 0)
+        return page(rows[number * 25 : (number + 1) * 25])
+
+    play = Script(answer, first_page=None, page_size=25)
+    assert not read(play).empty
+    assert (set(play.given), play.first_page) == (set(range(-6, 60)), 0)
+
+
 def test_a_server_that_counts_from_one_and_has_nothing_on_page_zero() -> None:
     """An empty page 0 with a total is no empty window."""
     play = Script(listed(*ROWS), first_page=None)
