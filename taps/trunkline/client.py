@@ -17,7 +17,7 @@ from trunkline import words
 from trunkline.breaker import Breaker
 from trunkline.errors import AccessDenied, BadAnswer, Refused, SourceError, Unavailable
 from trunkline.exact import BROKEN
-from trunkline.exchange import Exchanges, Reply, Request, Retriable, TokenRequest
+from trunkline.exchange import RETRIED_4XX, Exchanges, Reply, Request, Retriable, TokenRequest
 
 if TYPE_CHECKING:
     import logging
@@ -40,7 +40,6 @@ CONNECT_TRIES = 2
 
 _REPORT = "Run again; if it goes on, report it with the vendor's documentation"
 _PAGE = "Check {}, and whether a login, a proxy or a gateway stands before the API"
-_RETRIED_4XX = {HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_EARLY, HTTPStatus.TOO_MANY_REQUESTS}
 
 
 class Cancelled(Exception):  # noqa: N818 - nothing failed: the answer is simply not wanted any more
@@ -371,7 +370,7 @@ class Client:
         hint = self._vendor(request).hint(status)
         if status == HTTPStatus.UNAUTHORIZED or (status == HTTPStatus.FORBIDDEN and self._is_forbidden(request, why)):
             raise AccessDenied(what, why, hint, status=status)
-        if status in _RETRIED_4XX or status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+        if status in RETRIED_4XX or status >= HTTPStatus.INTERNAL_SERVER_ERROR:
             if not_before is not None and not_before > MAX_VENDOR_WAIT:
                 asks = f"the vendor asks to wait {not_before:.0f} s"
                 self.breaker.open(asks)  # every other request would be told the same

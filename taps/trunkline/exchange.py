@@ -6,6 +6,7 @@ import codecs
 import os
 import time
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlencode
 
@@ -31,9 +32,16 @@ MAX_BODY = 64 * 1024 * 1024
 MOST_VALUES = 4_000_000
 """Values of a response at most, as its commas and brackets have them: `[1,1,…` takes fifty times its size once read."""
 
+RETRIED_4XX = {HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_EARLY, HTTPStatus.TOO_MANY_REQUESTS}
+
 _LESS = "Ask for less at once: a smaller page_size or window"
 _CHUNK, _PACKED_CHUNK = 8 * 1024 * 1024, 256 * 1024
 """Bytes taken at once: as many as have come; few of a packed body, which may be a bomb."""
+
+
+def is_final(status: int) -> bool:
+    """Whether a status is a no that another try does not turn into a yes."""
+    return HTTPStatus.MULTIPLE_CHOICES <= status < HTTPStatus.INTERNAL_SERVER_ERROR and status not in RETRIED_4XX
 
 
 @dataclass(frozen=True)
@@ -221,7 +229,7 @@ class Exchanges:
                     proxies=base.proxies,
                 ) as response,
             ):
-                return response.status_code, response.headers, self._read(request, response, deadline)
+                return response.status_code, response.headers, self._read_or_none(request, response, deadline)
         except Late as exc:
             raise Retriable(exc.why) from None
         except (requests.exceptions.RequestException, urllib3.exceptions.HTTPError, OSError) as exc:
@@ -230,6 +238,18 @@ class Exchanges:
             if trouble.lasting:
                 raise Refused(f"{request.about} failed", trouble.why, trouble.remedy) from None
             raise Retriable(trouble.why, remedy=trouble.remedy, trouble=trouble) from None
+
+    def _read_or_none(self, request: Request, response: requests.Response, deadline: Deadline) -> bytes:
+        """The body; of a response that says no by its status alone, an empty one where it can't be read.
+
+        A 401 whose body is cut off, late or broken is still a 401: another try would be another wrong login.
+        """
+        try:
+            return self._read(request, response, deadline)
+        except (Late, Refused, requests.exceptions.RequestException, urllib3.exceptions.HTTPError, OSError):
+            if is_final(response.status_code):
+                return b""
+            raise
 
     def _read(self, request: Request, response: requests.Response, deadline: Deadline) -> bytes:
         deadline.body()

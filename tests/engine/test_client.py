@@ -615,10 +615,11 @@ class Served(http.server.BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         self.seen.append((self.path, self.client_address[1]))
-        self.send_response(302 if self.path == "/moved" else 200)
+        self.send_response({"/moved": 302, "/401": 401}.get(self.path.removesuffix("-chunks"), 200))
         {
-            "/moved": self.moved, "/cut": self.cut, "/drops": self.drops,
-            "/chunks": self.chunks, "/cut-chunks": self.cut_chunks, "/packed": self.packed,
+            "/moved": self.moved, "/cut": self.cut, "/drops": self.drops, "/401": self.cut,
+            "/401-chunks": self.cut_chunks, "/chunks": self.chunks, "/cut-chunks": self.cut_chunks,
+            "/packed": self.packed,
         }.get(self.path, self.plain)()  # fmt: skip
 
     def plain(self, body: bytes = b"[" + b"1," * 200_000 + b"1]", **headers: str) -> None:
@@ -687,6 +688,17 @@ def test_g7_over_a_socket_redirects_stay_and_cut_bodies_are_noticed(
         with pytest.raises(Unavailable, match="cut off"):
             bench([OK], api_url=url, transport=None).fetch(Request("x", path))
     assert [path for path, _ in seen] == ["/moved", *["/cut"] * 4, *["/cut-chunks"] * 4]
+
+
+@pytest.mark.parametrize("path", ["/401", "/401-chunks"])
+def test_g6_over_a_socket_a_401_whose_body_is_cut_off_knocks_once(
+    bench: Callable[..., Any], served: tuple[str, list[tuple[str, int]]], path: str
+) -> None:
+    """The status has said no: what is missing of the body is no reason to send wrong credentials again."""
+    url, seen = served
+    with pytest.raises(AccessDenied, match="HTTP 401"):
+        bench([OK], api_url=url, transport=None).fetch(Request("x", path))
+    assert len(seen) == 1
 
 
 def test_over_a_socket_bodies_of_every_form_are_whole_and_the_connection_is_kept(
