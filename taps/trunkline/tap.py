@@ -303,6 +303,8 @@ class VendorTap(sdk.ConfigFiles, Tap):
             StateInvalid: It is no state of a Singer tap, or one of another tap or account.
         """
         super().load_state(bookmark.check(state))
+        if not self.bookmarks.get("bookmarks"):
+            return  # discovery takes any config, also one that does not say whose account it is
         moved = bool(self.config.get("new_account"))
         streams = [stream_type.name for stream_type in self.stream_types]  # type: ignore[misc]
         for line in bookmark.claim(self.bookmarks, self.account, streams, moved=moved):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import sys
 from typing import TYPE_CHECKING, Any
@@ -13,6 +14,7 @@ from singer_sdk.exceptions import ConfigValidationError
 from tap_bspk import TapBSPK
 from tap_evolux import TapEvolux
 from trunkline import signals
+from trunkline.docs import stream_facts, vendor_taps
 from trunkline.errors import ConfigInvalid, StateInvalid, Stopped, Unavailable
 from trunkline.facts import text
 from trunkline.redact import MASK, redactor
@@ -20,6 +22,7 @@ from trunkline.tap import guarded
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
 LOGGER = logging.getLogger("trunkline.tests")
 CONFIG = {"api_url": "https://vendor.example", "api_token": "sesame-evolux", "start_date": "2026-01-01"}
@@ -43,6 +46,21 @@ def test_g9_settings_that_contradict_each_other() -> None:
     ):
         with pytest.raises(ConfigInvalid, match=line):
             TapEvolux(config={**CONFIG, **more})
+
+
+@pytest.mark.parametrize("vendor", sorted(vendor_taps("trunkline")))
+@pytest.mark.parametrize("config", [{}, {"api_url": "https://vendor.example:port", "lookback": 5, "pii": []}])
+def test_g9_discovery_takes_any_config(
+    vendor: str, config: dict[str, Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Meltano discovers before it runs: the run then says what is missing, instead of a fault in discovery."""
+    tap = vendor_taps("trunkline")[vendor]
+    (tmp_path / "config.json").write_text(json.dumps(config), encoding="utf-8")
+    with pytest.raises(SystemExit) as ended:
+        tap.cli(["--config", str(tmp_path / "config.json"), "--discover"])
+    assert ended.value.code == 0
+    catalog = json.loads(capsys.readouterr().out)
+    assert {entry["stream"] for entry in catalog["streams"]} == {stream.name for stream in stream_facts(tap)}
 
 
 def test_defaults_are_filled_in_and_not_shared() -> None:
