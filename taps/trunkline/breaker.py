@@ -9,7 +9,7 @@ from collections import Counter
 PROBES, PROBE_TRIES = 3, 2
 """After a request has used up its tries: how many others of an endpoint are tried, and how often, until it is down."""
 
-_DOWN = "the vendor is down"
+_DOWN, _LATER = "the vendor is down", "Run again later"
 
 
 class Breaker:
@@ -17,8 +17,8 @@ class Breaker:
 
     def __init__(self) -> None:
         self._tripped = self._shut = False
-        self.why = _DOWN
-        """Why nothing is sent any more."""
+        self.why, self.remedy = _DOWN, _LATER
+        """Why nothing is sent any more, and what to do."""
         self._probes_failed: Counter[str] = Counter()  # by endpoint: one that is broken says little of the others
         self._last_success = float("-inf")
         self._lock = threading.Lock()
@@ -33,15 +33,15 @@ class Breaker:
         """The vendor answered: whatever failed before was that request's own trouble."""
         with self._lock:
             self._tripped = self._shut = False
-            self.why = _DOWN
+            self.why, self.remedy = _DOWN, _LATER
             self._probes_failed.clear()
             self._last_success = time.monotonic()
 
-    def open(self, why: str) -> None:
+    def open(self, why: str, remedy: str) -> None:
         """Send nothing more: the vendor said that it is closed for long, or it can't be reached at all."""
         with self._lock:
             self._tripped = self._shut = True
-            self.why = why
+            self.why, self.remedy = why, remedy or _LATER
 
     def failure(self, endpoint: str, began: float, *, probe: bool) -> None:
         """A request that began at `began` has used up its tries; it counts if nothing else succeeded meanwhile."""

@@ -39,6 +39,7 @@ CONNECT_TRIES = 2
 """Tries of a run's first request while no connection can be made: a wrong host stays wrong."""
 
 _REPORT = "Run again; if it goes on, report it with the vendor's documentation"
+_AFTER = "Run again after that time"
 _PAGE = "Check {}, and whether a login, a proxy or a gateway stands before the API"
 
 
@@ -184,7 +185,7 @@ class Client:
         endpoint = request.endpoint or request.stream
         most = self.breaker.tries(endpoint, self.max_attempts)
         if not most:
-            raise Unavailable(f"{request.about} was not sent", self.breaker.why, "Run again later")
+            raise Unavailable(f"{request.about} was not sent", self.breaker.why, self.breaker.remedy)
         attempt, renewed = 0, False
         while True:
             attempt += 1
@@ -197,7 +198,7 @@ class Client:
                 tries = min(most, CONNECT_TRIES) if self._is_out_of_reach(request, exc) else most
                 if attempt >= tries:
                     if tries < most:
-                        self.breaker.open(exc.why)
+                        self.breaker.open(exc.why, exc.remedy)
                     self.breaker.failure(endpoint, began, probe=most < self.max_attempts)
                     raise self._failed(request, exc, attempt) from None
                 # The vendor's word is a lower bound: a `Retry-After: 0` must not spend all tries in a few milliseconds.
@@ -373,8 +374,8 @@ class Client:
         if status in RETRIED_4XX or status >= HTTPStatus.INTERNAL_SERVER_ERROR:
             if not_before is not None and not_before > MAX_VENDOR_WAIT:
                 asks = f"the vendor asks to wait {not_before:.0f} s"
-                self.breaker.open(asks)  # every other request would be told the same
-                raise Unavailable(what, asks, "Run again after that time")
+                self.breaker.open(asks, _AFTER)  # every other request would be told the same
+                raise Unavailable(what, asks, _AFTER)
             raise Retriable(why, not_before=not_before)
         if HTTPStatus.MULTIPLE_CHOICES <= status < HTTPStatus.BAD_REQUEST:
             why = (
