@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 Setting = dict[str, Any]
 
 _YEARS = range(instants.EARLIEST.year, 3000)  # of dates; far outside, what is reckoned from them leaves the calendar
+_READ_BY = "read by Meltano, and with --config ENV"
+"""Who reads an environment variable: one that is set and not read is hard to find."""
 _MOST_DIGITS = 18  # before the point, of a number in the environment
 
 REFUSED = {
@@ -164,7 +166,7 @@ def errors(config: Mapping[str, Any], schema: Mapping[str, Any], environment: st
                 for place, entry in enumerate(config[name]):
                     found += [f"{name}[{place}] {line}" for line in spec.problems(entry)]
         elif name in schema.get("required", ()):
-            variable = f", or {environment}{name.upper()} in the environment" if environment else ""
+            variable = f", or {environment}{name.upper()} in the environment ({_READ_BY})" if environment else ""
             found.append(f"{name} is missing: it must be {must(spec)}{variable}")
     return found
 

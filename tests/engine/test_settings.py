@@ -119,8 +119,9 @@ def test_a_missing_setting_names_its_variable() -> None:
     """Null is as good as missing."""
     address, token = settings.errors({"api_token": None}, SCHEMA, "TAP_X_")
     assert address.startswith("api_url is missing: it must be an https:// address")
-    assert address.endswith(", or TAP_X_API_URL in the environment")
-    assert token == "api_token is missing: it must be a text that is not blank, or TAP_X_API_TOKEN in the environment"
+    read = "in the environment (read by Meltano, and with --config ENV)"
+    assert address.endswith(f", or TAP_X_API_URL {read}")
+    assert token == f"api_token is missing: it must be a text that is not blank, or TAP_X_API_TOKEN {read}"
 
 
 @pytest.mark.parametrize(
