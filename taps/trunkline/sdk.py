@@ -223,9 +223,11 @@ class ConfigFiles(PluginBase):
         try:
             return super().cb_config(ctx, param, value)
         except (OSError, ValueError, TypeError, RecursionError) as exc:
-            reason = (
-                (exc.strerror or "there is no such file") if isinstance(exc, OSError) else "it holds no JSON object"
-            )
+            reason = "it holds no JSON object"
+            if isinstance(exc, OSError):
+                reason = exc.strerror or "there is no such file"
+            elif hasattr(exc, "lineno") and hasattr(exc, "colno"):  # of simplejson, which the SDK reads it with
+                reason = f"it is no JSON from line {exc.lineno}, column {exc.colno} on"
             raise click.BadParameter(
                 f"a config file could not be read: {reason}. Give the path of a JSON file, or ENV", ctx, param
             ) from None

@@ -206,3 +206,12 @@ def test_g9_a_config_file_that_is_not_there_is_told_as_such(name: str, tmp_path:
     command = TapEvolux if name == "tap" else TargetSwitchTransact
     with pytest.raises(click.BadParameter, match=r"could not be read: there is no such file\. Give the path"):
         command.cb_config(None, None, (str(tmp_path / "none.json"),))  # type: ignore[arg-type]
+
+
+def test_g9_a_config_file_that_is_no_json_names_the_place(tmp_path: Path) -> None:
+    """The line and column of a comma too many, and nothing of what stands there."""
+    file = tmp_path / "config.json"
+    file.write_text('{\n  "api_token": "sesame",\n}', encoding="utf-8")
+    with pytest.raises(click.BadParameter, match=r"it is no JSON from line (2, column 24|3, column 1) on") as caught:
+        TapEvolux.cb_config(None, None, (str(file),))  # type: ignore[arg-type]
+    assert "sesame" not in caught.value.message
