@@ -52,9 +52,9 @@ def git(folder: Path, *arguments: str) -> str:
     return done.stdout
 
 
-def run(folder: Path, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
-    """run.py by the interpreter that a user would take, from another folder."""
-    base = str(Path(sys.base_prefix) / "bin" / f"python{sys.version_info[0]}.{sys.version_info[1]}")
+def run(folder: Path, *arguments: str, python: str = "", **variables: str) -> subprocess.CompletedProcess[str]:
+    """run.py by a Python, or the one that a user would take, from another folder."""
+    base = python or str(Path(sys.base_prefix) / "bin" / f"python{sys.version_info[0]}.{sys.version_info[1]}")
     return subprocess.run(
         [base if Path(base).exists() else sys.executable, str(folder / "run.py"), *arguments],
         cwd=folder.parent,
@@ -84,7 +84,7 @@ def test_demo_loads_everything_and_can_be_run_again(checkout: Path) -> None:
     """In a fresh clone the demo ends with all streams in a table; again, it shows the same; git sees no change."""
     first = run(checkout, "demo")
     assert first.returncode == 0, first.stdout + first.stderr
-    second = run(checkout, "demo")
+    second = run(checkout, "demo", python=str(checkout / ".venv" / "bin" / "python"))  # as when it is activated
     assert second.returncode == 0, second.stdout + second.stderr
     assert "Installing" in first.stdout
     assert "Installing" not in second.stdout
