@@ -23,9 +23,13 @@ if TYPE_CHECKING:
 
 MARK = "x-personal"
 _PHONE = re.compile(r"\s*(\+|00)?[\d\s().\-/]{5,24}\Z", re.ASCII)
-_NUMBER = re.compile(r"\+?\d[\d\u00a0 ()./-]{4,}\d", re.ASCII)
+_NUMBER = re.compile(  # digits of any script; between them blanks, dashes and dots of any kind, and what nobody sees
+    r"\+?\d[\d\s()./_|~*'+\u00ad\u00b7\u2010-\u2015\u2022\u2027\u200b-\u200f\u202a-\u202e\u2060-\u2064\u2212\u30fb\ufeff\uff0d-]{4,}\d"
+)
 _DATE = re.compile(r"(?:19|20)\d\d-[01]\d-[0-3]\d(?: [0-2]\d)?", re.ASCII)  # a vendor says which it can't read
-_MAIL = re.compile(r"[^\s@,;<>()]{1,64}@[^\s@,;<>()]{1,255}")  # bounded: or long words would be searched for ages
+_MAIL = re.compile(  # bounded: or long words would be searched for ages
+    r"(?:\"[^\"@]{1,64}\"|[^\s@\uff20\ufe6b,;<>()]{1,64}) ?[@\uff20\ufe6b] ?[^\s@\uff20\ufe6b,;<>()]{1,255}"
+)
 _DIGITS = re.compile(r"\d{4,}", re.ASCII)  # of a number's: "ends with 4567"
 _WORD = re.compile(r"[^\W_]+")
 _KINDS: tuple[Literal["NFC", "NFD"], ...] = ("NFC", "NFD")

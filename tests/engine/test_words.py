@@ -40,6 +40,22 @@ def test_g7_a_vendors_words_show_no_caller(personal: str, way: str) -> None:
     assert not [run for run in ("9994", "8205", "2052", "600100", "100.200", "1234567", "48 600") if run in said]
 
 
+@pytest.mark.parametrize(
+    "personal",
+    [
+        "１１９９９４８２０５２",  # noqa: RUF001 - digits of another script
+        "٠٧٢١٢٣٤٥٦٧",
+        *(f"11{between}999{between}482{between}052" for between in "\u2013\u2011\u2009\u202f\u200b\u00ad\u00b7_+*"),
+        "anna.kowalska\uff20x.example",
+        "anna.kowalska @ x.example",
+        '"anna k"@x.example',
+    ],
+)
+def test_g7_a_caller_in_any_typography_is_masked(personal: str) -> None:
+    """Whatever stands between the digits, and whatever digits and at signs they are."""
+    assert clean(f"no call of {personal} was found") == "no call of (personal) was found"
+
+
 def test_g7_a_looked_up_value_is_masked_in_a_vendors_words() -> None:
     """A term is a name more often than not; in capitals, in parts and escaped it is the same."""
     for said in ("Zbigniew O'Hara", "ZBIGNIEW is unknown", html.escape("nobody called O'Hara")):
