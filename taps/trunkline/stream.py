@@ -282,6 +282,8 @@ class WindowedStream(VendorStream):
     """Whether the vendor says without contradiction that the lower end of its filter is inclusive."""
     honoured_within: timedelta | None = plan.MINUTE
     """Rows further outside the requested span than this show that the filter was ignored; None: no row can show it."""
+    rounds: bool = False
+    """Whether rows came from outside of what was requested, but not from far outside."""
     keeps_outside: bool = False
     """Whether a row outside the span is to be kept: the vendor may mean another time by its filter."""
     first_page: int | None = 1
@@ -491,6 +493,7 @@ class WindowedStream(VendorStream):
         """The rows that belong to the window."""
         shape, by = self.run.shape, thing.by
         since, until = thing.window.since or instants.BEGINNING, thing.window.until
+        overlap = []
         for raw in thing.rows:
             record, moments = shape(raw)
             instant = moments.get(by)
@@ -498,6 +501,13 @@ class WindowedStream(VendorStream):
                 if thing.context:
                     _name_partition(record, thing.context)
                 yield record, instant
+            elif not self.rounds:
+                overlap.append((record, moments))
+        for record, moments in overlap:
+            if self.rounds and self.belongs(thing, moments):  # as a later row of the page has shown
+                if thing.context:
+                    _name_partition(record, thing.context)
+                yield record, moments.get(by)
 
     def belongs(self, rows: Rows, moments: Mapping[str, datetime]) -> bool:
         """Whether a row is this window's, by the field that the vendor filtered on.
@@ -509,16 +519,24 @@ class WindowedStream(VendorStream):
         if instant is None or rows.window.holds(instant):
             return True
         window, slack = rows.window, self.honoured_within
+        since, until = self.bounds(window)
         if slack is not None:
             slack = max(slack, self.tick)
-            since, until = self.bounds(window)
             if (since is not None and instant < since - slack) or instant > until + slack:
                 raise Unproven(
                     f"{self.name}, {window}, could not be shown complete",
                     f"the vendor ignored the filter: it sent a row with {rows.by} {instants.to_iso(instant)}",
                     self.tap.filter_hint,
                 )
-        return self.keeps_outside and not (self.end_date and instant >= self.end_date)
+        if self.keeps_outside:
+            return not (self.end_date and instant >= self.end_date)
+        if instant >= self.until or (self.start_date and instant < self.start_date):
+            return False
+        # Ticks outside of what was even requested: the vendor rounds further than windows overlap.
+        # Then no other window need bring the row, nor those of the overlap.
+        far = (since is not None and instant < since - self.tick) or instant > until + self.tick
+        self.rounds = self.rounds or far
+        return self.rounds
 
 
 def _name_partition(record: Any, context: Mapping[str, str]) -> None:

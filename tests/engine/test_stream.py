@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta, timezone
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from tap_bspk import TapBSPK
 from tap_evolux import TapEvolux
+from tap_hostedsuite import TapHostedSuite
 from trunkline import plan
 from trunkline.errors import ConfigInvalid, Unproven
 from trunkline.stream import Rows
@@ -48,6 +50,31 @@ def test_a_row_far_outside_shows_that_the_filter_was_ignored(moment: datetime) -
     """Everything or the current day instead of what was asked for must not pass as proven."""
     with pytest.raises(Unproven, match="ignored the filter"):
         stream().belongs(Rows(plan.Window(SINCE, UNTIL), (), "at"), {"at": moment})
+
+
+@pytest.mark.parametrize("hours", [[1, 23.99], [23.99, 1]])
+def test_g1_rows_from_outside_what_was_requested_are_kept(hours: list[float]) -> None:
+    """A vendor that rounds bounds to the day brings them, and those of the overlap, with no other window."""
+    config = {
+        "api_url": "https://vendor.example",
+        "customer_name": "c",
+        "user_name": "u",
+        "password": "p",
+        "start_date": "2026-01-01",
+    }
+    calls: Any = TapHostedSuite(config=config, run_start=RUN).streams["calls"]
+    times = [SINCE - timedelta(days=1) + timedelta(hours=hour) for hour in hours]
+    calls.run = SimpleNamespace(shape=lambda moment: ({}, {"StartTime": moment}))
+    rows = Rows(plan.Window(SINCE, UNTIL, seam=True), times, "StartTime")  # type: ignore[arg-type]
+    assert sorted(instant for _, instant in calls.records(rows)) == sorted(times)
+    assert not calls.belongs(rows, {"StartTime": calls.until})
+
+
+def test_the_overlap_is_left_to_the_window_before() -> None:
+    """Where nothing shows that the vendor rounds further: no row is written twice."""
+    calls = stream()
+    assert not calls.belongs(Rows(plan.Window(SINCE, UNTIL, seam=True), (), "at"), {"at": SINCE - 59 * SECOND})
+    assert not calls.rounds
 
 
 def test_a_row_without_a_time_belongs_where_it_came() -> None:
