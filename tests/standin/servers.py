@@ -127,7 +127,7 @@ class Evolux(Paged):
             "api_token": self.token,
             "start_date": start_date,
             "max_attempts": 3,
-            "request_timeout": 5,
+            "request_timeout": 120,
         } | more
 
     def answer(self, request: Seen) -> Answer:
@@ -258,7 +258,7 @@ class Bspk(Paged):
     def config(self, **more: Any) -> dict[str, Any]:
         """A configuration that reads this stand-in."""
         # The limit is far above the vendor's, so that tests do not wait for it.
-        own = {"api_url": self.url, "auth_token": self.token, "max_attempts": 3, "request_timeout": 5}
+        own = {"api_url": self.url, "auth_token": self.token, "max_attempts": 3, "request_timeout": 120}
         return own | {"requests_per_minute": 60_000} | more
 
     def answer(self, request: Seen) -> Answer:
@@ -340,7 +340,7 @@ class HostedSuite(Paged):
         """A configuration that reads this stand-in."""
         names = {"customer_name": "CustomerName", "user_name": "UserName", "password": "Password"}
         own = {name: self.secret[key] for name, key in names.items()}
-        return {"api_url": self.url, "start_date": start_date, "max_attempts": 3, "request_timeout": 5} | own | more
+        return {"api_url": self.url, "start_date": start_date, "max_attempts": 3, "request_timeout": 120} | own | more
 
     def write(self, at: datetime) -> str:
         """StartTime in the vendor's way."""
@@ -455,7 +455,7 @@ class Conpeek(Paged):
 
     def config(self, **more: Any) -> dict[str, Any]:
         """A configuration that reads this stand-in."""
-        own = {"api_url": self.url, "api_key": self.key, "max_attempts": 3, "request_timeout": 5}
+        own = {"api_url": self.url, "api_key": self.key, "max_attempts": 3, "request_timeout": 120}
         return own | {"voice_campaign_ids": sorted(self.campaigns)} | more
 
     def keeps(self, row: dict[str, Any], one: dict[str, Any]) -> bool:
@@ -533,7 +533,7 @@ class SwitchTransact(StandIn):
 
     def config(self, **more: Any) -> dict[str, Any]:
         """A configuration that reads this stand-in."""
-        return {"api_url": self.url, "api_key": self.key, "max_attempts": 3, "request_timeout": 5} | more
+        return {"api_url": self.url, "api_key": self.key, "max_attempts": 3, "request_timeout": 120} | more
 
     def answer(self, request: Seen) -> Answer:  # noqa: PLR0911 - one answer a case of the page
         if request.headers.get("authorization") != self.key:

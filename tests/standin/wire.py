@@ -11,12 +11,12 @@ import itertools
 import json
 import os
 import random
+import signal
 import socket
 import subprocess
 import sys
 import threading
 import time
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -27,12 +27,13 @@ from starlette.responses import Response
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 if TYPE_CHECKING:
-    import signal
     from collections.abc import Callable, Iterable, Mapping
 
     from starlette.types import Receive, Scope, Send
 
 BIN = Path(sys.executable).parent
+PATIENCE = 600.0
+"""Seconds until a command is taken to hang: they matter only then, however busy the machine is."""
 SECRET_SETTINGS = frozenset(
     {"api_token", "auth_token", "api_key", "password", "user_name", "pii_key"},
 )
@@ -308,21 +309,30 @@ class Taps:
         env: Mapping[str, str] | None = None,
     ) -> subprocess.Popen[str]:
         """Start `tap-<tap>` and return at once."""
-        command = [str(BIN / f"tap-{tap}")]
-        command += ["--config", "ENV" if config is None else self.file(config)]
-        if state is not None:
-            command += ["--state", self.file(state)]
-        if catalog is not None:
-            command += ["--catalog", self.file(catalog)]
-        clean = {key: value for key, value in os.environ.items() if not key.startswith(("TAP_", "HTTP", "http"))}
         return subprocess.Popen(
-            [*command, *more],
+            self.command(Case(tap, config, more, state, env), catalog),
             cwd=self.folder,
-            env=clean | dict(env or {}),
+            env=self.environment(env),
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
         )
+
+    def command(self, case: Case, catalog: Any = None) -> list[str]:
+        """The command line of a case, its files written."""
+        command = [str(BIN / f"tap-{case.tap}")]
+        command += ["--config", "ENV" if case.config is None else self.file(case.config)]
+        if case.state is not None:
+            command += ["--state", self.file(case.state)]
+        if catalog is not None:
+            command += ["--catalog", self.file(catalog)]
+        return [*command, *case.more]
+
+    @staticmethod
+    def environment(env: Mapping[str, str] | None = None) -> dict[str, str]:
+        """The environment of a command: this one's, without settings of taps and proxies, and what is given."""
+        clean = {key: value for key, value in os.environ.items() if not key.startswith(("TAP_", "HTTP", "http"))}
+        return clean | dict(env or {})
 
     def finish(
         self, process: subprocess.Popen[str], config: Mapping[str, Any] | None, timeout: float, begun: float
@@ -334,11 +344,15 @@ class Taps:
             process.kill()
             stdout, stderr = process.communicate()
             raise AssertionError(f"still running after {timeout} s; stderr ends: {stderr[-1500:]}") from None
-        run = Run(process.returncode, stdout, stderr, time.monotonic() - begun)
+        return self.checked(Run(process.returncode, stdout, stderr, time.monotonic() - begun), config)
+
+    @staticmethod
+    def checked(run: Run, config: Mapping[str, Any] | None) -> Run:
+        """Give a run back whose output has neither secret nor traceback."""
         for name, value in (config or {}).items():
             if name in SECRET_SETTINGS and isinstance(value, str):
-                assert value not in stdout + stderr, f"G7: {name} is in the output"
-        assert "Traceback" not in stderr, stderr[-3000:]
+                assert value not in run.stdout + run.stderr, f"G7: {name} is in the output"
+        assert "Traceback" not in run.stderr, run.stderr[-3000:]
         return run
 
     def __call__(
@@ -346,7 +360,7 @@ class Taps:
         tap: str,
         config: Mapping[str, Any] | None,
         *more: str,
-        timeout: float = 60,
+        timeout: float = PATIENCE,
         code: int | None = 0,
         state: Any = None,
         catalog: Any = None,
@@ -360,16 +374,41 @@ class Taps:
             assert run.code == code, f"exit code {run.code}\n{run.stderr[-3000:]}"
         return run
 
-    def many(self, cases: Mapping[str, Case], *, timeout: float = 60) -> dict[str, Run]:
-        """Run several commands, three at a time, and give their runs by the case's name."""
-        with ThreadPoolExecutor(3) as pool:
-            begun = {
-                name: pool.submit(
-                    self, case.tap, case.config, *case.more, timeout=timeout, code=None, state=case.state, env=case.env
-                )
-                for name, case in cases.items()
+    def many(self, cases: Mapping[str, Case]) -> dict[str, Run]:
+        """Run several commands, three at a time, and give their runs by the case's name.
+
+        They are forks of one interpreter that has loaded the commands: starting up takes longer than most cases do.
+        Only those with an environment of their own start up by themselves, as it may count from the first line on.
+        """
+        runs = {
+            name: self(case.tap, case.config, *case.more, code=None, state=case.state, env=case.env)
+            for name, case in cases.items()
+            if case.env is not None
+        }
+        wanted: dict[str, dict[str, Any]] = {}
+        for name in [name for name in cases if name not in runs]:
+            case, number = cases[name], next(self.files)
+            wanted[name] = {
+                "argv": self.command(case),
+                "cwd": str(self.folder),
+                "env": self.environment(),
+                "stdout": str(self.folder / f"{number}.out"),
+                "stderr": str(self.folder / f"{number}.err"),
             }
-        return {name: future.result() for name, future in begun.items()}
+        done = subprocess.run(
+            [sys.executable, str(Path(__file__).with_name("forks.py"))],
+            input=json.dumps({"cases": wanted, "seconds": PATIENCE}),
+            env=self.environment(),
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr[-3000:]
+        for name, (code, seconds) in json.loads(done.stdout).items():
+            stdout, stderr = (Path(wanted[name][stream]).read_text(encoding="utf-8") for stream in ("stdout", "stderr"))
+            assert code != -signal.SIGKILL, f"{name}: still running after {seconds} s; stderr ends: {stderr[-1500:]}"
+            runs[name] = self.checked(Run(code, stdout, stderr, seconds), cases[name].config)
+        return {name: runs[name] for name in cases}
 
     def interrupted(
         self, tap: str, config: Mapping[str, Any], number: signal.Signals, after_lines: int, state: Any = None
@@ -385,7 +424,7 @@ class Taps:
                 process.send_signal(number)
         assert process.stderr is not None
         stderr = process.stderr.read()
-        code = process.wait(30)
+        code = process.wait(PATIENCE)
         text = "".join(read)
         whole = text[: text.rfind("\n") + 1]
         return Run(code, whole, stderr, time.monotonic() - begun)
