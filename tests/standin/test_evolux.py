@@ -118,7 +118,7 @@ def test_g2_a_total_that_lies_or_a_wrong_answer_fails_and_holds_the_bookmark(ser
     }
     cases = {}
     for name, make in {**answers, **lies}.items():
-        vendor = serve(Evolux(history()))
+        vendor = serve(Evolux(history()[:: 1 if name in lies else 5]))
         if name in lies:
             vendor.total = make
         else:

@@ -142,6 +142,8 @@ class Hub:
             def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
                 super().connection_made(transport)
                 hub.transports[transport.get_extra_info("peername")] = transport
+                # Headers and body are two writes: the second would wait 40 ms for the first one's acknowledgement.
+                transport.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
         self.socket = socket.create_server(("127.0.0.1", 0))
         self.port: int = self.socket.getsockname()[1]
