@@ -62,13 +62,13 @@ def test_an_interrupted_soak_leaves_nothing_behind(tmp_path: Path) -> None:
     process = subprocess.Popen([*COMMAND, "--size", "5"], env=environment, stdout=subprocess.DEVNULL)
     wait_for(lambda: bool(list(tmp_path.glob("*/*/0001/tap.log"))))
     process.send_signal(signal.SIGINT)
-    assert process.wait(10) == -signal.SIGINT
+    assert process.wait(120) == -signal.SIGINT
     assert not list(tmp_path.iterdir())
     assert not [one for one in processes() if str(tmp_path) in one]
 
 
 def wait_for(holds: Callable[[], bool]) -> None:
-    end = time.monotonic() + 30
+    end = time.monotonic() + 300
     while not holds():
         assert time.monotonic() < end
         time.sleep(0.02)

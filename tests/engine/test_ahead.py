@@ -133,7 +133,7 @@ def run(client: FakeClient, concurrency: int, make_feeds: Callable[[], Any]) -> 
     try:
         items = list(Ahead(workers, make_feeds()).items())
     finally:
-        workers.close(30)
+        workers.close(120)
     assert not [thread for thread in threading.enumerate() if thread.name.startswith("worker-")]
     return [repr(item.error) if isinstance(item, Failure) else item for _, item in items]
 
@@ -226,7 +226,7 @@ def test_nothing_more_is_sent_for_a_feed_after_its_failure(concurrency: int, lat
         if isinstance(item, Failure):
             with client.lock:
                 sent_before = sum(about.startswith("a") for about in client.sent)
-    workers.close(30)
+    workers.close(120)
     assert sent_before == sum(about.startswith("a") for about in client.sent)
     assert sent_before <= 3 + 3 * concurrency
 
@@ -245,7 +245,7 @@ def test_one_worker_is_not_ahead_of_what_is_taken() -> None:
     workers = Workers(client, 1)  # type: ignore[arg-type]
     for place, _ in enumerate(Ahead(workers, [Plain("a", 10)]).items()):
         assert len(client.sent) == place + 1
-    workers.close(30)
+    workers.close(120)
 
 
 @pytest.mark.parametrize("concurrency", [2, 8, 32])
@@ -285,7 +285,7 @@ def test_the_number_of_answers_held_has_a_bound(later: bool) -> None:  # noqa: F
     with client.lock:
         assert len(client.sent) <= 6 + module.LOOK_AHEAD * 2 + 2 * workers.capacity
     items.close()
-    workers.close(30)
+    workers.close(120)
 
 
 def test_the_bytes_held_have_a_bound(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -299,7 +299,7 @@ def test_the_bytes_held_have_a_bound(monkeypatch: pytest.MonkeyPatch) -> None:
         taken += 1
         with client.lock:
             most = max(most, len(client.sent) - taken)
-    workers.close(30)
+    workers.close(120)
     assert taken == 200
     assert most <= 6
 
@@ -357,7 +357,7 @@ def test_a_dropped_feed_gives_nothing_more() -> None:
         seen.append((feed, item))
         if item == ("a", 2):
             ahead.drop(first)
-    workers.close(30)
+    workers.close(120)
     assert [item for feed, item in seen if feed is first] == [("a", 0), ("a", 1), ("a", 2)]
     assert [item for feed, item in seen if feed is second] == [(0, b"x"), (1, b"x")]
 
@@ -383,7 +383,7 @@ def test_an_abandoned_owner_is_answered_without_a_request() -> None:
         seen.append(item)
         if len(seen) == 2:
             ahead.abandon(feed)
-    workers.close(30)
+    workers.close(120)
     assert seen == ["NoneType", "NoneType", "Cancelled", "Cancelled", "Cancelled", "end"]
     assert client.sent == ["detail 0", "detail 1"]
 
@@ -397,7 +397,7 @@ def test_an_abandoned_owners_requests_on_their_way_give_up() -> None:
 
         def fetch(self, request: Request, _: object, cancelled: threading.Event) -> Reply:
             asked.append((request.about, cancelled))
-            if request.about != "kept" and not cancelled.wait(10):
+            if request.about != "kept" and not cancelled.wait(60):
                 raise AssertionError("the request was waited for")
             return Reply(request, 200, {}, b"")
 
@@ -416,7 +416,7 @@ def test_an_abandoned_owners_requests_on_their_way_give_up() -> None:
     for _, item in ahead.items():  # noqa: PERF102 - not a dict
         seen.append(item)
         ahead.abandon("left")
-    workers.close(30)
+    workers.close(120)
     assert seen == ["first", "kept"]
     assert {about: cancelled.is_set() for about, cancelled in asked} == {"left": True, "kept": False}
 
@@ -424,14 +424,14 @@ def test_an_abandoned_owners_requests_on_their_way_give_up() -> None:
 def test_an_interrupt_ends_the_wait() -> None:
     """A signal that comes while everything waits for the vendor is seen at once."""
     gate = threading.Event()
-    client = FakeClient(lambda _: b"x" * gate.wait(10), seed=None)
+    client = FakeClient(lambda _: b"x" * gate.wait(60), seed=None)
     workers = Workers(client, 2)  # type: ignore[arg-type]
     items = Ahead(workers, [Plain("a", 3)]).items()
     workers.interrupt(Stopped(15))
     with pytest.raises(Stopped):
         next(items)
     gate.set()
-    workers.close(30)
+    workers.close(120)
 
 
 def test_closing_leaves_no_thread_and_no_hanging_request_holds_it_up() -> None:
@@ -446,7 +446,7 @@ def test_closing_leaves_no_thread_and_no_hanging_request_holds_it_up() -> None:
     (hanging,) = [thread for thread in threading.enumerate() if thread.name.startswith("worker-")]
     assert hanging.daemon
     gate.put(None)
-    hanging.join(10)
+    hanging.join(60)
     assert not hanging.is_alive()
 
 
@@ -474,7 +474,7 @@ def test_feeds_are_taken_only_as_the_look_ahead_reaches_them() -> None:
     next(items)
     assert len(begun) < 40
     items.close()
-    workers.close(30)
+    workers.close(120)
 
 
 def test_asking_for_the_same_and_forgetting_it() -> None:

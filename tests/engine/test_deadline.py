@@ -113,7 +113,7 @@ def test_g2_an_informational_response_is_not_the_final_one(bench: Callable[..., 
     """What stands before the final response is read past, and the connection stays in step."""
     final = HEAD + b"Content-Length: 2\r\n\r\n[]"
     server = Dripping([before, final], pause=0.0)
-    asked = bench([], api_url=f"http://127.0.0.1:{server.port}", transport=None, timeout=20.0, max_attempts=1)
+    asked = bench([], api_url=f"http://127.0.0.1:{server.port}", transport=None, timeout=120.0, max_attempts=1)
     reply = asked.fetch(Request("x", "/x"))
     assert (reply.status, reply.body) == (200, b"[]")
     asked.client.exchanges.adapter.close()

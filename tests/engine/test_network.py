@@ -138,7 +138,7 @@ def test_g9_a_certificate_that_is_not_believed_says_why(
         api_url=f"https://127.0.0.1:{server.port}",
         transport=None,
         ca_bundle=str(CERTIFICATES / bundle),
-        timeout=20.0,
+        timeout=120.0,
     )
     with pytest.raises(SourceError, match=rf"the TLS certificate of 127\.0\.0\.1:{server.port} {words}"):
         asked.fetch()
@@ -149,14 +149,14 @@ def test_a_certificate_that_is_believed_is(bench: Callable[..., Any], listening:
     """The same server, its own certificate named by `ca_bundle`."""
     server = listening(with_certificate("here.pem"))
     bundle = str(CERTIFICATES / "here.pem")
-    asked = bench([], api_url=f"https://127.0.0.1:{server.port}", transport=None, ca_bundle=bundle, timeout=20.0)
+    asked = bench([], api_url=f"https://127.0.0.1:{server.port}", transport=None, ca_bundle=bundle, timeout=120.0)
     assert asked.fetch().status == 200
 
 
 def test_g9_a_server_without_tls_is_called_that(bench: Callable[..., Any], listening: Callable[..., Listening]) -> None:
     """An https address with the port of an http server."""
     server = listening(say(b"HTTP/1.1 400 Bad Request\r\n\r\n"))
-    asked = bench([], api_url=f"https://127.0.0.1:{server.port}", transport=None, timeout=20.0)
+    asked = bench([], api_url=f"https://127.0.0.1:{server.port}", transport=None, timeout=120.0)
     assert f"127.0.0.1:{server.port} does not speak TLS. Check host and port in api_url" in story(asked)
     assert server.connections == 2
 
@@ -183,7 +183,7 @@ def test_g9_a_proxys_no_is_the_proxys(  # noqa: PLR0917 - three fixtures, three 
     """A 407 is about the proxy's credentials, not the vendor's; the variable is named, its value is not."""
     server = listening(say(answer))
     monkeypatch.setenv("HTTPS_PROXY", f"http://user:sesame@127.0.0.1:{server.port}")
-    told = story(bench([], transport=None, timeout=20.0))
+    told = story(bench([], transport=None, timeout=120.0))
     assert f"the proxy 127.0.0.1:{server.port} {words}" in told
     assert "HTTPS_PROXY" in told
     assert "sesame" not in told
@@ -195,7 +195,7 @@ def test_g9_a_proxy_that_is_not_there_is_named(bench: Callable[..., Any], monkey
     with socket.create_server(("127.0.0.1", 0)) as one:
         port = one.getsockname()[1]
     monkeypatch.setenv("https_proxy", f"127.0.0.1:{port}")
-    told = story(bench([], transport=None, timeout=20.0))
+    told = story(bench([], transport=None, timeout=120.0))
     assert f"no way through the proxy: the connection to 127.0.0.1:{port} was refused. Check https_proxy" in told
 
 

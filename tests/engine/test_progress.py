@@ -153,7 +153,7 @@ def test_what_goes_wrong_in_telling_stands_in_nobodys_way(caplog: pytest.LogCapt
     looked.shown.every = 0.01
     with caplog.at_level(logging.DEBUG):
         looked.start()
-        looked._thread.join(5)  # noqa: SLF001 - what is tested
+        looked._thread.join(60)  # noqa: SLF001 - what is tested
         looked.stop()
     assert caplog.messages == ["progress can't be shown"]
 
@@ -187,7 +187,7 @@ class Terminal:
     def close(self) -> str:
         """Everything that was written."""
         self.file.close()
-        self._reader.join(5)
+        self._reader.join(60)
         return self._came.decode()
 
 

@@ -21,15 +21,15 @@ import pytest
 from trunkline_sandbox.server import running
 
 BIN = Path(sys.executable).parent
-SOON = 5.0
-"""Seconds within which a command has ended."""
+SOON = 60.0
+"""Seconds within which a command has ended, however busy the machine is: what hangs here, hangs for ever."""
 BOTH = pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 SIGNALS = pytest.mark.skipif(not hasattr(signal, "pthread_kill"), reason="the system has no such signals")
 
 
 def until(condition: Any) -> None:
     """Wait until something is so."""
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 300
     while not condition():
         assert time.monotonic() < deadline
         time.sleep(0.01)
@@ -49,7 +49,7 @@ def stopped(process: subprocess.Popen[bytes], number: int) -> float:
     began = time.monotonic()
     process.send_signal(number)
     try:
-        assert process.wait(30) == -number
+        assert process.wait(2 * SOON) == -number
     finally:
         process.kill()
     return time.monotonic() - began
@@ -113,7 +113,7 @@ def test_g1_a_reader_that_is_slow_gets_the_last_state(tmp_path: Path) -> None:
         until(lambda: pending(process.stdout) >= 60_000)
         process.send_signal(signal.SIGTERM)
         lines = [json.loads(line) for line in process.stdout]
-        assert process.wait(30) == -signal.SIGTERM
+        assert process.wait(2 * SOON) == -signal.SIGTERM
     assert lines[-1]["type"] == "STATE"
 
 

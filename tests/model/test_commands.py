@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 BIN = Path(sys.executable).parent
 ONE = os.environ.get("TRUNKLINE_MODEL_SEED")
 COUNTS = {"bspk": 6, "hostedsuite": 6, "conpeek": 5, "evolux": 5, "switchtransact": 3}
-SECONDS = 120.0
+SECONDS = 600.0
 RETRIED_AT_ONCE = Fault("status", times=2, status=503, headers={"Retry-After": "0"})
 
 

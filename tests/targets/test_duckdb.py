@@ -512,7 +512,7 @@ def test_a_batch_ends_at_its_age(load: Loads, monkeypatch: pytest.MonkeyPatch) -
 
     def slow_tap() -> Iterator[str]:
         yield lines(schema(), row(id="a"), state(1))
-        assert written.wait(30), "the state was held until more came"
+        assert written.wait(300), "the state was held until more came"
         yield lines(row(id="b"))
 
     monkeypatch.setattr("sys.stdout", Output())

@@ -135,7 +135,7 @@ def feed(process: subprocess.Popen[bytes], text: str) -> None:
         pass
 
 
-def until(holds: Any, seconds: float = 20.0) -> None:
+def until(holds: Any, seconds: float = 300.0) -> None:
     end = time.monotonic() + seconds
     while not holds():
         assert time.monotonic() < end, "it did not come to that"
