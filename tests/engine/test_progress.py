@@ -229,6 +229,7 @@ def test_bars_tear_no_line(terminal: Terminal, monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(sys, "stderr", stream)
     logger, handler = logging.getLogger("torn"), logging.StreamHandler(stream)
     monkeypatch.setattr(logger, "handlers", [handler])
+    monkeypatch.setattr(logger, "propagate", False)  # the root's handlers are another test's affair
     bars = Bars(stream)
 
     def speak(name: str) -> None:
