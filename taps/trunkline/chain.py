@@ -6,13 +6,12 @@ chain that does not add up, or that the vendor cuts off (cursors expire), is rea
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING, Protocol
 
 from trunkline.ahead import Outcome
-from trunkline.errors import Refused, Unproven
-from trunkline.feeds import Proven, Unsettled
-from trunkline.numbered import MOST_PAGES
+from trunkline.errors import Refused
+from trunkline.feeds import Proven
+from trunkline.numbered import MOST_PAGES, judge
 from trunkline.pages import EMPTY, ENDLESS
 
 if TYPE_CHECKING:
@@ -26,8 +25,6 @@ if TYPE_CHECKING:
 
 MOST_READINGS = 4
 """Readings of one window, at most; two where they agree with each other."""
-
-_ROOM = 1.4  # parts for each page of a window that moves
 
 
 class Chained(Protocol):
@@ -135,7 +132,7 @@ def read_chains(sources: Sequence[Chained], window: Window, desk: Desk) -> Gener
             readings.append(reading)
             given |= reading.seen
             if len(readings) >= MOST_READINGS or (len(readings) > 1 and readings[-2].equals(reading)):
-                verdict = _judge(source, window, readings)
+                verdict = judge(source, window, readings)
                 if isinstance(verdict, tuple):
                     desk.forget(firsts[place + 1 :])
                     return Outcome(split=verdict)
@@ -171,21 +168,3 @@ def _read_once(
         if cursor is None:
             return reading
         ticket = source.queue_link(desk, window, cursor)
-
-
-def _judge(source: Chained, window: Window, readings: Sequence[_Chain]) -> tuple[Window, ...] | Unsettled:
-    """Decide about a window that was not proven: smaller parts, the next run, or an error."""
-    before, last = readings[-2:]
-    story = f"{last.story}; in the first reading, {readings[0].story}"
-    if not before.equals(last):
-        parts = window.cut(max(2, math.ceil(_ROOM * last.pages)), source.grain)
-        if parts:
-            source.warn(f"{window} does not hold still ({story}): it is read in {len(parts)} parts")
-            return parts
-        if source.may_wait(window):
-            return Unsettled(window, story)
-    raise Unproven(
-        f"{window} could not be shown complete",
-        story,
-        "The bookmark stays where it was: run again, and if it goes on, ask the vendor about this span",
-    )

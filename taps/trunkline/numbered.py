@@ -48,6 +48,31 @@ _TELLING = 20
 _PARTS, _ROOM = 16, 1.4  # parts of a window of unknown length; parts for each page of one that moves
 
 
+class Judged(Protocol):
+    """What a decision about a window asks of its stream."""
+
+    grain: timedelta
+
+    def may_wait(self, window: Window) -> bool:
+        """Whether the next run reads this window again anyway."""
+
+    def warn(self, message: str) -> None:
+        """Log a warning."""
+
+
+class Reading(Protocol):
+    """What a decision about a window asks of its readings."""
+
+    pages: int
+
+    @property
+    def story(self) -> str:
+        """What it came to, for the error."""
+
+    def equals(self, other: Any) -> bool:
+        """Whether both readings came to the same."""
+
+
 class Numbered(Protocol):
     """A stream, or the part of it that one chunk of a long list selects, as `read_together` sees it."""
 
@@ -296,7 +321,7 @@ def _read_proven(
         readings.append(reading)
         given |= reading.seen
         if _is_enough(readings):
-            return _judge(stream, window, readings)
+            return judge(stream, window, readings)
         if len(readings) > 1 or reading.totals or reading.trouble or reading.rows > len(reading.seen):
             stream.warn(f"{window} is read once more: {reading.story}")
         size = min(size, reading.smaller or size) if not reading.trouble else size
@@ -316,7 +341,7 @@ def _is_enough(readings: Sequence[_Reading]) -> bool:
     return steady_or_long or len(alike) >= MOST_READINGS
 
 
-def _judge(stream: Numbered, window: Window, readings: Sequence[_Reading]) -> Verdict:
+def judge(stream: Judged, window: Window, readings: Sequence[Reading]) -> tuple[Window, ...] | Unsettled:
     """Decide about a window that was not proven: smaller parts, the next run, or an error."""
     before, last = readings[-2:]
     story = f"{last.story}; in the first reading, {readings[0].story}"

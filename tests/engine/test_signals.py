@@ -18,6 +18,7 @@ from typing import Any
 
 import pytest
 
+from trunkline import signals
 from trunkline_sandbox.server import running
 
 BIN = Path(sys.executable).parent
@@ -222,3 +223,8 @@ def test_a_process_that_survives_the_signal_ends_with_its_number() -> None:
         "signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM}); end_by(signal.SIGTERM)"
     )
     assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 128 + signal.SIGTERM
+
+
+def test_g8_a_signal_is_obeyed_within_five_seconds() -> None:
+    """Whatever hangs, the process has ended by then: no test here asserts seconds, so the promised number is."""
+    assert 0 < signals.PATIENCE < signals.GRACE < 5
