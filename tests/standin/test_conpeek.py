@@ -138,7 +138,7 @@ def test_g1_states_that_change_between_runs_arrive(serve: Serve, run: Taps) -> N
     vendor.before_page = lambda _ordinal: None
     still_open = [row for row in rows if row["state"] == "OPEN"]
     still_open[0].update(state="PROCESSING", contact_try=3)
-    still_open[1].update(state="CLOSED", closed_date=Conpeek.time(now + SECOND), contact_try=9)
+    still_open[1].update(state="CLOSED", closed_date=Conpeek.time(now), contact_try=9)
     closed = [row for row in rows if row["state"] == "CLOSED"]
     closed[3].update(state="OPEN", closed_date=None, contact_try=7)
     closed[4].update(state="PROCESSING", contact_try=8)  # re-opened, and the old closed_date stays
