@@ -19,6 +19,7 @@ from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
+from trunkline import instants
 from trunkline.send_rate import SendRate
 
 if TYPE_CHECKING:
@@ -209,9 +210,10 @@ def _number(text: str | None) -> float | None:
 
 
 def _date(text: str) -> float | None:
-    """Seconds since 1970; a date without a zone (asctime's form, or `-0000`) is UTC, as RFC 9110 has it."""
+    """Seconds since 1970 of an HTTP date or of ISO 8601, which some vendors (Zoom) write; without a zone it is UTC."""
+    read = instants.from_iso if text[4:5] == "-" else parsedate_to_datetime
     try:
-        moment = parsedate_to_datetime(text)
+        moment = read(text)
         return (moment if moment.tzinfo else moment.replace(tzinfo=timezone.utc)).timestamp()
     except (TypeError, ValueError, IndexError, OverflowError):
         return None

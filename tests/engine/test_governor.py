@@ -12,7 +12,14 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from tests.engine.world import LOGGER, NEVER, WALL, World
 
+from trunkline import instants
 from trunkline.governor import CEILING, Governor, Limit
+
+
+def iso(moment: float) -> str:
+    """A moment (seconds since 1970) in UTC as Zoom writes one in `Retry-After`, but with the offset as digits."""
+    return instants.to_iso(instants.EPOCH + moment * instants.SECOND)
+
 
 eighths = st.integers(0, 160).map(lambda number: number / 8)  # sums that a float holds exactly
 
@@ -82,6 +89,9 @@ def test_requests_per_minute(per_minute: float, requests: int, seconds: float) -
         ({"Retry-After": "1.5"}, 1.5),
         ({"Retry-After": formatdate(WALL + 42, usegmt=True)}, 42.0),
         ({"Retry-After": formatdate(WALL - 42, usegmt=True)}, None),
+        ({"Retry-After": iso(WALL + 42)}, 42.0),
+        ({"Retry-After": iso(WALL + 42).replace("+00:00", "Z")}, 42.0),
+        ({"Retry-After": iso(WALL + 42).removesuffix("+00:00")}, 42.0),
         ({"X-RateLimit-Reset": str(int(WALL) - 9)}, None),
         ({"Retry-After": str(int(WALL) + 9)}, 9.0),
         ({"X-RateLimit-Reset": str(int(WALL) + 9)}, 9.0),
@@ -98,7 +108,7 @@ def test_requests_per_minute(per_minute: float, requests: int, seconds: float) -
 def test_a_refusal_that_names_a_moment_is_obeyed_by_everyone(
     headers: dict[str, str], seconds: float | None, status: int
 ) -> None:
-    """Seconds, a date, seconds or milliseconds since 1970: the request waits so long, and so does every other."""
+    """Seconds, a date (HTTP's or ISO 8601), seconds or milliseconds since 1970: this request waits, and all others."""
     world = World(None)
     assert world.governor.learn(status, headers) == seconds
     if seconds:
