@@ -101,6 +101,7 @@ def windows(  # noqa: PLR0913 - the facts of a vendor's filter, each by its name
     lookback: timedelta,
     beginning: datetime | None,
     inclusive: bool,
+    longest: timedelta | None = None,
 ) -> Jobs:
     """The windows of a stream from where it starts.
 
@@ -113,6 +114,7 @@ def windows(  # noqa: PLR0913 - the facts of a vendor's filter, each by its name
         lookback: What is read again before a bookmark.
         beginning: What stands for "everything" in the vendor's filter; None for no lower filter at all.
         inclusive: Whether the vendor says without contradiction that the lower end of its filter is inclusive.
+        longest: The longest span that the vendor answers in full, if it has one.
 
     Returns:
         The jobs; with no place to start, a single window that is halved as needed.
@@ -125,7 +127,7 @@ def windows(  # noqa: PLR0913 - the facts of a vendor's filter, each by its name
     # The first instant of all is requested from a grain earlier where the vendor may take its filter's end as exclusive
     # or round it. After a bookmark that instant was read before; what stands just behind it, a lookback reads again.
     exact = inclusive if start.bookmark is None else lookback >= grain
-    return Jobs([], Pace(at, until, length, grain=grain, begun=not exact))
+    return Jobs([], Pace(at, until, length, grain=grain, begun=not exact, longest=longest))
 
 
 class WindowFeed:

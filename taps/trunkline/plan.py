@@ -162,6 +162,8 @@ class Pace:
     grain: timedelta = timedelta(0)
     empties: int = 0
     begun: bool = False
+    longest: timedelta | None = None
+    """The longest span that the vendor answers in full: empty windows do not grow beyond it."""
 
     @property
     def window(self) -> Window | None:
@@ -172,6 +174,8 @@ class Pace:
         # What is requested before the lower edge counts towards the longest span to be requested at once.
         length = self.length - self.grain if self.begun and self.length > self.grain else self.length
         factor = 2 ** min(max(0, self.empties - GROW_AFTER + 1), 32)
+        if self.longest is not None:
+            factor = min(factor, max(1, (self.longest - self.grain) // length))
         # Compared by division: the product of a long window and a large factor overflows a timedelta.
         if rest / factor <= length:
             return Window(self.at, self.until, seam=self.begun)

@@ -9,6 +9,7 @@ import difflib
 import json
 import os
 import zoneinfo
+from datetime import timedelta
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -179,7 +180,7 @@ def _unknown(name: str, properties: Mapping[str, Setting]) -> str:
     return f"{name} is no setting of this tap" + (f": did you mean {near[0]}?" if near else "")
 
 
-_OUR_OWN = {"format", "default", "secret", "must", "least", "written"}
+_OUR_OWN = {"format", "default", "secret", "must", "least", "longest", "written"}
 
 
 def _problem(value: Any, spec: Setting) -> str:
@@ -283,9 +284,10 @@ def _duration(value: str, spec: Setting) -> str:
         span = instants.duration(value)
     except (ValueError, OverflowError, ArithmeticError):
         return f"must be {_WORDS['duration']}"
-    least, most = spec.get("least", 0), 36_500
-    if span.total_seconds() < least or span.days > most:
-        return f"must be {_WORDS['duration']}, of at least {least} s and at most {most} days"
+    least, longest = spec.get("least", 0), spec.get("longest")
+    days = instants.duration(longest).days if longest else 36_500
+    if span.total_seconds() < least or span > timedelta(days=days):
+        return f"must be {_WORDS['duration']}, of at least {least} s and at most {days} days"
     return ""
 
 

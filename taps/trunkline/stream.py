@@ -377,6 +377,12 @@ class WindowedStream(VendorStream):
         start = self.start(self.run.bookmark({}).value)
         return start.at, self.nothing_to_do(start)
 
+    @property
+    def longest_span(self) -> timedelta | None:
+        """The longest span that the vendor answers in full, as `common` says it; None where any is."""
+        text = self.tap.common.get("window", {}).get("longest")
+        return instants.duration(text) if text else None
+
     def jobs(self, start: plan.Start) -> feeds.Jobs:
         """What to read, from where the stream starts."""
         return feeds.windows(
@@ -388,6 +394,7 @@ class WindowedStream(VendorStream):
             lookback=instants.duration(self.config["lookback"]),
             beginning=self.beginning,
             inclusive=self.inclusive,
+            longest=self.longest_span,
         )
 
     def feeds(self, listeners: Sequence[VendorStream]) -> Iterator[Feed]:
@@ -474,6 +481,8 @@ class WindowedStream(VendorStream):
         """The first page of the last day, and when nothing is there that of the whole span."""
         day = plan.Window(instants.floor(self.until - timedelta(days=1), self.tick), self.until)
         since = self.start_date or self.beginning
+        if since and self.longest_span:
+            since = max(since, self.until - self.longest_span)
         spans = [day, plan.Window(instants.floor(since, self.tick), self.until)] if since else [day]
         for window in spans:
             try:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from trunkline import settings
-from trunkline.facts import AtLeastOne, InOrder, NotBoth, array, integer, number, objects, switch
+from trunkline.facts import AtLeastOne, InOrder, NotBoth, array, common, integer, number, objects, switch
 
 KINDS: dict[str, Any] = {
     "state": {"value": {"type": "array", "minItems": 1, "items": {"enum": ["OPEN", "CLOSED"]}}},
@@ -67,6 +67,17 @@ def test_numbers_and_switches_are_properties_of_their_type() -> None:
     assert number("N.", maximum=1) == {"type": "number", "maximum": 1, "description": "N."}
     assert switch("S.") == {"type": "boolean", "default": False, "description": "S."}
     assert switch("S.", default=True)["default"] is True
+
+
+def test_g2_a_window_is_no_longer_than_the_vendor_answers_in_full() -> None:
+    """Of a longer one the vendor would send a part, and say of that part that it is all."""
+    properties = common(lookback="P1D", window="P7D", longest="P28D")
+    for window in ("P7D", "P28D", "PT672H"):
+        assert not settings.errors({"window": window}, {"properties": properties})
+    for window in ("P29D", "P28DT1S"):
+        (line,) = settings.errors({"window": window}, {"properties": properties})
+        assert line == "window must be an ISO 8601 duration, such as P7D or PT6H, of at least 1 s and at most 28 days"
+    assert not settings.errors({"window": "P365D"}, {"properties": common(lookback="P1D", window="P7D")})
 
 
 @pytest.mark.parametrize(

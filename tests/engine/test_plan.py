@@ -77,6 +77,39 @@ def test_windows_grow_only_after_four_empty_ones_in_a_row(at: datetime, empties:
         pace = pace.after(window, empty=empty)
 
 
+@given(
+    moments,
+    st.timedeltas(timedelta(0), timedelta(days=4000)),
+    st.timedeltas(DAY, timedelta(days=28)),
+    st.sampled_from([timedelta(0), DAY]),
+    st.lists(st.booleans(), max_size=30),
+)
+def test_g1_no_request_is_longer_than_the_vendor_answers_in_full(
+    since: datetime, span: timedelta, length: timedelta, lookback: timedelta, empties: list[bool]
+) -> None:
+    """However many empty windows come in a row: of a longer span the vendor would send a part alone."""
+    minute, longest, until = timedelta(minutes=1), timedelta(days=28), since + span
+    jobs = feeds.windows(
+        plan.Start(since, "", since),
+        until,
+        length=length,
+        tick=SECOND,
+        grain=minute,
+        lookback=lookback,
+        beginning=None,
+        inclusive=True,
+        longest=longest,
+    )
+    assert jobs._pace is not None  # noqa: SLF001 - the plan under test
+    windows = walk(jobs._pace, empties)  # noqa: SLF001 - same
+    for window in windows:
+        low, high = window.bounds(SECOND, minute, until)
+        assert low is not None
+        assert high - low <= longest + SECOND  # the end is not on a whole tick
+    edges = [window.since for window in windows] + [until]
+    assert all(left.until == edge for left, edge in zip(windows, edges[1:], strict=True))
+
+
 def test_a_century_of_nothing_costs_few_requests() -> None:
     """Long empty spans stay cheap, whatever the window."""
     start = datetime(1970, 1, 1, tzinfo=UTC)

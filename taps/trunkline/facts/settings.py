@@ -138,12 +138,13 @@ class AtLeastOne:
 # -- of every tap ----------------------------------------------------------------------------------
 
 
-def common(
+def common(  # noqa: PLR0913 - each is one fact
     *,
     lookback: str | None = None,
     window: str | None = None,
     page_size: int | None = None,
     most: int | None = None,
+    longest: str | None = None,
     start_required: bool = False,
 ) -> dict[str, Setting]:
     """The settings every tap has; a tap without dates, windows or pages leaves their defaults out.
@@ -153,6 +154,8 @@ def common(
         window: Default of `window`, an ISO 8601 duration.
         page_size: Default of `page_size`, in records.
         most: Largest `page_size` the vendor documents.
+        longest: Longest `window` that the vendor answers in full, an ISO 8601 duration in whole days; of a longer one
+            it would leave rows out without a word.
         start_required: Whether there is no reading without a `start_date`.
     """
     dates: dict[str, Setting] = {}
@@ -171,7 +174,12 @@ def common(
                 default=lookback,
             ),
             "window": text(
-                "Longest span asked for at once, as an ISO 8601 duration.", format="duration", default=window, least=1
+                "Longest span asked for at once, as an ISO 8601 duration."
+                + (f" The vendor answers at most {longest} in full." if longest else ""),
+                format="duration",
+                default=window,
+                least=1,
+                **({"longest": longest} if longest else {}),
             ),
         }
     if page_size:
