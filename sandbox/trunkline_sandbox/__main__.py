@@ -75,7 +75,7 @@ def _welcome(sandbox: Sandbox, url: str) -> str:
     for name, vendor in sandbox.vendors.items():
         config = sandbox.config(name, url)
         lines += [vendor.title, f"  api_url  {config['api_url']}"]
-        lines += [f"  {key}  {value}" for key, value in vendor.settings.items() if isinstance(value, str)]
+        lines += [f"  {key}  {config[key]}" for key, value in vendor.settings.items() if isinstance(value, str)]
         lines += [f"  curl -s {vendor.curl.format(url=config['api_url'])}", ""]
     lines.append(f"What a vendor holds: {url}/_sandbox/truth/evolux/studio_calls   Stop: Ctrl-C")
     return "\n".join(lines)

@@ -258,7 +258,10 @@ class Sandbox:
 
     def config(self, vendor: str, base: str = "http://127.0.0.1") -> dict[str, Any]:
         """A tap's whole config for the vendor when the sandbox stands at `base`."""
-        return {"api_url": self.api_url(vendor, base), **self._vendor(vendor).tap_config()}
+        url = self.api_url(vendor, base)
+        settings = self._vendor(vendor).tap_config()
+        placed = {name: value.replace("{url}", url) for name, value in settings.items() if isinstance(value, str)}
+        return {"api_url": url, **settings, **placed}
 
     # Requests -----------------------------------------------------------------------------------------------------
 

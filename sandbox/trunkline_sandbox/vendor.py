@@ -68,7 +68,8 @@ class Vendor(ABC):
         name: Its name in paths, in truth and in knobs.
         title: Its name for people.
         base_path: What `api_url` has behind `/<name>`.
-        settings: A working tap's own settings: public credentials and what else it must name.
+        settings: A working tap's own settings: public credentials and what else it must name; `{url}` in a text stands
+            for the api_url, where a second address is to lead to the sandbox as well.
         curl: Arguments of a curl call that works, with `{url}` for the api_url.
         knob_sheet: A dataclass of what may differ.
         knobs: Its present values.

@@ -290,7 +290,7 @@ def test_the_log_counts_requests_in_flight_in_process(sandbox: Sandbox) -> None:
 class Sixth(Vendor):
     name = "sixth"
     title = "Sixth"
-    settings: ClassVar = {"token": "t"}
+    settings: ClassVar = {"token": "t", "identity_url": "{url}/identity", "ids": (1,)}
     curl = "{url}"
 
     def answer(self, request: Request) -> Response:
@@ -309,6 +309,9 @@ def test_another_package_can_bring_a_vendor(monkeypatch: pytest.MonkeyPatch) -> 
     try:
         sandbox = Sandbox(5, vendors=["sixth"])
         assert sandbox.handle(Request.of("GET", "/sixth/a/b")).value() == {"path": "/a/b", "seed": 5}
+        config = sandbox.config("sixth", "http://127.0.0.1:9")
+        assert config["identity_url"] == "http://127.0.0.1:9/sixth/identity"
+        assert (config["api_url"], config["token"], config["ids"]) == ("http://127.0.0.1:9/sixth", "t", [1])
         entry = EntryPoint("bspk", "other:Bspk", vendors.GROUP)
         vendors.registry.cache_clear()
         with pytest.raises(ValueError, match="rename"):
