@@ -22,6 +22,11 @@ _MS_DATE = re.compile(r"/Date\((-?\d+)([+-]\d{4})?\)/")
 _US_DATE = re.compile(r"(\d{1,2})/(\d{1,2})/(\d{4})(?: (\d{1,2}):(\d{2})(?::(\d{2}))?(?: ([AaPp][Mm]))?)?", re.ASCII)
 _BARE_DATE = re.compile(r"\d{1,2}/\d{1,2}/\d{4}|[\dW-]+", re.ASCII)
 _NO_SECONDS = re.compile(r"[^T ]+[T ]\d{1,2}:?\d{2}(?: [AaPp][Mm]|Z|[+-]\d{2}:?\d{2})?", re.ASCII)
+_MAIL_DATE = re.compile(
+    r"(?:[A-Z][a-z]{2}, )?(\d{1,2}) ([A-Z][a-z]{2}) (\d{4}) (\d{2}):(\d{2})(?::(\d{2}))? (?:(UTC?|GMT|Z)|([+-]\d{2})(\d{2}))",
+    re.ASCII,
+)
+_MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 _PLAIN_LENGTH = len("2021-08-10 00:00:00")
 _AFTER_SECONDS = (".", "Z")
 _HOURS_HALF_DAY = 12
@@ -57,10 +62,10 @@ def from_iso(text: str, zone: tzinfo = UTC) -> datetime:
 
 
 def read(text: str, zone: tzinfo = UTC) -> tuple[datetime, str]:
-    """Read an ISO 8601 date-time and say how it is to be written: as it stands where it is RFC 3339, else in UTC.
+    """Read a date-time and say how it is to be written: as it stands where it is RFC 3339, else in UTC.
 
     Args:
-        text: The vendor's text.
+        text: The vendor's text, ISO 8601 or RFC 2822.
         zone: The zone of a zone-less value.
 
     Returns:
@@ -74,7 +79,11 @@ def read(text: str, zone: tzinfo = UTC) -> tuple[datetime, str]:
         instant = _from_iso(written)
         if text[11:13] != _NEXT_MIDNIGHT:
             return instant, written  # what some vendors write, told without another look
-    value = _from_iso(text)
+    try:
+        value = _from_iso(text)
+    except ValueError:
+        instant = from_rfc2822(text)
+        return instant, to_iso(instant)
     if (
         value.tzinfo is UTC
         and text[7:8] == "-"
@@ -120,6 +129,30 @@ def from_service_stack(text: str, zone: tzinfo = UTC) -> datetime:
         except OverflowError:
             raise ValueError("the date is outside the calendar") from None
     return from_iso(text, zone)
+
+
+def from_rfc2822(text: str) -> datetime:
+    """Read the form of a date in mail and HTTP headers, `Fri, 18 Oct 2019 17:02:00 +0000`, whatever the day's name says.
+
+    Args:
+        text: With or without the day's name and the seconds; its zone is an offset, or `GMT`, `UTC`, `UT` or `Z`.
+
+    Returns:
+        An aware datetime in UTC.
+
+    Raises:
+        ValueError: The text has another form, or names a date that does not exist.
+    """
+    match = _MAIL_DATE.fullmatch(text)
+    if match is None or match[2] not in _MONTHS:
+        raise ValueError("the text is no date of ISO 8601 or RFC 2822")
+    hours, minutes = (0, 0) if match[7] else (int(match[8]), int(match[8][0] + match[9]))
+    zone = timezone(timedelta(hours=hours, minutes=minutes))
+    day, year, hour, minute, second = (int(part or 0) for part in match.group(1, 3, 4, 5, 6))
+    try:
+        return datetime(year, _MONTHS.index(match[2]) + 1, day, hour, minute, second, tzinfo=zone).astimezone(UTC)
+    except OverflowError:
+        raise ValueError("the date is outside the calendar") from None
 
 
 def precision(text: str) -> timedelta:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta, timezone
+from email.utils import format_datetime
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -123,6 +124,47 @@ def test_us_dates_of_a_24_hour_clock(moment: datetime, padded: bool) -> None:  #
     assert instants.from_service_stack(f"{day} {moment.hour:{width}}:{moment:%M}", NEW_YORK) == zoned
     zoned = moment.replace(hour=0, minute=0, second=0, tzinfo=NEW_YORK).astimezone(UTC)
     assert instants.from_service_stack(day, NEW_YORK) == zoned
+
+
+@given(moments.map(lambda moment: moment.replace(microsecond=0)))
+def test_rfc_2822_round_trip(moment: datetime) -> None:
+    """A date as mail writes it is the instant it names, whatever its offset, and is written as ISO 8601 in UTC."""
+    text = format_datetime(moment)
+    assert instants.from_rfc2822(text) == moment
+    assert instants.read(text) == (moment, instants.to_iso(moment))
+
+
+@pytest.mark.parametrize(
+    ("text", "instant"),
+    [
+        ("Fri, 18 Oct 2019 17:02:00 +0000", datetime(2019, 10, 18, 17, 2, tzinfo=UTC)),
+        ("Sun, 06 Nov 1994 08:49:37 GMT", datetime(1994, 11, 6, 8, 49, 37, tzinfo=UTC)),
+        ("1 Jan 2026 00:30 +0530", datetime(2025, 12, 31, 19, tzinfo=UTC)),
+        ("1 Jan 2026 00:30 -0030", datetime(2026, 1, 1, 1, tzinfo=UTC)),
+        ("1 Jan 2026 00:30:00 -0000", datetime(2026, 1, 1, 0, 30, tzinfo=UTC)),
+    ],
+)
+def test_rfc_2822_forms(text: str, instant: datetime) -> None:
+    """The day's name and the seconds may be missing; an offset less than an hour keeps its sign."""
+    assert instants.read(text)[0] == instant
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Fri, 30 Feb 2026 17:02:00 +0000",
+        "Fri, 18 Okt 2019 17:02:00 +0000",
+        "Fri, 18 Oct 2019 17:02:00",
+        "Fri, 18 Oct 2019 25:02:00 +0000",
+        "Fri, 18 Oct 2019 17:02:00 +9900",
+        "Fri, 01 Jan 0001 00:00:00 +0100",
+        "18 Oct 19 17:02:00 +0000",
+    ],
+)
+def test_a_text_that_is_nearly_rfc_2822_is_an_error(text: str) -> None:
+    """No such date, no zone, or a year of two digits: never a guess."""
+    with pytest.raises(ValueError, match=r"."):
+        instants.read(text)
 
 
 @pytest.mark.parametrize(
