@@ -23,7 +23,8 @@ _US_DATE = re.compile(r"(\d{1,2})/(\d{1,2})/(\d{4})(?: (\d{1,2}):(\d{2})(?::(\d{
 _BARE_DATE = re.compile(r"\d{1,2}/\d{1,2}/\d{4}|[\dW-]+", re.ASCII)
 _NO_SECONDS = re.compile(r"[^T ]+[T ]\d{1,2}:?\d{2}(?: [AaPp][Mm]|Z|[+-]\d{2}:?\d{2})?", re.ASCII)
 _MAIL_DATE = re.compile(
-    r"(?:[A-Z][a-z]{2}, )?(\d{1,2}) ([A-Z][a-z]{2}) (\d{4}) (\d{2}):(\d{2})(?::(\d{2}))? (?:(UTC?|GMT|Z)|([+-]\d{2})(\d{2}))",
+    r"(?:[A-Z][a-z]{2}, )?(\d{1,2}) ([A-Z][a-z]{2}) (\d{4}) (\d{2}):(\d{2})(?::(\d{2}))?"
+    r" (?:(UTC?|GMT|Z)|([+-]\d{2})(\d{2}))",
     re.ASCII,
 )
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
@@ -132,10 +133,11 @@ def from_service_stack(text: str, zone: tzinfo = UTC) -> datetime:
 
 
 def from_rfc2822(text: str) -> datetime:
-    """Read the form of a date in mail and HTTP headers, `Fri, 18 Oct 2019 17:02:00 +0000`, whatever the day's name says.
+    """Read the form of a date in mail and in headers of HTTP: `Fri, 18 Oct 2019 17:02:00 +0000`.
 
     Args:
-        text: With or without the day's name and the seconds; its zone is an offset, or `GMT`, `UTC`, `UT` or `Z`.
+        text: With or without the day's name, which is not checked, and the seconds. Its zone is an offset, or `GMT`,
+            `UTC`, `UT` or `Z`.
 
     Returns:
         An aware datetime in UTC.
