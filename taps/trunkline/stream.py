@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import re
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from http import HTTPStatus
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
     from trunkline.sdk import Records
     from trunkline.sync import StreamRun
     from trunkline.tap import VendorTap
+
+_NAMED = re.compile(r"\{(\w+)\}")
 
 
 class VendorStream(sdk.OwnSync):
@@ -63,6 +66,15 @@ class VendorStream(sdk.OwnSync):
     def url_base(self) -> str:
         """The configured address, without a slash at its end."""
         return str(self.config["api_url"]).rstrip("/")
+
+    def filled(self, path: str, context: Mapping[str, str]) -> str:
+        """Write values of a partition, and of settings, into a path: each in the place of its name in braces."""
+
+        def value(named: re.Match[str]) -> str:
+            found = context.get(named[1], self.config.get(named[1]))
+            return named[0] if found is None else quote(str(found), safe="")
+
+        return _NAMED.sub(value, path)
 
     @functools.cached_property
     def schema(self) -> dict[str, Any]:
@@ -276,6 +288,8 @@ class WindowedStream(VendorStream):
 
     tick: timedelta = instants.SECOND
     """What the vendor's filter can tell apart."""
+    up_to_now: bool = False
+    """Whether the tick that the run starts in is read too, where ticks are long: a day that is not over yet."""
     beginning: datetime | None = None
     """What stands for 'everything' in the vendor's filter."""
     inclusive: bool = False
@@ -307,11 +321,8 @@ class WindowedStream(VendorStream):
         return [*self.per.contexts(self.config)] if self.per else None
 
     def path_of(self, context: Mapping[str, str]) -> str:
-        """The path of a partition: its values stand in the place of their names."""
-        path = str(self.path)
-        for name, value in context.items():
-            path = path.replace(f"{{{name}}}", quote(value, safe=""))
-        return path
+        """The path of a partition: its values, and those of settings, stand in the place of their names."""
+        return self.filled(str(self.path), context)
 
     @property
     def identity(self) -> Sequence[str]:
@@ -348,7 +359,8 @@ class WindowedStream(VendorStream):
     @functools.cached_property
     def until(self) -> datetime:
         """Where this run stops (exclusive): fixed before the first request."""
-        return plan.end(end_date=self.end_date, run_start=self.tap.run_start, tick=self.tick)
+        tick = instants.SECOND if self.up_to_now else self.tick
+        return plan.end(end_date=self.end_date, run_start=self.tap.run_start, tick=tick)
 
     def start(self, bookmark: datetime | None) -> plan.Start:
         """Where this run begins."""

@@ -211,6 +211,24 @@ def test_g3_g8_a_partitioned_list_has_details_by_partition(caplog: pytest.LogCap
     assert "details of b c of call 27 failed" in caplog.messages[-1]
 
 
+def test_g1_a_setting_stands_in_the_paths_of_a_list_and_of_its_details() -> None:
+    """Percent-encoded, in the place of its name in braces; what names no setting, and a key in braces, stays."""
+
+    class Listed(Calls):
+        path = "/teams/{region}/calls"
+
+    class OfListed(Details):
+        path, listed = "/teams/{region}/calls/<id>/detail", Listed
+
+    wire = Wire([call(number) for number in range(5)])
+    made, output = tap(Listed, OfListed, wire=wire, region="a {region}")
+    assert made.run() == 0
+    assert len(records(output, "calls")) == len(records(output, "details")) == 5
+    assert all(path.startswith("/teams/a {region}/calls") for path in wire.paths)
+    stream = made.streams["details"]
+    assert stream.filled("/{nobody}/%7Bregion%7D/{region}", {}) == "/{nobody}/%7Bregion%7D/a%20%7Bregion%7D"
+
+
 def test_g1_a_list_without_a_total_has_details_too() -> None:
     """Its rows are requested one by one as soon as their span is proven."""
 

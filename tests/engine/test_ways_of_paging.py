@@ -118,10 +118,11 @@ def read(
         },
     )
     output, server = io.BytesIO(), Server(way)
+    settings = {"api_token": "t0ken", "start_date": "2026-01-01", "end_date": "2026-01-05T04:00:00Z", **config}
     tap: Any = tap_class(
-        config={"api_token": "t0ken", "start_date": "2026-01-01", "end_date": "2026-01-05T04:00:00Z", **config},
+        config={name: value for name, value in settings.items() if value is not None},
         transport=server,
-        run_start=datetime(2026, 2, 1, tzinfo=timezone.utc),
+        run_start=BEGIN + timedelta(hours=100),
         message_writer=BlockWriter(output),
     )
     logging.getLogger("tap-any").setLevel(logging.INFO)
@@ -243,6 +244,22 @@ def test_g1_a_filter_of_whole_days_loses_nothing() -> None:
     code, records, _ = read(Days, facts, way)
     assert code == 0
     assert {record["id"] for record in records} == set(range(100))
+
+
+@pytest.mark.parametrize(("now", "last"), [(False, 95), (True, 99)])
+def test_g1_the_day_that_is_not_over_is_read_where_the_stream_says_so(now: bool, last: int) -> None:  # noqa: FBT001 - a parameter
+    """Without an end_date a filter of whole days leaves the running day to the next run, unless it is `up_to_now`."""
+
+    class Days(Calls):
+        tick, up_to_now = timedelta(days=1), now
+
+    def way(asked: dict[str, Any], _: list[Any]) -> tuple[dict[str, str], Any]:
+        return {}, {"rows": [row for row in ROWS if asked["from"] <= str(row["start_time"])[:10] < asked["to"]]}
+
+    facts = OnePage(since="from", until="to", rows="rows", time=instants.to_day)
+    code, records, _ = read(Days, facts, way, end_date=None)
+    assert code == 0
+    assert max(record["id"] for record in records) == last
 
 
 def test_g1_a_long_list_is_read_in_chunks_also_along_cursors() -> None:

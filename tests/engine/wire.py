@@ -58,6 +58,7 @@ def tap(*streams: Any, wire: Wire, state: Any = None, **config: Any) -> Any:
             "key": token("Key."),
             "known_by": text("Which field.", enum=["id", "uuid"], default="id"),
             "teams": array("Teams."),
+            "region": text("What stands in a path."),
         }
         stream_types = kinds
         sign = header("key", "key")

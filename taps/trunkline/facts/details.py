@@ -7,7 +7,6 @@ import functools
 from http import HTTPStatus
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar
-from urllib.parse import quote
 
 import msgspec
 
@@ -74,9 +73,8 @@ class DetailStream(ChildStream):
 
     def queue_detail(self, desk: Desk, parent: Parent) -> Ticket:
         """Queue the request for the detail of one row."""
-        path, label = parent.path or "", self.run.label(parent.context) if parent.context else self.name
-        for name, value in parent.context.items():
-            path = path.replace(f"{{{name}}}", quote(value, safe=""))
+        label = self.run.label(parent.context) if parent.context else self.name
+        path = self.filled(parent.path or "", parent.context)
         request = Request(f"{label} of {self.noun} {parent}", path, stream=label, endpoint=self.name)
         return desk.ask(request, self.open_detail, owner=self)
 
