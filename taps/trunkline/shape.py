@@ -11,6 +11,7 @@ import functools
 import re
 import typing as t
 from collections import Counter
+from decimal import Decimal
 from types import MappingProxyType
 
 import msgspec
@@ -137,7 +138,7 @@ class Shape:
         free = {*self._text_or_json, *(name for name, *_ in self._computed), *(name for name, _ in self._latest)}
         specs = {name: {} if name in free else spec for name, spec in self._judged.items()}
         for name in self._text_or_number:
-            specs[name] = {**specs[name], "type": [*types(specs[name]), "integer"]}
+            specs[name] = {**specs[name], "type": [*types(specs[name]), "number"]}
         return t.cast("Callable[[msgspec.Raw], t.Any]", msgspec.json.Decoder(checked_object(specs)).decode)
 
     def __call__(self, raw: msgspec.Raw | dict[str, t.Any]) -> tuple[t.Any, dict[str, datetime]]:
@@ -241,7 +242,7 @@ class Shape:
     def _compute(self, row: dict[str, t.Any], odd: dict[str, t.Any]) -> None:
         for name in self._text_or_number:
             value = row.get(name)
-            if isinstance(value, int) and not isinstance(value, bool):
+            if isinstance(value, int | Decimal) and not isinstance(value, bool):
                 row[name] = str(value)
         for name, _ in self._latest:
             row.pop(name, None)  # ours alone, made once the times are read

@@ -398,10 +398,11 @@ def test_computed_fields_are_made_before_anything_is_judged() -> None:
 
 
 def test_a_number_in_a_text_field_becomes_its_digits() -> None:
-    """Only where the vendor's pages show both; elsewhere it is a contradiction."""
+    """Only where the vendor's pages show both, decimals too; elsewhere it is a contradiction."""
     for as_dict in (False, True):
         shaper = shape(text_or_number=("text",), as_dict=as_dict)
         assert made(shaper, row(id=1, text=5))[0]["text"] == "5"
+        assert made(shaper, row(id=1, text=-0.0025))[0]["text"] == "-0.0025"
         assert made(shaper, row(id=1, text=True))[0][EXTRA] == {"text": True}
 
 
