@@ -10,11 +10,13 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import pytest
 from tests import warehouse
+from tests.acme import Calls, Recordings, TapAcme, Users
+from tests.acme.sandbox import Acme
 
 from tap_evolux import StudioCalls, TapEvolux
 from trunkline import plan
 from trunkline.client import Retriable
-from trunkline.pages import Page
+from trunkline.pages import EMPTY, Page
 from trunkline.sync import StreamRun
 from trunkline_contract.suite import Contract
 
@@ -48,6 +50,34 @@ class TestEvolux(Contract):
     def expected(self, box: Sandbox, stream: str) -> Iterator[dict[str, Any]]:
         for row in warehouse.expected(box, self.vendor, stream).values():
             yield {name: v.isoformat() if isinstance(v, datetime) else v for name, v in row.items()}
+
+
+@pytest.fixture
+def acme(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the sandbox know the vendor of the tests, as an entry point would."""
+    monkeypatch.setattr("trunkline_sandbox.sandbox.registry", lambda: {"acme": Acme})
+
+
+@pytest.mark.usefixtures("acme")
+class TestAcme(Contract):
+    """A vendor with a list of each kind: its rows are all that the suite needs to know."""
+
+    vendor = "acme"
+
+    @classmethod
+    def tap(cls) -> type[TapAcme]:
+        return TapAcme
+
+    def row(self, stream: str, number: int, moment: datetime) -> dict[str, Any]:
+        rows: dict[str, dict[str, Any]] = {
+            "calls": {"id": number, "started_at": moment.strftime("%Y-%m-%dT%H:%M:%SZ")},
+            "users": {"id": number, "email": f"{number}@acme.example"},
+            "tags": {"id": str(number)},
+            "recordings": {"id": str(number)},
+            "devices": {"id": number},
+            "ratings": {"score": 3},
+        }
+        return rows[stream]
 
 
 # -- it bites ------------------------------------------------------------------------------------------------------
@@ -173,6 +203,57 @@ def test_the_suite_bites(broken: Callable[[pytest.MonkeyPatch], None], monkeypat
     )
     broken(monkeypatch)
     with pytest.raises((AssertionError, pytest.fail.Exception, KeyError)):
+        test()
+
+
+def _a_total_of_a_table_ignored(patch: pytest.MonkeyPatch) -> None:
+    read = Users.open
+    patch.setattr(Users, "open", lambda self, reply: Page(read(self, reply).rows, self.read_key))
+
+
+def _a_table_without_its_last_row(patch: pytest.MonkeyPatch) -> None:
+    records = Users.records
+    patch.setattr(Users, "records", lambda self, thing: list(records(self, thing))[:-1])
+
+
+def _another_parents_time(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(Recordings, "compute", lambda _, row: row.__setitem__("call_at", "2026-01-01T00:00:00Z"))
+
+
+def _a_cursor_that_comes_twice_is_the_end(patch: pytest.MonkeyPatch) -> None:
+    read, seen = Calls.open, set[str | None]()
+
+    def trusting(self: Calls, reply: Reply) -> Page:
+        page = read(self, reply)
+        again, page.cursor = page.cursor in seen, None if page.cursor in seen else page.cursor
+        seen.add(page.cursor)
+        return EMPTY if again else page
+
+    patch.setattr(Calls, "open", trusting)
+
+
+OTHER_BITES: dict[Callable[[pytest.MonkeyPatch], None], tuple[str, ...]] = {
+    _a_total_of_a_table_ignored: ("test_g2_a_total_that_lies_fails_the_stream", "users", "1"),
+    _a_table_without_its_last_row: ("test_g1_rows_that_move_between_pages_all_come", "users"),
+    _another_parents_time: ("test_g1_a_first_run_brings_what_the_vendor_has", "recordings"),
+    _a_cursor_that_comes_twice_is_the_end: ("test_g2_a_cursor_that_repeats_is_an_error", "calls"),
+}
+"""The same for a vendor whose streams are of other kinds."""
+
+
+@pytest.mark.usefixtures("acme")
+@pytest.mark.parametrize("broken", OTHER_BITES, ids=lambda broken: broken.__name__.strip("_"))
+def test_the_suite_bites_streams_of_other_kinds(
+    broken: Callable[[pytest.MonkeyPatch], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A full table, a list for each row and a chain of cursors that break a promise fail the test that holds it."""
+    name, *arguments = OTHER_BITES[broken]
+    test = functools.partial(
+        getattr(TestAcme(), name), *(int(text) if text.isdecimal() else text for text in arguments)
+    )
+    test()
+    broken(monkeypatch)
+    with pytest.raises((AssertionError, KeyError)):
         test()
 
 

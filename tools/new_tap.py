@@ -225,7 +225,8 @@ def _demo_row(name: str, sandbox: Path) -> list[str]:
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     vendor = getattr(module, name.capitalize())(World())
-    times = sorted(vendor.instant(row) for row in vendor.rows("calls"))
+    column = vendor.find_route("calls").time
+    times = sorted(vendor.read(row[column]) for row in vendor.rows("calls"))
     ends = (datetime.fromtimestamp(time // 1_000_000, timezone.utc) for time in (times[0], times[-1]))
     return [name, "calls", f"{len(times):,}", *(end.strftime("%Y-%m-%d %H:%M:%S UTC") for end in ends)]
 

@@ -14,8 +14,8 @@ pytest.register_assert_rewrite("trunkline_contract.suite")
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Parametrise over the vendor's streams: `stream` means all of them, `dated` those with a bookmark."""
-    for argument in ("stream", "dated"):
+    """Parametrise over streams: `stream` means all, `dated` those with a bookmark, `chained` those with cursors."""
+    for argument in ("stream", "dated", "chained"):
         streams: Callable[[str], list[str]] | None = getattr(metafunc.cls, "contract_streams", None)
         if streams and argument in metafunc.fixturenames:
             metafunc.parametrize(argument, streams(argument))

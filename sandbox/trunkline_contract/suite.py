@@ -20,9 +20,11 @@ from jsonschema import Draft202012Validator
 from trunkline import docs, personal, schemas
 from trunkline import settings as common_settings
 from trunkline.errors import ConfigInvalid
+from trunkline.facts import CursorPages, DetailStream, PerRow
 from trunkline_contract import runs, schema_file
 from trunkline_contract.runs import UTC, Output, bookmark, instant, killed
 from trunkline_sandbox import Fault, Sandbox, running
+from trunkline_sandbox.paged import PagedVendor
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -54,7 +56,8 @@ class Contract:
     """The guarantees, asked of one vendor.
 
     Derive a class whose name begins with `Test`, name the vendor, and say what a row of it looks like. Streams without
-    a bookmark get the tests that need none.
+    a bookmark get the tests that need none, and those that page by a cursor one more. A stream that is read row by row
+    of another one gets all of its parent's tests: each of its rows is put beside a row of the parent.
 
     Attributes:
         vendor: Name of the vendor's entry points.
@@ -74,17 +77,29 @@ class Contract:
         """A row in the form that the vendor's part of the sandbox keeps.
 
         Args:
-            stream: The stream, one of those with a bookmark.
+            stream: The stream.
             number: Makes the row's key: another number, another key.
-            moment: The instant that its bookmark is made of.
+            moment: The instant that its bookmark is made of; means nothing to a full table and to a row of a parent.
         """
         raise NotImplementedError(
             f"{type(self).__name__} must say what row {number} of {stream} at {moment} looks like"
         )
 
     def expected(self, box: Sandbox, stream: str) -> Iterable[dict[str, Any]]:
-        """The rows that the sandbox holds, as the tap must write them: with computed fields, else as they are."""
-        return box.truth(self.vendor, stream)
+        """Yield the rows that the sandbox holds, as the tap must write them: with computed fields, else as they are.
+
+        Those of a parent's rows come with what they carry of it, if the sandbox's part is a `PagedVendor`.
+        """
+        rows, child, vendor = box.truth(self.vendor, stream), self._stream(stream), box.vendors[self.vendor]
+        if not hasattr(child, "listed") or not isinstance(vendor, PagedVendor):
+            yield from rows
+            return
+        route = vendor.find_route(stream)
+        parents = {row[route.known_by]: row for row in self.expected(box, route.parent)}
+        for row in rows:
+            mark = row[route.column] if route.sends_column else row.pop(route.column)
+            if mark in parents:
+                yield {**row, **{name: parents[mark][field] for name, field in child.carries.items()}}
 
     # -- what pytest and the tests ask -------------------------------------------------------------
 
@@ -108,40 +123,81 @@ class Contract:
 
     @classmethod
     def contract_streams(cls, kind: str) -> list[str]:
-        """The streams that a test is asked of: all (`stream`), or those with a bookmark and a span (`dated`)."""
+        """Return the streams of a test: all (`stream`), those with a bookmark and a span, or those with cursors.
+
+        Args:
+            kind: `stream`, `dated` or `chained`.
+        """
         if not hasattr(cls, "vendor"):
             return []
+        names = cls.facts()
+        if kind == "chained":
+            return [name for name in names if isinstance(getattr(cls._stream(name), "paging", None), CursorPages)]
         dated = "window" in cls.tap().common
-        return [name for name, facts in cls.facts().items() if kind == "stream" or (dated and facts.replication_key)]
+        return [name for name, facts in names.items() if kind == "stream" or (dated and facts.replication_key)]
 
     def box(self, size: int = 0) -> Sandbox:
         """The vendor with so many made-up rows."""
         return Sandbox(size=size, vendors=[self.vendor])
 
     def put(
-        self, box: Sandbox, stream: str, *moments: datetime, first: int = 100, before: int | None = None, **more: Any
+        self,
+        box: Sandbox,
+        stream: str,
+        *moments: datetime,
+        first: int = 100,
+        before: int | None = None,
+        parent: int | None = None,
+        **more: Any,
     ) -> None:
-        """Add a row at each of these moments.
+        """Add a row at each of these moments; for a stream with a parent, the parent's rows too.
 
         Args:
             box: Where.
             stream: The stream that is to have them.
-            moments: The rows' instants.
+            moments: The rows' instants; with a parent, the instants of the parent's rows.
             first: The first row's number; the others count on.
             before: Wait with it until this request, counted from 1.
+            parent: Number of the one parent's row that is to have them all; each has its own when None.
             more: Columns on top of what `row` says.
         """
         rows = [{**self.row(stream, number, moment), **more} for number, moment in enumerate(moments, first)]
+        vendor = box.vendors[self.vendor]
+        if hasattr(self._stream(stream), "listed") and isinstance(vendor, PagedVendor):
+            route = vendor.find_route(stream)
+            for number, (row, moment) in enumerate(zip(rows, moments, strict=True), first):
+                whose = (number, moment) if parent is None else (parent, BEGIN + MINUTE)
+                above = self.row(route.parent, *whose)
+                row[route.column] = above[route.known_by]
+                box.upsert(self.vendor, route.parent, [above], before_request=before)
         box.upsert(self.vendor, stream, rows, before_request=before)
 
-    def run(self, box: Sandbox, at: datetime = AFTER, *, state: Any = None, output: Any = None, **more: Any) -> Result:
-        """Run the tap once with small pages, and without those settings that it does not have."""
+    def run(
+        self, box: Sandbox, at: datetime = AFTER, *, state: Any = None, output: Any = None, only: str = "", **more: Any
+    ) -> Result:
+        """Run the tap once with small pages, and without those settings that it does not have.
+
+        Args:
+            box: The vendor.
+            at: The run's start.
+            state: Where to go on from.
+            output: Where it writes.
+            only: The one stream to read, of details with the list that they share; all of them when empty.
+            more: Settings.
+        """
         usual = {"page_size": self.small, "concurrency": 2, "max_attempts": 3, **self.settings, **more}
         if "start_date" not in more and at < AFTER:
             usual |= {"start_date": BEGIN.isoformat(), "window": "P1D", "lookback": "PT0S", **more}
-        known = {**self.tap().settings, **self.tap().common}
+        tap = self.tap()
+        if only:
+            names = {only}
+            if issubclass(self._stream(only), DetailStream):
+                names.add(self._stream(only).listed.name)
+            chosen: Any = tuple(stream for stream in self._types() if stream.name in names)
+            tap = type(tap.__name__, (tap,), {"stream_types": chosen})
+        known = {**tap.settings, **tap.common}
         config = {name: value for name, value in usual.items() if name in known}
-        return runs.run(box, self.tap(), config, at=at, state=state, output=output)
+        return runs.run(box, tap, config, at=at, state=state, output=output)
 
     def keys(self, stream: str, result: Result) -> set[Key]:
         """The keys of the rows that a run wrote."""
@@ -179,14 +235,32 @@ class Contract:
     def _key(self, stream: str, row: Mapping[str, Any]) -> Key:
         return tuple(row[name] for name in self.facts()[stream].keys)
 
-    def _fault(self, box: Sandbox, kind: str, **values: Any) -> None:
-        """Put a fault in force if the vendor knows it; skip the test if not."""
+    @classmethod
+    def _types(cls) -> list[Any]:
+        return [*cls.tap().stream_types]  # the SDK types their facts for instances
+
+    @classmethod
+    def _stream(cls, name: str) -> Any:
+        return next(stream for stream in cls._types() if stream.name == name)
+
+    def _fault(self, box: Sandbox, kind: str, stream: str, **values: Any) -> None:
+        """Put a fault in force for a stream if the vendor knows it; skip the test if not.
+
+        Of a list for each row, the list itself has the fault, and not the parent's one.
+        """
+        path = str(self._stream(stream).path) if issubclass(self._stream(stream), PerRow) else ""
+        values["match"] = "[^/]+".join(map(re.escape, re.split(r"[<{]\w+[>}]", path)))
         probe = self.box()
+        self.put(probe, stream, *(BEGIN + n * MINUTE for n in range(1, 9)), **self._on_one_list(stream))
         probe.fault(kind, **values)
-        self.run(probe, BEGIN + DAY)
+        self.run(probe, BEGIN + DAY, only=stream)
         if not probe.faults.fired()[kind]:
-            pytest.skip(f"the sandbox's {self.vendor} has nothing that {kind} could change")
+            pytest.skip(f"the sandbox's {self.vendor} has nothing in {stream} that {kind} could change")
         box.fault(kind, **values)
+
+    def _on_one_list(self, stream: str) -> dict[str, Any]:
+        """Say that rows are to be put on one list, where each row of a parent has one."""
+        return {"parent": 1} if issubclass(self._stream(stream), PerRow) else {}
 
     # -- what it says of itself --------------------------------------------------------------------
 
@@ -259,11 +333,11 @@ class Contract:
         seams = sorted({BEGIN + n * length - k * MINUTE for n in range(1, 5) for k in range(n + 1)})
         box = self.box()
         self.put(box, dated, *(seam + side for seam in seams for side in (-self.grain, timedelta(0), self.grain)))
-        result = self.run(box, seams[-1] + 10 * self.grain + MINUTE, window=window)
+        result = self.run(box, seams[-1] + 10 * self.grain + MINUTE, window=window, only=dated)
         assert result.code == 0, result.log
         assert self.keys(dated, result) == self.held(box, dated).keys()
 
-    def test_g1_rows_that_move_between_pages_all_come(self, dated: str) -> None:
+    def test_g1_rows_that_move_between_pages_all_come(self, stream: str) -> None:
         """Whatever order the vendor lists in: rows that come in while pages are read push none of the others out."""
         orders = next(
             (knob.metadata["choices"] for knob in dataclasses.fields(self._knobs()) if knob.name == "order"), (None,)
@@ -272,13 +346,14 @@ class Contract:
             box = self.box()
             if order:
                 box.knobs(self.vendor, order=order)
-            self.put(box, dated, *(BEGIN + n * MINUTE for n in range(10, 40)))
-            steady = self.held(box, dated).keys()
+            one_list = self._on_one_list(stream)
+            self.put(box, stream, *(BEGIN + n * MINUTE for n in range(10, 40)), **one_list)
+            steady = self.held(box, stream).keys()
             for n, place in ((2, 1), (3, 50), (5, 2)):
-                self.put(box, dated, BEGIN + place * MINUTE, first=900 + n, before=n)
-            result = self.run(box, BEGIN + DAY)
+                self.put(box, stream, BEGIN + place * MINUTE, first=900 + n, before=n, **one_list)
+            result = self.run(box, BEGIN + DAY, only=stream)
             assert result.code == 0, (order, result.log)
-            assert steady <= self.keys(dated, result), order
+            assert steady <= self.keys(stream, result), order
 
     def _knobs(self) -> Any:
         return type(self.box().vendors[self.vendor]).knob_sheet
@@ -289,14 +364,14 @@ class Contract:
         monkeypatch.setattr("trunkline.write.BLOCK", 400)
         box = self.box()
         self.put(box, dated, *(BEGIN + n * 4 * HOUR for n in range(48)))
-        size = sum(len(json.dumps(message)) for message in self.run(box, BEGIN + 9 * DAY).messages)
+        size = sum(len(json.dumps(message)) for message in self.run(box, BEGIN + 9 * DAY, only=dated).messages)
         requests = len(box.requests)
         box.requests.clear()
-        first = self.run(box, BEGIN + 9 * DAY, output=Output(size * 2 // 3, killed))
+        first = self.run(box, BEGIN + 9 * DAY, output=Output(size * 2 // 3, killed), only=dated)
         assert first.code is None
         assert first.state
         box.requests.clear()
-        second = self.run(box, BEGIN + 9 * DAY, state=first.state)
+        second = self.run(box, BEGIN + 9 * DAY, state=first.state, only=dated)
         assert second.code == 0, second.log
         assert self.keys(dated, first) | self.keys(dated, second) == self.held(box, dated).keys()
         assert len(box.requests) < requests
@@ -314,41 +389,50 @@ class Contract:
         assert not result.of("RECORD")
 
     @pytest.mark.parametrize("by", [1, -1])
-    def test_g2_a_total_that_lies_fails_the_stream(self, dated: str, by: int) -> None:
+    def test_g2_a_total_that_lies_fails_the_stream(self, stream: str, by: int) -> None:
         """Rows that twice do not add up to the vendor's total fail the run, and the bookmark stays."""
         box = self.box()
-        self._fault(box, "wrong_total", by=by)
-        self.put(box, dated, *(BEGIN + n * HOUR for n in range(8)))
-        result = self.run(box, BEGIN + DAY)
+        self._fault(box, "wrong_total", stream, by=by)
+        self.put(box, stream, *(BEGIN + n * HOUR for n in range(8)))
+        result = self.run(box, BEGIN + DAY, only=stream)
         assert result.code == 1
-        assert self.mark(dated, result) is None
+        assert self.mark(stream, result) is None
 
     def test_g2_an_ignored_filter_fails_the_stream(self, dated: str) -> None:
         """Rows far outside the asked span show that the vendor did not filter: an error, never a bookmark."""
-        if getattr(self._stream(dated), "honoured_within", None) is None:
+        stream = self._stream(dated)
+        if getattr(getattr(stream, "listed", stream), "honoured_within", None) is None:
             pytest.skip("no row of this stream can show it: its filter may look at another time")
         box = self.box()
-        self._fault(box, "ignore_filter")
+        box.fault("ignore_filter")
         self.put(box, dated, BEGIN + HOUR, BEGIN - 40 * DAY, BEGIN + 40 * DAY)
-        result = self.run(box, BEGIN + 2 * DAY, page_size=50)
+        result = self.run(box, BEGIN + 2 * DAY, page_size=50, only=dated)
+        if not box.faults.fired()["ignore_filter"]:
+            pytest.skip(f"the sandbox's {self.vendor} has no filter that could be ignored")
         assert result.code == 1
         assert self.mark(dated, result) is None
         assert any("filter" in line for line in result.log)
 
-    def _stream(self, name: str) -> Any:
-        found: list[Any] = [*self.tap().stream_types]  # the SDK types these for instances
-        return next(stream for stream in found if stream.name == name)
-
-    def test_g2_a_page_that_repeats_is_an_error(self, dated: str) -> None:
+    def test_g2_a_page_that_repeats_is_an_error(self, stream: str) -> None:
         """A server that answers each page with the one before is caught, and soon."""
         box = self.box()
-        self.put(box, dated, *(BEGIN + n * MINUTE for n in range(30)))
-        box.fault("repeat_page")
-        result = self.run(box, BEGIN + DAY)
-        if not box.faults.fired()["repeat_page"]:
-            pytest.skip(f"the sandbox's {self.vendor} has no pages")
+        self._fault(box, "repeat_page", stream)
+        self.put(box, stream, *(BEGIN + n * MINUTE for n in range(30)), **self._on_one_list(stream))
+        result = self.run(box, BEGIN + DAY, only=stream)
         assert result.code == 1
-        assert self.mark(dated, result) is None
+        assert self.mark(stream, result) is None
+        assert len(box.requests) < 60
+
+    def test_g2_a_cursor_that_repeats_is_an_error(self, chained: str) -> None:
+        """A server whose page names itself as the next one is caught, and soon."""
+        box = self.box()
+        if "cursor" not in {knob.name for knob in dataclasses.fields(self._knobs())}:
+            pytest.skip(f"the sandbox's {self.vendor} has no knob for its cursors")
+        box.knobs(self.vendor, cursor="same")
+        self.put(box, chained, *(BEGIN + n * MINUTE for n in range(30)), **self._on_one_list(chained))
+        result = self.run(box, BEGIN + DAY, only=chained)
+        assert result.code == 1
+        assert self.mark(chained, result) is None
         assert len(box.requests) < 60
 
     # -- G3 ----------------------------------------------------------------------------------------
@@ -358,8 +442,8 @@ class Contract:
         """The next run reads from the bookmark less the lookback on, and the bookmark stays."""
         box = self.box()
         self.put(box, dated, BEGIN + HOUR, BEGIN + 3 * DAY, BEGIN + 9 * DAY)
-        first = self.run(box, BEGIN + 10 * DAY)
-        second = self.run(box, BEGIN + 10 * DAY, state=first.state, lookback=lookback)
+        first = self.run(box, BEGIN + 10 * DAY, only=dated)
+        second = self.run(box, BEGIN + 10 * DAY, state=first.state, lookback=lookback, only=dated)
         assert first.code == second.code == 0, second.log
         assert len(self.keys(dated, second)) == rows
         assert self.mark(dated, second) == self.mark(dated, first) == BEGIN + 9 * DAY
@@ -368,10 +452,10 @@ class Contract:
         """Weeks without a row leave the bookmark at the last row: what comes late in them is still read."""
         box = self.box()
         self.put(box, dated, BEGIN + 7 * HOUR)
-        first = self.run(box, BEGIN + 40 * DAY)
+        first = self.run(box, BEGIN + 40 * DAY, only=dated)
         assert self.mark(dated, first) == BEGIN + 7 * HOUR
         self.put(box, dated, BEGIN + 20 * DAY, first=200)
-        second = self.run(box, BEGIN + 41 * DAY, state=first.state)
+        second = self.run(box, BEGIN + 41 * DAY, state=first.state, only=dated)
         assert self.mark(dated, second) == BEGIN + 20 * DAY
 
     # -- G4, G6 ------------------------------------------------------------------------------------
@@ -475,15 +559,15 @@ class Contract:
         assert common_settings.errors(self.box().config(self.vendor), schema) == []
 
     @pytest.mark.parametrize("policy", ["keep", "drop", "fail"])
-    def test_g10_unknown_fields(self, dated: str, policy: str) -> None:
+    def test_g10_unknown_fields(self, stream: str, policy: str) -> None:
         """A field that the schema does not name is kept in `_extra`, dropped with a word, or an error with its name."""
         box = self.box()
-        self.put(box, dated, BEGIN + HOUR, Nouveauté={"a": 1})
-        result = self.run(box, BEGIN + DAY, unknown_fields=policy)
+        self.put(box, stream, BEGIN + HOUR, Nouveauté={"a": 1})
+        result = self.run(box, BEGIN + DAY, unknown_fields=policy, only=stream)
         assert any("Nouveauté" in line for line in result.log), "the sandbox must serve fields that it does not know"
         assert result.code == (1 if policy == "fail" else 0)
         expected = {"keep": [{"Nouveauté": {"a": 1}}], "drop": [None], "fail": []}[policy]
-        assert [record["_extra"] for record in result.records(dated)] == expected
+        assert [record["_extra"] for record in result.records(stream)] == expected
 
 
 def _holds_marks(spec: Mapping[str, Any]) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, ClassVar
 
 from trunkline_sandbox import instants
-from trunkline_sandbox.paged import PagedVendor
+from trunkline_sandbox.paged import PagedVendor, Route
 from trunkline_sandbox.world import person, phone
 
 if TYPE_CHECKING:
@@ -13,35 +13,38 @@ if TYPE_CHECKING:
     from trunkline_sandbox.store import Row
 
 
+def make_call(i: int, instant: int, bits: int) -> Row:
+    """Make a call that ended."""
+    return {
+        "id": 1000 + i,
+        "started_at": instants.iso(instant),
+        "direction": "inbound" if bits % 3 else "outbound",
+        "caller": phone(bits >> 6),
+        "agent": " ".join(person(bits >> 10)),
+        "duration": bits % 600,
+    }
+
+
 class {{ cookiecutter.class }}(PagedVendor):
     """Rows under `calls`, their number under `total`; times are ISO 8601."""
 
     name = "{{ cookiecutter.name }}"
     title = "{{ cookiecutter.title }}"
-    path = "/v1/calls"
     settings: ClassVar = {"api_token": "sandbox-{{ cookiecutter.name }}-token"}
     curl = "-H 'Authorization: Bearer sandbox-{{ cookiecutter.name }}-token' '{url}/v1/calls?from=2026-01-01T00:00:00Z&per_page=2'"
-    empty = ("direction", "caller", "agent", "duration")
+    routes = (
+        Route(
+            "calls",
+            "/v1/calls",
+            make_call,
+            time="started_at",
+            page="page",
+            size="per_page",
+            total="total",
+            empty=("direction", "caller", "agent", "duration"),
+        ),
+    )
 
     def authorized(self, request: Request) -> bool:
-        """A bearer token."""
+        """Compare the bearer token."""
         return request.headers.get("authorization") == f"Bearer {self.settings['api_token']}"
-
-    def instant(self, row: Row) -> int | None:
-        """When the call started."""
-        return instants.parse_iso(row["started_at"])
-
-    def read(self, text: str) -> int | None:
-        """ISO 8601."""
-        return instants.parse_iso(text)
-
-    def make(self, i: int, instant: int, bits: int) -> Row:
-        """A call that ended."""
-        return {
-            "id": 1000 + i,
-            "started_at": instants.iso(instant),
-            "direction": "inbound" if bits % 3 else "outbound",
-            "caller": phone(bits >> 6),
-            "agent": " ".join(person(bits >> 10)),
-            "duration": bits % 600,
-        }
