@@ -1,4 +1,4 @@
-"""Aircall as the sandbox plays it: `GET /v1/calls`, from the vendor's page alone and not from the tap."""
+"""Aircall as the sandbox plays it: its lists, from the vendor's page alone and not from the tap."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ import base64
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from trunkline_sandbox.instants import SECOND
+from trunkline_sandbox.instants import SECOND, iso
 from trunkline_sandbox.messages import Response
 from trunkline_sandbox.paged import PagedVendor, Route
-from trunkline_sandbox.world import person, phone
+from trunkline_sandbox.world import mix, person, phone
 
 if TYPE_CHECKING:
     from trunkline_sandbox.messages import Request
@@ -17,14 +17,85 @@ if TYPE_CHECKING:
     from trunkline_sandbox.vendor import RefusedError
 
 _MISSED = ("no_available_agent", "agents_did_not_answer", "abandoned_in_ivr", "out_of_opening_hours")
+_LINK = "https://api.aircall.io"
+_USER = (
+    *("direct_link", "name", "email", "created_at", "available", "availability_status", "substatus", "time_zone"),
+    *("language", "wrap_up_time"),
+)
 _CALL = (
     *("sid", "direct_link", "direction", "status", "missed_call_reason", "answered_at", "ended_at", "duration"),
     *("raw_digits", "voicemail", "recording", "asset", "archived", "user", "assigned_to", "transferred_by"),
     *("transferred_to", "contact", "number", "teams", "tags", "comments"),
 )
-listed = partial(
-    Route, page="page", size="per_page", most=50, total="meta.total", next="meta.next_page_link", link=True
+_NUMBER = (
+    *("direct_link", "name", "digits", "created_at", "country", "time_zone", "open", "availability_status", "is_ivr"),
+    *("live_recording_activated", "priority", "users", "messages"),
 )
+_MESSAGES = (
+    *("welcome", "waiting", "ringing_tone", "unanswered_call", "after_hours", "ivr", "voicemail", "closed"),
+    "callback_later",
+)
+
+
+def make_user(i: int, instant: int, bits: int) -> Row:
+    """Make an agent."""
+    first, last = person(bits >> 10)
+    working = bits % 3 > 0
+    return {
+        "id": 456 + i,
+        "direct_link": f"{_LINK}/v2/users/{456 + i}",
+        "name": f"{first} {last}",
+        "email": f"user{456 + i}@example.com",
+        "created_at": iso(instant, digits=3),
+        "available": working,
+        "availability_status": "available" if working else "unavailable",
+        "substatus": "always_open" if working else "On a break",
+        "time_zone": "Europe/Paris" if bits % 2 else "Etc/UTC",
+        "language": "en-US",
+        "wrap_up_time": bits % 4 * 15,
+    }
+
+
+def make_team(i: int, instant: int, bits: int) -> Row:
+    """Make a team of up to two users."""
+    return {
+        "id": 678 + i,
+        "direct_link": f"{_LINK}/v1/teams/{678 + i}",
+        "name": f"Team {i + 1}",
+        "created_at": iso(instant, digits=3),
+        "users": [make_user(bits % 20 + n, instant, mix(bits, n)) for n in range(bits % 3)],
+    }
+
+
+def make_number(i: int, instant: int, bits: int) -> Row:
+    """Make a line of the company's."""
+    return {
+        "id": 1234 + i,
+        "direct_link": f"{_LINK}/v1/numbers/{1234 + i}",
+        "name": f"Line {i + 1}",
+        "digits": f"+27 21 555 {bits % 10_000:04d}",
+        "created_at": iso(instant, digits=3),
+        "country": "ZA",
+        "time_zone": "Africa/Johannesburg",
+        "open": bits % 2 > 0,
+        "availability_status": ("open", "custom", "closed")[bits % 3],
+        "is_ivr": False,
+        "live_recording_activated": bits % 5 > 0,
+        "priority": (None, 0, 1)[bits % 3],
+        "users": [make_user(bits % 20, instant, bits)] if bits % 2 else [],
+        "messages": {name: f"https://files.example/{i}/{name}.mp3" for name in _MESSAGES},
+    }
+
+
+def make_tag(i: int, _: int, bits: int) -> Row:
+    """Make a tag, with a description or without."""
+    return {
+        "id": 1 + i,
+        "direct_link": f"{_LINK}/v1/tags/{1 + i}",
+        "name": f"Tag {i + 1}",
+        "color": f"#{bits % 0xFFFFFF:06X}",
+        "description": f"Calls of kind {i + 1}" if bits % 2 else None,
+    }
 
 
 def make_call(i: int, instant: int, bits: int) -> Row:
@@ -35,7 +106,7 @@ def make_call(i: int, instant: int, bits: int) -> Row:
     return {
         "id": number,
         "sid": f"CA{bits:032x}",
-        "direct_link": f"https://api.aircall.io/v1/calls/{number}",
+        "direct_link": f"{_LINK}/v1/calls/{number}",
         "direction": "inbound" if bits % 3 else "outbound",
         "status": "done",
         "missed_call_reason": None if answered else _MISSED[bits % len(_MISSED)],
@@ -54,15 +125,26 @@ def make_call(i: int, instant: int, bits: int) -> Row:
     }
 
 
+listed = partial(
+    Route, page="page", size="per_page", most=50, total="meta.total", next="meta.next_page_link", link=True
+)
+
+
 class Aircall(PagedVendor):
     """Rows under the list's name, everything about the page under `meta`; times are UNIX seconds."""
 
     name = "aircall"
     title = "Aircall"
-    host = "https://api.aircall.io"
+    host = _LINK
     settings: ClassVar = {"api_id": "sandbox-aircall-id", "api_token": "sandbox-aircall-token"}
     curl = "-u sandbox-aircall-id:sandbox-aircall-token '{url}/v1/calls?from=1767225600&per_page=2'"
-    routes = (listed("calls", "/v1/calls", make_call, time="started_at", empty=_CALL),)
+    routes = (
+        listed("calls", "/v1/calls", make_call, time="started_at", empty=_CALL),
+        listed("users", "/v2/users", make_user, empty=_USER),
+        listed("teams", "/v1/teams", make_team, empty=("direct_link", "name", "created_at", "users")),
+        listed("numbers", "/v1/numbers", make_number, empty=_NUMBER),
+        listed("tags", "/v1/tags", make_tag, empty=("direct_link", "name", "color", "description")),
+    )
 
     def authorized(self, request: Request) -> bool:
         """Compare the basic authentication with API ID and token."""
