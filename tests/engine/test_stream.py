@@ -13,6 +13,7 @@ from tap_evolux import TapEvolux
 from tap_hostedsuite import TapHostedSuite
 from trunkline import plan
 from trunkline.errors import ConfigInvalid, Unproven
+from trunkline.facts import common
 from trunkline.stream import Rows
 
 if TYPE_CHECKING:
@@ -124,3 +125,17 @@ def test_every_stream_describes_itself() -> None:
     """Keys are fields of the schema, and the schema is the stream's own."""
     for name, one in stream().tap.streams.items():
         assert set(one.primary_keys) | {one.replication_key} <= set(one.schema["properties"]), name
+
+
+def test_a_probe_requests_no_longer_span_than_the_vendor_answers_in_full() -> None:
+    """Where the last day is empty: not everything since start_date, which the vendor may refuse."""
+
+    class TapMonth(TapEvolux):
+        common = common(lookback="P1D", window="P1D", page_size=50, longest="P28D")
+
+    config = {"api_url": "https://vendor.example/x/", "api_token": "t", "start_date": "2025-01-01"}
+    calls: Any = TapMonth(config=config, run_start=RUN).streams["studio_calls"]
+    probe = calls.probe(SimpleNamespace(ask=lambda request, _: request))
+    next(probe)
+    span = dict(probe.send(SimpleNamespace(parsed=None)).params)
+    assert (span["start_date"], span["end_date"]) == ("2026-01-03T08:00:00+00:00", "2026-01-31T08:00:00+00:00")
