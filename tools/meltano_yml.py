@@ -105,7 +105,8 @@ def examples() -> dict[Path, str]:
     found = {}
     for place in sorted((FILE.parent / "examples").glob("*/pyproject.toml")):
         tap = docs.tap_in(place.parent)
-        found[place.with_name("meltano.yml")] = project(tap, tap.vendor.capitalize())
+        notes = (place.parent / "docs" / "notes.md").read_text(encoding="utf-8")
+        found[place.with_name("meltano.yml")] = project(tap, notes.partition("\n")[0].removeprefix("# "))
     return found
 
 
