@@ -44,6 +44,7 @@ class Route:
         time: Column that the filter looks at; empty for a full table, which has no filter.
         since: Query parameter of the span's lower end (inclusive, as is the upper one).
         until: Query parameter of its upper end.
+        equals: Query parameters that are named like a column, and let through the rows with that value in it.
         page: Query parameter of the page's number.
         first: Number of the first page.
         offset: Query parameter of the number of rows to pass over.
@@ -52,7 +53,8 @@ class Route:
         usual: Rows of a page where the request names no size.
         most: Rows of a page at most.
         total: Field of the number of all rows; empty where the vendor does not say it.
-        next: Field of what leads to the next page: its number, offset or cursor; null on the last one.
+        next: Field of what leads to the next page: its number, offset or cursor.
+        last: What stands there on the last page.
         link: Whether it is the next page's address instead, as `Vendor.host` begins it.
         parent: Stream whose rows have each a list (or a detail) of their own.
         column: Column of a row that holds what stands in the path for its parent.
@@ -71,6 +73,7 @@ class Route:
     time: str = ""
     since: str = "from"
     until: str = "to"
+    equals: tuple[str, ...] = ()
     page: str = ""
     first: int = 1
     offset: str = ""
@@ -80,6 +83,7 @@ class Route:
     most: int = 100
     total: str = ""
     next: str = ""
+    last: str | None = None
     link: bool = False
     parent: str = ""
     column: str = ""
@@ -299,7 +303,9 @@ class PagedVendor(Vendor):
                 raise RefusedError(404, "Not found")
             return table.select("parent", mark, mark, newest_first=newest_first)
         low, high = (self._end(route, request, upper=upper) for upper in (False, True))
-        return table.select(None, low, high, newest_first=newest_first)
+        wanted = tuple((name, value) for name in route.equals if (value := request.get(name)))
+        where = (wanted, lambda row: all(str(row[name]) == value for name, value in wanted)) if wanted else None
+        return table.select(None, low, high, where=where, newest_first=newest_first)
 
     def _end(self, route: Route, request: Request, *, upper: bool) -> int | None:
         name = route.until if upper else route.since
@@ -317,7 +323,7 @@ class PagedVendor(Vendor):
 
     def _next(self, route: Route, request: Request, offset: int, size: int, total: int) -> str | int | None:
         if offset + size >= total:
-            return None
+            return route.last
         same = route.cursor and self.knobs.cursor == "same"
         mark = route.write_mark(offset if same else offset + size, size)
         if route.link:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -146,3 +147,16 @@ def test_made_rows_belong_to_made_parents() -> None:
     owners = [row["call_id"] for row in vendor.rows("recordings")]
     assert set(owners) < calls
     assert max(map(owners.count, owners)) > 3
+
+
+def test_a_column_can_be_a_filter_and_the_last_page_has_the_vendors_own_mark(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A parameter named like a column lets through the rows with that value; without it all come."""
+    monkeypatch.setattr(Acme, "routes", [replace(route, equals=("direction",), last="") for route in Acme.routes])
+    monkeypatch.setattr("trunkline_sandbox.sandbox.registry", lambda: {"acme": Acme})
+    box = Sandbox(size=0, vendors=["acme"])
+    rows = [{"id": n, "direction": ("inbound", "outbound")[n % 2]} for n in range(4)]
+    box.upsert("acme", "calls", [{**row, "started_at": "2026-01-01T00:00:00Z"} for row in rows])
+    for asked, found in (("direction=outbound", [1, 3]), ("direction=", [0, 1, 2, 3]), ("", [0, 1, 2, 3])):
+        _, body = get(box, f"/v1/calls?{asked}&limit=9")
+        assert ids(body["data"]["calls"]) == found, asked
+        assert body["data"]["next_uri"] == ""
