@@ -1,4 +1,4 @@
-"""`new-tap`: what it writes works at once, here and in a package of its own; the guide's example is such a package."""
+"""`new-tap`: what it writes works at once, here and in a package of its own; the examples are such packages."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).parents[1]
 EXAMPLE = ROOT / "examples" / "tap-aircall"
+EXAMPLES = sorted(project.parent for project in (ROOT / "examples").glob("*/pyproject.toml"))
 LEFT_OUT = shutil.ignore_patterns(
     ".git", ".venv*", ".meltano", ".env", "output", "__pycache__", ".*_cache", ".hypothesis", "build", "dist"
 )
@@ -152,15 +153,30 @@ def test_a_folder_that_is_there_is_left_alone(tool: Any, tmp_path: Path, capsys:
     assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"]
 
 
-# -- the guide's example -------------------------------------------------------------------------------------------
+# -- the examples --------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.slow
-def test_the_example_passes_the_contract_suite(tmp_path: Path) -> None:
-    """tap-aircall, installed as any other package, passes every test of the suite and its own."""
-    folder = tmp_path / "tap-aircall"
-    shutil.copytree(EXAMPLE, folder, ignore=LEFT_OUT)
+@pytest.mark.parametrize("example", EXAMPLES, ids=lambda example: example.name)
+def test_the_example_passes_the_contract_suite(example: Path, tmp_path: Path) -> None:
+    """An example, installed as any other package, passes every test of the suite and its own."""
+    folder = tmp_path / example.name
+    shutil.copytree(example, folder, ignore=LEFT_OUT)
     assert passed_in(folder, tmp_path / "site") > 35
+
+
+@pytest.mark.parametrize("example", EXAMPLES, ids=lambda example: example.name)
+def test_an_example_has_every_part_of_a_package_and_a_short_page_of_facts(example: Path) -> None:
+    """What the guide's table names for a package is there, and the vendor's file has 70 lines at most."""
+    package = example.name.replace("-", "_")
+    vendor = package.removeprefix("tap_")
+    parts = ("__init__.py", "sandbox.py", "py.typed")
+    beside = ("docs/notes.md", f"docs/{vendor}.md", "meltano.yml", "pyproject.toml", "README.md", ".gitignore")
+    for part in (*(f"{package}/{part}" for part in parts), *beside):
+        assert (example / part).is_file(), part
+    assert list((example / package / "schemas").glob("*.json"))
+    assert list((example / "tests").glob("test_*.py"))
+    assert len((example / package / "__init__.py").read_text(encoding="utf-8").splitlines()) <= 70
 
 
 def test_the_guide_shows_the_example_as_it_is() -> None:
