@@ -49,7 +49,7 @@ class Calls(PagedStream):
     beginning = instants.EPOCH
     # One page of the vendor's says that the dates filter on the time of the update, another on that of the creation:
     # so no row can show that they were ignored, and a row created outside the span may rightly be in it.
-    honoured_within, keeps_outside = None, True
+    filter_tolerance, keep_rows_outside_window = None, True
     paging = NumberedPages(
         since="from", until="to", time=instants.to_seconds, total=Header("X-Total-Count"), more=Link("next")
     )

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from datetime import datetime
 
-    from trunkline.plan import Window
+    from trunkline.steps.plan import Window
 
 
 class VoiceCampaignRequests(UncountedStream):
@@ -50,7 +50,7 @@ class VoiceCampaignRequests(UncountedStream):
     )  # fmt: skip
     text_or_json = ("custom", "custom_fields")
 
-    def left_out(self) -> Iterable[str]:
+    def excluded_fields(self) -> Iterable[str]:
         """What the vendor is requested not to send."""
         return self.config.get("exclude") or ()
 
@@ -63,7 +63,7 @@ class VoiceCampaignRequests(UncountedStream):
             {"property": by, "operator": "lte", "value": _date(until)},
             *self.config.get("filter", ()),
         ]
-        exclude = [("exclude", encode(self.left_out()).decode())] if self.left_out() else []
+        exclude = [("exclude", encode(self.excluded_fields()).decode())] if self.excluded_fields() else []
         return ("filter", encode(wanted).decode()), *exclude
 
 

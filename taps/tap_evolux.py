@@ -46,7 +46,7 @@ class StudioCdr(DetailStream):
     primary_keys, replication_key = ("call_id",), "call_start_time"
     listed, detail, key_setting, noun = StudioCalls, "data", "cdr_call_id", "call"
     carries = {"call_id": "id", "call_start_time": "start_time"}  # noqa: RUF012 - a fact, never changed
-    looks_into = ("executed_tasks",)
+    decode_fully = ("executed_tasks",)
     text_or_number = ("call_flow_id", "project_id", "call_flow_version", "studio_version")
 
     def compute(self, row: Any) -> None:

@@ -29,8 +29,8 @@ from trunkline.facts import (
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from trunkline.plan import Window
-    from trunkline.stream import Rows
+    from trunkline.facts.windowed import WindowRows
+    from trunkline.steps.plan import Window
 
 _NULL_DATE = re.compile(r"0001-|0?1/0?1/0001\b|/Date\(-62135[56]\d{8}[)+-]")
 """What .NET writes where a date was never set: the first day of the calendar, in any form and zone."""
@@ -52,7 +52,7 @@ class Calls(PagedStream):
 
     name, path = "calls", "/api/calls"
     primary_keys, replication_key = ("Id",), "StartTime"
-    honoured_within = timedelta(days=1)
+    filter_tolerance = timedelta(days=1)
     paging = NumberedPages(
         place="body",
         since="StartDate",
@@ -66,7 +66,7 @@ class Calls(PagedStream):
         pages="TotalPages",
         settings=_NARROWING,
         # Calls that arrive while the pages are read then stand on the last one.
-        also_if={"sort": {"SortField": "StartTime", "SortDir": "Asc"}},
+        extra_params_if={"sort": {"SortField": "StartTime", "SortDir": "Asc"}},
     )
     precision = timedelta(0)
     """The coarsest that StartTime was written with so far."""
@@ -111,7 +111,7 @@ class Calls(PagedStream):
             self.precision = max(self.precision, instants.precision(text))
         return instant, text if instants.has_zone(text) else instants.to_iso(instant)
 
-    def belongs(self, rows: Rows, moments: Mapping[str, datetime]) -> bool:
+    def belongs(self, rows: WindowRows, moments: Mapping[str, datetime]) -> bool:
         """Whether a row is this window's, also by the part of its StartTime that the vendor left out.
 
         The filter knows when the call began; a StartTime that is a day alone reads as the beginning of that day, which

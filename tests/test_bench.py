@@ -12,7 +12,7 @@ import pytest
 from bench import counting, jobs, measure, report
 
 from tap_bspk import TapBSPK
-from trunkline.write import BlockWriter
+from trunkline.steps.write import BlockWriter
 from trunkline_sandbox import Sandbox, running
 from trunkline_sandbox.transport import SandboxAdapter
 

@@ -14,16 +14,16 @@ from tests.acme import Calls, Recordings, TapAcme, Users
 from tests.acme.sandbox import Acme
 
 from tap_evolux import StudioCalls, TapEvolux
-from trunkline import plan
-from trunkline.client import Retriable
-from trunkline.pages import EMPTY, Page
-from trunkline.sync import StreamRun
+from trunkline.run.stream_run import StreamRun
+from trunkline.steps import plan
+from trunkline.steps.fetch.exchange import Retriable
+from trunkline.steps.prove.pages import EMPTY, Page
 from trunkline_contract.suite import Contract
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from trunkline.client import Reply
+    from trunkline.steps.fetch.exchange import Reply
     from trunkline_sandbox import Sandbox
 
 
@@ -171,7 +171,7 @@ def _another_key(patch: pytest.MonkeyPatch) -> None:
 
 
 def _unknown_fields_lost(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr("trunkline.shape.Shape._unknown", lambda *_: None)
+    patch.setattr("trunkline.steps.shape.shape.Shape._unknown", lambda *_: None)
 
 
 BITES: dict[Callable[[pytest.MonkeyPatch], None], tuple[str, ...]] = {

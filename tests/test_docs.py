@@ -19,8 +19,11 @@ import pytest
 import yaml
 from bench import warehouses
 
-from trunkline import docs, settings
+from trunkline.doors import docs
+from trunkline.doors.airbyte.source import command as source_command
+from trunkline.doors.vendors import vendor_tap, vendor_taps
 from trunkline.errors import TrunklineError
+from trunkline.facts import config as settings
 from trunkline_duckdb import TargetDuckDB
 from trunkline_sandbox import Sandbox, running
 from trunkline_sandbox.transport import SandboxAdapter
@@ -29,11 +32,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from types import ModuleType
 
-    from trunkline.tap import VendorTap
+    from trunkline.doors.command import VendorTap
     from trunkline_sandbox import Running
 
 ROOT = Path(__file__).resolve().parent.parent
-VENDORS = docs.vendor_taps("trunkline")
+VENDORS = vendor_taps("trunkline")
 OUTSIDE = ("README.md", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md")
 PAGES = sorted([*(ROOT / name for name in OUTSIDE), *(ROOT / "docs").rglob("*.md")])
 READ = [page for page in PAGES if page.parent.name != "notes"]  # notes are read woven into their vendor's page
@@ -172,7 +175,7 @@ def test_notes_must_fit_the_tap() -> None:
 
 
 def test_a_page_can_be_printed_for_any_vendor(capsys: pytest.CaptureFixture[str]) -> None:
-    """`python -m trunkline.docs` prints the page of a vendor, and a line on how to use it when there is none."""
+    """`python -m trunkline.doors.docs` prints the page of a vendor, and a line on how to use it when there is none."""
     notes = ROOT / "docs" / "notes" / "bspk.md"
     assert docs.main(["bspk", str(notes)]) == 0
     assert capsys.readouterr().out.startswith("# BSPK\n")
@@ -369,7 +372,9 @@ def wrong(words: list[str]) -> str:
     if name == "meltano":
         return wrong_in_meltano(rest)
     if name in ours:
-        options = {option for param in ours[name].load().params for option in param.opts}
+        source = name.startswith("source-")
+        command = source_command(vendor_tap(name.removeprefix("source-"))) if source else ours[name].load()
+        options = {option for param in command.params for option in param.opts}
         unknown = [word for word in rest if word.startswith("--") and word.partition("=")[0] not in options]
         return f"no option {unknown}" if unknown else ""
     return "" if name in OTHER_TOOLS else "no such command"

@@ -16,7 +16,7 @@ import pytest
 from tests import warehouse
 from tests.test_meltano import expected
 
-from trunkline.docs import vendor_taps
+from trunkline.doors.vendors import vendor_taps
 from trunkline_sandbox import Running, running
 
 if sys.version_info >= (3, 11):

@@ -16,7 +16,8 @@ from packaging.requirements import Requirement
 from packaging.version import Version
 from tools import demo
 
-from trunkline.docs import stream_facts, vendor_taps
+from trunkline.doors.docs import stream_facts
+from trunkline.doors.vendors import vendor_taps
 
 if sys.version_info >= (3, 11):
     import tomllib

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import pytest
 from jsonschema import Draft202012Validator, FormatChecker
 
-from trunkline import docs
+from trunkline.doors import docs
+from trunkline.doors.vendors import vendor_taps
 from trunkline_contract import schema_file
 from trunkline_contract.schema_file import types, walk
 
@@ -362,10 +363,10 @@ def test_files_are_the_contracts_streams() -> None:
         assert (SCHEMAS.parent / "tests" / "vendors" / f"test_{vendor}.py").is_file(), vendor
 
 
-@pytest.mark.parametrize("vendor", docs.vendor_taps("trunkline"))
+@pytest.mark.parametrize("vendor", vendor_taps("trunkline"))
 def test_every_file_is_complete(vendor: str) -> None:
     """Each file is a schema that says its keys, describes and types every field, and closes nothing."""
-    tap = docs.vendor_taps()[vendor]
+    tap = vendor_taps()[vendor]
     for facts in docs.stream_facts(tap):
         schema = load(f"{vendor}/{facts.name}")
         names = {"tap": tap.name, "stream": facts.name, "keys": facts.keys, "bookmark": facts.replication_key}

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import pytest
 
-from trunkline.docs import vendor_taps
+from trunkline.doors.vendors import vendor_taps
 from trunkline_sandbox import Sandbox
 
 ROOT = Path(__file__).parents[1]

@@ -1,8 +1,8 @@
 """Write the generated parts of the documentation: `python3 run.py docs`, or with `--check` only say what is stale.
 
-docs/vendors/<vendor>.md is made as a whole (see `trunkline.docs`), and so are the pages of examples/. In README.md and
-the other pages, what stands between `<!-- generated: NAME -->` and `<!-- end -->` is; everything else there is written
-by hand.
+docs/vendors/<vendor>.md is made as a whole (see `trunkline.doors.docs`), and so are the pages of examples/. In
+README.md and the other pages, what stands between `<!-- generated: NAME -->` and `<!-- end -->` is; everything else
+there is written by hand.
 """
 
 from __future__ import annotations
@@ -14,14 +14,16 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from trunkline import docs, schemas
+from trunkline import schemas
+from trunkline.doors import docs
+from trunkline.doors.vendors import tap_in, vendor_taps
 from trunkline.facts import common
 from trunkline_duckdb import TargetDuckDB
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from trunkline.tap import VendorTap
+    from trunkline.doors.command import VendorTap
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -45,7 +47,7 @@ def pages(root: Path = ROOT) -> dict[Path, str]:
         notes = (root / "docs" / "notes" / f"{vendor}.md").read_text(encoding="utf-8")
         found[root / "docs" / "vendors" / f"{vendor}.md"] = docs.vendor_page(tap, notes, "../settings.md")
     for project in sorted((root / "examples").glob("*/pyproject.toml")):
-        tap, place = docs.tap_in(project.parent), project.parent / "docs"
+        tap, place = tap_in(project.parent), project.parent / "docs"
         found[place / f"{tap.vendor}.md"] = docs.vendor_page(tap, (place / "notes.md").read_text(encoding="utf-8"))
     for page in written(root):
         text = page.read_text(encoding="utf-8")
@@ -56,7 +58,7 @@ def pages(root: Path = ROOT) -> dict[Path, str]:
 
 def ours() -> dict[str, type[VendorTap]]:
     """The vendors of this checkout: another package's, installed beside it, has its page elsewhere."""
-    return docs.vendor_taps("trunkline")
+    return vendor_taps("trunkline")
 
 
 def written(root: Path = ROOT) -> Iterator[Path]:

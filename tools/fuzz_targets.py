@@ -30,18 +30,22 @@ from tap_conpeek import TapConpeek
 from tap_evolux import TapEvolux
 from tap_hostedsuite import TapHostedSuite
 from tap_switchtransact import LOOKUPS, TapSwitchTransact
-from trunkline import bookmark, feeds, instants, schemas, settings
-from trunkline.ahead import Desk, Ticket
-from trunkline.breaker import Breaker
-from trunkline.client import Reply, Request
+from trunkline import instants, schemas
 from trunkline.errors import TrunklineError
 from trunkline.facts import DetailStream
-from trunkline.facts.lookups import Lookup
+from trunkline.facts import config as settings
+from trunkline.facts.details import Detail
+from trunkline.facts.lookups import Found, Lookup
 from trunkline.facts.uncounted import SpanRows
-from trunkline.plan import Window
-from trunkline.stream import EMPTY, Rows, WindowedStream
-from trunkline.sync import StreamRun
-from trunkline.write import BlockWriter
+from trunkline.facts.windowed import WindowedStream, WindowRows
+from trunkline.run.stream_run import StreamRun
+from trunkline.steps import bookmark, feeds
+from trunkline.steps.fetch.breaker import Breaker
+from trunkline.steps.fetch.context import PendingReply, ReadContext
+from trunkline.steps.fetch.exchange import Reply, Request
+from trunkline.steps.plan import Window
+from trunkline.steps.prove.pages import EMPTY
+from trunkline.steps.write import BlockWriter
 from trunkline_contract.runs import wait_for_nothing
 from trunkline_duckdb.errors import LoadError
 from trunkline_duckdb.loader import Loader
@@ -54,8 +58,8 @@ if TYPE_CHECKING:
 
     import requests
 
-    from trunkline.stream import VendorStream
-    from trunkline.tap import VendorTap
+    from trunkline.doors.command import VendorTap
+    from trunkline.facts.stream import VendorStream
 
     Target = Callable[[bytes], None]
 
@@ -174,24 +178,24 @@ class Pages:
     def _things(self, stream: VendorStream, data: bytes) -> Iterator[tuple[Any, Sequence[Any]]]:
         if isinstance(stream, DetailStream):
             page = self.ask(data, stream.source.open).parsed or EMPTY
-            desk = Desk()
-            stream.give_page(desk, Window(instants.EPOCH, NOW), page, Reply(Request("a page", "/"), 200, {}, data))
-            for item in desk.items:  # an error, if there is one: details are a target of their own
-                if item.ticket is None:
-                    stream.run.take({}, item.value[1])
+            ctx = ReadContext()
+            stream.emit_page(ctx, Window(instants.EPOCH, NOW), page, Reply(Request("a page", "/"), 200, {}, data))
+            for item in ctx.items:  # an error, if there is one: details are a target of their own
+                if item.pending is None:
+                    stream.run.take({}, item.value)
             return
         if not isinstance(stream, WindowedStream):
             rows = self.ask(data, LOOKUPS.open).parsed or []
-            yield (Lookup("phone", "+27720000000", "phone lookup 1 of 1"), rows), ()
+            yield Found(stream, Lookup("phone", "+27720000000", "phone lookup 1 of 1"), rows), ()
             return
         reply = self.ask(data, stream.open)
         page = reply.parsed or EMPTY
         window = Window(instants.EPOCH, NOW)
         if isinstance(stream.tap, TapConpeek):
             stream.split(Window(None, NOW), "created_date", page)  # type: ignore[attr-defined]
-            yield SpanRows(window, page.rows, "created_date", {"voice_campaign_id": "campaign"}), page.rows
+            yield SpanRows(stream, window, page.rows, "created_date", {"voice_campaign_id": "campaign"}), page.rows
         else:
-            yield Rows(window, page.rows, stream.replication_key or ""), page.rows
+            yield WindowRows(stream, window, page.rows, stream.replication_key or ""), page.rows
 
 
 class Details(Pages):
@@ -201,10 +205,10 @@ class Details(Pages):
         if not isinstance(stream, DetailStream):
             return
         call = stream.read_parent(b'{"id":1,"start_time":"2024-01-01T00:00:00Z"}')
-        ticket = Ticket(Desk(), Request("a detail", "/"), stream.open_detail, stream)
-        ticket.reply, ticket.done = self.ask(data, stream.open_detail), True
-        if ticket.reply.parsed is not None:
-            yield (call, ticket), ()
+        pending = PendingReply(ReadContext(), Request("a detail", "/"), stream.open_detail, stream)
+        pending.reply, pending.done = self.ask(data, stream.open_detail), True
+        if pending.reply.parsed is not None:
+            yield Detail(stream, call, pending), ()
 
 
 def _strict(line: bytes) -> dict[str, Any]:
@@ -311,7 +315,7 @@ def _first_windows(stream: WindowedStream) -> None:
                 raise Finding(f"{window} is asked for backwards")
             if stream.tap.vendor != "conpeek":
                 stream.page_request(window, 1, 50)
-            stream.belongs(Rows(window, (), "at"), {"at": window.since or window.until - instants.SECOND})
+            stream.belongs(WindowRows(stream, window, (), "at"), {"at": window.since or window.until - instants.SECOND})
 
 
 def environment(data: bytes) -> None:
@@ -339,12 +343,12 @@ def state(data: bytes) -> None:
         tap.bookmarks.clear()
         try:
             tap.load_state(given)
-            bookmark.clean(tap.bookmarks)
+            bookmark.drop_markers(tap.bookmarks)
             for stream in tap.ordered_streams():
                 stream.run = StreamRun(stream, lambda _: None)
                 if isinstance(stream, WindowedStream):
                     _first_windows(stream)
-                    stream.run.proven({}, feeds.Proven(Window(None, NOW)))
+                    stream.run.proven({}, feeds.WindowProven(Window(None, NOW)))
         except TrunklineError:
             continue
 

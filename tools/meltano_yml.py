@@ -13,13 +13,12 @@ import argparse
 import copy
 import re
 import sys
-from importlib.metadata import entry_points
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from trunkline import docs
+from trunkline.doors.vendors import tap_in, vendor_taps
 from trunkline_duckdb import TargetDuckDB
 from trunkline_sandbox import Sandbox
 from trunkline_switchtransact import TargetSwitchTransact
@@ -27,7 +26,7 @@ from trunkline_switchtransact import TargetSwitchTransact
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from trunkline.tap import VendorTap
+    from trunkline.doors.command import VendorTap
 
 FILE = Path(__file__).resolve().parents[1] / "meltano.yml"
 FRAME = Path(__file__).with_name("meltano_frame.yml")
@@ -77,9 +76,7 @@ def text() -> str:
 
 def vendors() -> list[type[VendorTap]]:
     """This distribution's taps, by name; those that other packages bring are in their own Meltano projects."""
-    points = entry_points(group="trunkline.vendors")
-    taps = [point.load() for point in points if point.dist is not None and point.dist.name == "trunkline"]
-    return sorted(taps, key=lambda tap: str(tap.name))
+    return sorted(vendor_taps("trunkline").values(), key=lambda tap: str(tap.name))
 
 
 def project(tap: type[VendorTap], title: str) -> str:
@@ -104,7 +101,7 @@ def examples() -> dict[Path, str]:
     """The Meltano projects of examples/."""
     found = {}
     for place in sorted((FILE.parent / "examples").glob("*/pyproject.toml")):
-        tap = docs.tap_in(place.parent)
+        tap = tap_in(place.parent)
         notes = (place.parent / "docs" / "notes.md").read_text(encoding="utf-8")
         found[place.with_name("meltano.yml")] = project(tap, notes.partition("\n")[0].removeprefix("# "))
     return found

@@ -26,7 +26,7 @@ from urllib.request import url2pathname
 
 from cookiecutter.generate import generate_files
 
-from trunkline.docs import VENDORS, vendor_taps
+from trunkline.doors.vendors import VENDORS, vendor_taps
 from trunkline_sandbox.vendors import GROUP as SANDBOX
 from trunkline_sandbox.world import World
 
@@ -128,11 +128,10 @@ def render(name: str, title: str, *, package: bool, into: Path) -> Path:
 
 def _package(made: Path, name: str, title: str, folder: Path) -> None:
     with seen([made / "pyproject.toml"]) as environment:
-        page = [sys.executable, "-m", "trunkline.docs", name, str(made / "docs" / "notes.md")]
+        page = [sys.executable, "-m", "trunkline.doors.docs", name, str(made / "docs" / "notes.md")]
         (made / "docs" / f"{name}.md").write_text(_run(page, environment), encoding="utf-8")
-        code = (
-            f"import meltano_yml, trunkline.docs as d; print(meltano_yml.project(d.vendor_taps()[{name!r}], {title!r}))"
-        )
+        imports = "import meltano_yml; from trunkline.doors import vendors"
+        code = f"{imports}; print(meltano_yml.project(vendors.vendor_taps()[{name!r}], {title!r}))"
         (made / "meltano.yml").write_text(_run([sys.executable, "-c", code], environment), encoding="utf-8")
     shutil.rmtree(made / f"tap_{name}" / "__pycache__", ignore_errors=True)
     shutil.copytree(made, folder, dirs_exist_ok=True)
@@ -176,7 +175,9 @@ def _checkout(made: Path, name: str, title: str, root: Path) -> None:
 def _in_pyproject(root: Path, name: str) -> str:
     text = (root / "pyproject.toml").read_text(encoding="utf-8")
     tap = f"tap_{name}:Tap{name.capitalize()}"
-    text = _last_in(text, "project.scripts", f'tap-{name} = "{tap}.cli"\nsource-{name} = "{tap}.source"')
+    text = _last_in(
+        text, "project.scripts", f'tap-{name} = "{tap}.cli"\nsource-{name} = "trunkline.doors.airbyte.source:main"'
+    )
     text = _last_in(text, f'project.entry-points."{VENDORS}"', f'{name} = "{tap}"')
     part = f'{name} = "trunkline_sandbox.vendors.{name}:{name.capitalize()}"'
     return _last_in(text, f'project.entry-points."{SANDBOX}"', part)

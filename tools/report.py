@@ -24,7 +24,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import duckdb
 import jinja2
 
-from trunkline import docs, schemas
+from trunkline import schemas
+from trunkline.doors import docs
+from trunkline.doors.vendors import vendor_taps
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -116,7 +118,7 @@ class _Stream(NamedTuple):
 
 def _streams() -> Iterator[_Stream]:
     """The streams of every vendor that is installed."""
-    for vendor, tap in docs.vendor_taps().items():
+    for vendor, tap in vendor_taps().items():
         for stream in docs.stream_facts(tap):
             fields = schemas.load(vendor, stream.name)["properties"]
             needed = frozenset([*stream.keys, *([stream.replication_key] if stream.replication_key else [])])

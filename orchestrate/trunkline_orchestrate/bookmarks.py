@@ -15,8 +15,9 @@ from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
-from trunkline import bookmark, instants
-from trunkline import plan as steps
+from trunkline import instants
+from trunkline.steps import bookmark
+from trunkline.steps import plan as steps
 from trunkline_orchestrate import pipe, plan, unit
 from trunkline_orchestrate.errors import Gap, SettingsInvalid
 

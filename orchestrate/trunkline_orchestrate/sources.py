@@ -27,14 +27,16 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from trunkline import docs, instants, settings
+from trunkline import instants
+from trunkline.doors.vendors import vendor_taps
 from trunkline.errors import ConfigInvalid
+from trunkline.facts import config as settings
 from trunkline_orchestrate.errors import SettingsInvalid
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from trunkline.tap import VendorTap
+    from trunkline.doors.command import VendorTap
 
 SPAN = "P7D"
 """A unit's span unless the file says another: long enough that starting two programs for it does not count."""
@@ -200,7 +202,7 @@ def _source(name: str, raw: Any, top: Mapping[str, Any]) -> Source:
             f"a source can't be called {name!r}", "small letters, digits and _, a letter first", _MUST
         )
     _known(raw, _OF_SOURCE, f"source {name}")
-    taps = docs.vendor_taps()
+    taps = vendor_taps()
     vendor = raw.get("vendor", name)
     if vendor not in taps:
         raise SettingsInvalid(

@@ -19,14 +19,14 @@ from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
 from trunkline.errors import OutputLost
-from trunkline.write import BlockWriter
+from trunkline.steps.write import BlockWriter
 from trunkline_sandbox.transport import SandboxAdapter
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-    from trunkline.client import Client
-    from trunkline.tap import VendorTap
+    from trunkline.doors.command import VendorTap
+    from trunkline.steps.fetch.client import Client
     from trunkline_sandbox import Sandbox
 
 UTC = timezone.utc

@@ -17,10 +17,12 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import pytest
 from jsonschema import Draft202012Validator
 
-from trunkline import docs, personal, schemas
-from trunkline import settings as common_settings
+from trunkline import personal, schemas
+from trunkline.doors import docs
+from trunkline.doors.vendors import VENDORS, vendor_taps
 from trunkline.errors import ConfigInvalid
 from trunkline.facts import CursorPages, DetailStream, PerRow
+from trunkline.facts import config as common_settings
 from trunkline_contract import runs, schema_file
 from trunkline_contract.runs import UTC, Output, bookmark, instant, killed
 from trunkline_sandbox import Fault, Sandbox, running
@@ -30,8 +32,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from pathlib import Path
 
-    from trunkline.docs import StreamFacts
-    from trunkline.tap import VendorTap
+    from trunkline.doors.command import VendorTap
+    from trunkline.doors.docs import StreamFacts
     from trunkline_contract.runs import Key, Result
 
     Rows = dict[Key, dict[str, Any]]
@@ -106,11 +108,11 @@ class Contract:
     @classmethod
     def tap(cls) -> type[VendorTap]:
         """The vendor's tap, found by its entry point."""
-        found = docs.vendor_taps()
+        found = vendor_taps()
         if cls.vendor not in found:
             known = ", ".join(found)
             pytest.fail(
-                f"no entry point {cls.vendor!r} in the group {docs.VENDORS} (there are {known}): install the package "
+                f"no entry point {cls.vendor!r} in the group {VENDORS} (there are {known}): install the package "
                 "that brings the vendor, for example with `pip install -e .`",
                 pytrace=False,
             )
@@ -296,7 +298,7 @@ class Contract:
             if fault:
                 box.faults.add(fault)
             tap = self._quiet(box)
-            from trunkline.sync import test as ask
+            from trunkline.run.check import test as ask
 
             assert ask(tap) == code
 
@@ -360,8 +362,8 @@ class Contract:
 
     def test_g1_a_killed_run_goes_on_where_it_was(self, dated: str, monkeypatch: pytest.MonkeyPatch) -> None:
         """After `kill -9` in the middle the next run brings the rest, and reads less than all again."""
-        monkeypatch.setattr("trunkline.sync.STATE_EVERY", 0.0)
-        monkeypatch.setattr("trunkline.write.BLOCK", 400)
+        monkeypatch.setattr("trunkline.run.run.STATE_EVERY", 0.0)
+        monkeypatch.setattr("trunkline.steps.write.BLOCK", 400)
         box = self.box()
         self.put(box, dated, *(BEGIN + n * 4 * HOUR for n in range(48)))
         size = sum(len(json.dumps(message)) for message in self.run(box, BEGIN + 9 * DAY, only=dated).messages)
@@ -401,7 +403,7 @@ class Contract:
     def test_g2_an_ignored_filter_fails_the_stream(self, dated: str) -> None:
         """Rows far outside the asked span show that the vendor did not filter: an error, never a bookmark."""
         stream = self._stream(dated)
-        if getattr(getattr(stream, "listed", stream), "honoured_within", None) is None:
+        if getattr(getattr(stream, "listed", stream), "filter_tolerance", None) is None:
             pytest.skip("no row of this stream can show it: its filter may look at another time")
         box = self.box()
         box.fault("ignore_filter")

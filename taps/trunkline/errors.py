@@ -28,7 +28,7 @@ _FEW = 5  # lines about one setting
 _NAME = re.compile(r"[^\w-]")  # ends a setting's name
 
 
-def shown(text: str, most: int = 100) -> str:
+def printable(text: str, most: int = 100) -> str:
     """A text as a log shows it: without secrets, on one line, nothing in it that a terminal obeys, and cut.
 
     Args:
@@ -56,7 +56,7 @@ class TrunklineError(Exception):
 
     def __str__(self) -> str:
         sentence = f"{self.what}: {self.why}" if self.why else self.what
-        return shown(f"{sentence}. {self.remedy}" if self.remedy else sentence, _LONGEST)
+        return printable(f"{sentence}. {self.remedy}" if self.remedy else sentence, _LONGEST)
 
 
 class ConfigInvalid(TrunklineError):

@@ -6,7 +6,7 @@ import sys
 from typing import IO, TYPE_CHECKING, Any
 
 import click
-from singer_sdk import RESTStream
+from singer_sdk import RESTStream, Tap
 from singer_sdk.cli import plugin_cli
 from singer_sdk.exceptions import MapExpressionError
 from singer_sdk.helpers._catalog import get_selected_schema
@@ -15,11 +15,12 @@ from singer_sdk.mapper import SameRecordTransform
 from singer_sdk.plugin_base import PluginBase
 from singer_sdk.singerlib import Schema
 
-from trunkline import instants, logs, mapped, maps, process, signals
+from trunkline import logs, process, signals
 from trunkline.errors import BadRecord, ConfigInvalid, TrunklineError
 from trunkline.exact import decode, encode
-from trunkline.shape import EXTRA, Shape
-from trunkline.write import lost
+from trunkline.steps.shape import mapped, maps
+from trunkline.steps.shape.shape import EXTRA
+from trunkline.steps.write import lost
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterable, Mapping
@@ -27,14 +28,12 @@ if TYPE_CHECKING:
     from singer_sdk.singerlib import CatalogEntry
     from singer_sdk.singerlib.encoding.simple import RecordMessage, SchemaMessage
 
-    from trunkline.stream import VendorStream
-    from trunkline.tap import VendorTap
-    from trunkline.write import BlockWriter
+    from trunkline.steps.write import BlockWriter
 
     Records = Generator[dict[str, Any], None, None]
 
 
-def schema_messages(stream: VendorStream) -> Iterable[SchemaMessage]:
+def schema_messages(stream: OwnSync) -> Iterable[SchemaMessage]:
     """The SCHEMA messages of a stream, one for each of its stream maps."""
     return stream._generate_schema_messages()  # noqa: SLF001
 
@@ -50,6 +49,14 @@ class OwnSync(RESTStream[Any]):
         """The records, each written before it is handed out."""
         raise NotImplementedError
 
+    def protection_of_unknown(self) -> Callable[[Any], Any]:
+        """What makes a value that the schema does not name fit to leave."""
+        raise NotImplementedError
+
+    def note_unknown(self, fields: Mapping[str, Any]) -> None:
+        """Count fields that the schema does not name."""
+        raise NotImplementedError
+
     def _sync_records(self, context: Mapping[str, Any] | None = None, *, write_messages: bool = True) -> Records:
         return self.synced(context, writes=write_messages)
 
@@ -60,33 +67,7 @@ class OwnSync(RESTStream[Any]):
         """Leave the state as it is: a bookmark is moved once its window is proven, and final then."""
 
 
-def compile_shape(stream: VendorStream, *, as_dict: bool = False) -> Shape:
-    """What makes a stream's records, with property selection compiled in; as dicts, if somebody goes on with them."""
-    schema = stream.schema
-    left = {*unmentioned(stream)}
-    selected = {name for name in schema["properties"] if name not in left and stream.mask["properties", name]}
-    return Shape(
-        stream.name,
-        _chosen_inside(stream),
-        stream.primary_keys,
-        replication_key=stream.replication_key,
-        fields=None if len(selected) == len(schema["properties"]) else selected,
-        unmentioned=left if EXTRA in selected else (),
-        unknown_fields=stream.config["unknown_fields"],
-        keeps_odd=stream.config["pii"] == "clear",
-        read_time=stream.read_time if stream.reads_times else instants.read,
-        computed=stream.computed,
-        compute=stream.compute if stream.mends else None,
-        latest=stream.latest,
-        text_or_number=stream.text_or_number,
-        text_or_json=stream.text_or_json,
-        looks_into=stream.looks_into,
-        finish=stream.protection(),
-        as_dict=as_dict or not _short_way(stream),
-    )
-
-
-def complete(stream: VendorStream, entry: CatalogEntry | None) -> None:
+def complete(stream: OwnSync, entry: CatalogEntry | None) -> None:
     """Put into a catalog's entry what no record can do without: its keys, and `_extra` unless it is deselected."""
     if entry is None:
         return
@@ -102,7 +83,7 @@ def complete(stream: VendorStream, entry: CatalogEntry | None) -> None:
         entry.schema = Schema.from_dict({**said, "type": "object", "properties": {**there, **lacking}})
 
 
-def unmentioned(stream: VendorStream) -> list[str]:
+def unmentioned(stream: OwnSync) -> list[str]:
     """Fields that the catalog at hand does not know, so that nobody can have deselected them."""
     offered, mask = stream.effective_schema.get("properties", {}), stream.mask
     return [
@@ -112,28 +93,28 @@ def unmentioned(stream: VendorStream) -> list[str]:
     ]
 
 
-def _chosen_inside(stream: VendorStream) -> dict[str, Any]:
+def chosen_inside(stream: OwnSync) -> dict[str, Any]:
     """The stream's schema without what is deselected inside of its objects: nobody is to judge it."""
     chosen = get_selected_schema(stream.name, stream.schema, stream.mask)["properties"]
     properties = {name: chosen.get(name, spec) for name, spec in stream.schema["properties"].items()}
     return {**stream.schema, "properties": properties}
 
 
-def _short_way(stream: VendorStream) -> bool:
+def writes_directly(stream: OwnSync) -> bool:
     """Whether records are written as they are: no map, no flattening, and no selection inside of objects."""
     nested = any(len(crumbs) > 2 and not chosen for crumbs, chosen in stream.mask.items())  # noqa: PLR2004 - ("properties", name)
     return writes_as_it_is(stream) and not nested
 
 
-def writes_as_it_is(stream: VendorStream) -> bool:
+def writes_as_it_is(stream: OwnSync) -> bool:
     """Whether no map and no flattening makes other fields of the stream's."""
     chosen = stream.stream_maps
     return len(chosen) == 1 and type(chosen[0]) is SameRecordTransform and not chosen[0].flattening_enabled
 
 
-def record_writer(stream: VendorStream, writer: BlockWriter) -> Callable[[dict[str, Any]], None]:
+def record_writer(stream: OwnSync, writer: BlockWriter) -> Callable[[dict[str, Any]], None]:
     """What writes finished records: the short way, or the SDK's own where a map or flattening changes them."""
-    if _short_way(stream):
+    if writes_directly(stream):
         return writer.record_line(stream.stream_maps[0].stream_alias)
 
     within = _within_schema(stream)
@@ -153,7 +134,7 @@ def record_writer(stream: VendorStream, writer: BlockWriter) -> Callable[[dict[s
     return write
 
 
-def _within_schema(stream: VendorStream) -> Callable[[RecordMessage], RecordMessage]:
+def _within_schema(stream: OwnSync) -> Callable[[RecordMessage], RecordMessage]:
     """What keeps flattened records inside of their SCHEMA: a field that it does not name goes into `_extra`.
 
     The SDK's flattening makes a column of whatever a vendor puts into an object, and one of the object itself where it
@@ -170,7 +151,7 @@ def _within_schema(stream: VendorStream) -> Callable[[RecordMessage], RecordMess
         outside = {name: guard(value) for name, value in record.items() if name not in names and value is not None}
         message.record = {name: value for name, value in record.items() if name in names}
         if outside:
-            stream.run.shape.note_unknown(outside)
+            stream.note_unknown(outside)
             if EXTRA in names and stream.config["unknown_fields"] != "drop":
                 kept = decode(record.get(EXTRA) or "{}")
                 message.record[EXTRA] = encode({**kept, **outside}).decode()
@@ -183,7 +164,7 @@ def _flattens(one: Any) -> bool:
     return bool(getattr(one, "flattening_enabled", False))
 
 
-def register_maps(tap: VendorTap, *, of_all: bool) -> None:
+def register_maps(tap: Tap, *, of_all: bool) -> None:
     """Build the stream maps of the selected streams, or of all; the other ones are written to by nobody."""
     mapper = tap.mapper
     wanted = mapper.stream_maps_dict
@@ -235,20 +216,12 @@ class ConfigFiles(PluginBase):
 
 def _command(cls: type[PluginBase]) -> click.Command:
     """The command of a tap or target."""
-    _make_safe(cls.name)
+    prepare_process(cls.name)
     command: click.Command = PluginBase.__dict__["cli"].method(cls)
-    return _telling(command)
+    return reports_lost_output(command)
 
 
-def _source(cls: type[VendorTap]) -> click.Command:
-    """The command of a tap as an Airbyte source."""
-    _make_safe(cls.name)
-    from trunkline.airbyte.source import command
-
-    return _telling(command(cls))
-
-
-def _telling(command: click.Command) -> click.Command:
+def reports_lost_output(command: click.Command) -> click.Command:
     """The command, which says in a line that its standard output can't be written."""
     main = command.main
 
@@ -267,7 +240,7 @@ def _telling(command: click.Command) -> click.Command:
     return command
 
 
-def _make_safe(command: str) -> None:
+def prepare_process(command: str) -> None:
     """Guard standard error and the log before the first line, and let a signal end the process."""
     process.standard_streams()
     logs.install()
@@ -277,9 +250,6 @@ def _make_safe(command: str) -> None:
 
 command_line = plugin_cli(_command)
 """To stand as `cli` in a tap's or target's class."""
-
-source_command = plugin_cli(_source)
-"""To stand as `source` in a tap's class."""
 
 
 def read_json(name: str, file: IO[str] | None) -> Any:

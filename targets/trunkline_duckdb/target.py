@@ -13,8 +13,9 @@ from singer_sdk.exceptions import ConfigValidationError
 from singer_sdk.helpers.capabilities import CapabilitiesEnum, PluginCapabilities
 from singer_sdk.io_base import SingerReader
 
-from trunkline import sdk, settings, signals
-from trunkline.errors import Stopped, TrunklineError, shown
+from trunkline import sdk, signals
+from trunkline.errors import Stopped, TrunklineError, printable
+from trunkline.facts import config as settings
 from trunkline_duckdb.errors import LoadError, StoreError
 from trunkline_duckdb.loader import Loader
 from trunkline_duckdb.store import Store
@@ -172,14 +173,14 @@ def unknown_settings(config: Mapping[str, Any], known: Mapping[str, Any]) -> lis
         known: The settings that exist.
 
     Returns:
-        The sentences, each naming the nearest setting that exists.
+        The error_lines, each naming the nearest setting that exists.
     """
     problems = []
     for name in config:
         if name not in known:
             near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
             hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(known)}"
-            problems.append(f"{shown(name)} is not a setting of target-duckdb: {hint}")
+            problems.append(f"{printable(name)} is not a setting of target-duckdb: {hint}")
     return problems
 
 

@@ -16,7 +16,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from trunkline import instants
-from trunkline.words import clean
+from trunkline.steps.fetch.words import one_line
 from trunkline_switchtransact.errors import shown
 
 if TYPE_CHECKING:
@@ -230,7 +230,7 @@ class Call:
 
     def told(self, reason: str, body: Mapping[str, str]) -> str:
         """The vendor's words about a record, without the personal values that they may repeat."""
-        return clean(reason, [body[field.name] for field in self.fields if field.personal and field.name in body])
+        return one_line(reason, [body[field.name] for field in self.fields if field.personal and field.name in body])
 
     def lane(self, body: Mapping[str, str]) -> str:
         """Whose record it is: records of one lane are sent one after the other, in the order they came in."""

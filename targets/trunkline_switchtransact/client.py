@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from tap_switchtransact import TapSwitchTransact
-from trunkline.addresses import Adapter
-from trunkline.client import Client, Request, Retriable
 from trunkline.errors import AccessDenied, Refused, TrunklineError
+from trunkline.steps.fetch.addresses import Adapter
+from trunkline.steps.fetch.client import Client
+from trunkline.steps.fetch.exchange import Request, Retriable
 from trunkline_switchtransact.calls import CALLS
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     import requests
     from requests.adapters import BaseAdapter
 
-    from trunkline.client import Vendor
+    from trunkline.steps.fetch.vendor import Vendor
 
 _PERMISSION = TapSwitchTransact.hints[HTTPStatus.FORBIDDEN]
 _WRITE = "POST"
@@ -176,7 +177,7 @@ class WritingClient(Client):
 
 
 class Account:
-    """What the client must know of the vendor (`trunkline.client.Vendor`), as the tap has it.
+    """What the client must know of the vendor (`trunkline.steps.fetch.vendor.Vendor`), as the tap has it.
 
     Args:
         api_key: Sent as it is.

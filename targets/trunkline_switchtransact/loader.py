@@ -17,9 +17,9 @@ import msgspec
 from msgspec import Raw
 from singer_sdk.mapper import RemoveRecordTransform
 
-from trunkline import mapped, maps
 from trunkline.errors import OutputLost, Stopped, TrunklineError
 from trunkline.signals import Signals
+from trunkline.steps.shape import mapped, maps
 from trunkline_lines import Lines, Message
 from trunkline_switchtransact.calls import CALLS, Call, content_identity, digest, key_identity, numbered
 from trunkline_switchtransact.errors import InDoubt, InputError, VendorDown, shown

@@ -19,8 +19,9 @@ import backoff
 import msgspec
 
 from tap_switchtransact import LOOKUPS
-from trunkline.client import MAX_VENDOR_WAIT, MAX_WAIT, Cancelled, Request
 from trunkline.errors import BadAnswer, Refused, SourceError, Unavailable
+from trunkline.steps.fetch.client import MAX_VENDOR_WAIT, MAX_WAIT, Cancelled
+from trunkline.steps.fetch.exchange import Request
 from trunkline_switchtransact.calls import NAMES, folded
 from trunkline_switchtransact.client import NOBODY_THERE, Lost, NotSent, answer_of, denial
 from trunkline_switchtransact.errors import LedgerError

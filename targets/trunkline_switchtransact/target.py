@@ -15,12 +15,14 @@ from singer_sdk.helpers.capabilities import CapabilitiesEnum, PluginCapabilities
 from singer_sdk.io_base import SingerReader
 
 from tap_switchtransact import TapSwitchTransact
-from trunkline import network, sdk, settings, signals
+from trunkline import sdk, signals
+from trunkline.doors.failures import exit_with_one_line
 from trunkline.errors import ConfigInvalid
 from trunkline.facts import common, text
-from trunkline.governor import Governor, Limit
+from trunkline.facts import config as settings
 from trunkline.redact import redactor
-from trunkline.tap import guarded
+from trunkline.steps.fetch import network
+from trunkline.steps.fetch.governor import Governor, Limit
 from trunkline_files import why_no_file
 from trunkline_switchtransact.client import Account, WritingClient
 from trunkline_switchtransact.ledger import LOCK_WAIT, Ledger
@@ -223,7 +225,7 @@ class TargetSwitchTransact(sdk.ConfigFiles, Target):
             cls.print_about(about_format)
             return
         cls.print_version(print_fn=cls.logger.info)
-        with guarded(cls.logger):
+        with exit_with_one_line(cls.logger):
             target = cls(config=config.config if config else {}, parse_env_config=bool(config and config.parse_env))
             signals.leave(target.run(file_input))
 

@@ -12,15 +12,16 @@ from hypothesis import settings
 from requests.adapters import BaseAdapter, HTTPAdapter
 from urllib3 import HTTPResponse
 
-from trunkline.client import Client, Reply, Request
-from trunkline.governor import Governor
+from trunkline.steps.fetch.client import Client
+from trunkline.steps.fetch.exchange import Reply, Request
+from trunkline.steps.fetch.governor import Governor
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     import requests
 
-    from trunkline.governor import Limit
+    from trunkline.steps.fetch.governor import Limit
 
     Answer = tuple[int, Mapping[str, str], bytes] | BaseException
 

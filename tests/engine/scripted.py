@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from trunkline.client import Reply, Request
 from trunkline.instants import EPOCH, SECOND
-from trunkline.pages import Page
-from trunkline.plan import MINUTE, Window
+from trunkline.steps.fetch.exchange import Reply, Request
+from trunkline.steps.plan import MINUTE, Window
+from trunkline.steps.prove.pages import Page
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Sequence
 
-    from trunkline.ahead import Desk, Ticket
+    from trunkline.steps.fetch.context import PendingReply, ReadContext
 
 WINDOW = Window(EPOCH, EPOCH + 8 * MINUTE)
 SHORTEST = Window(EPOCH, EPOCH + MINUTE)
@@ -52,10 +52,10 @@ class Script:
         self.warnings: list[str] = []
         self.waited = False
 
-    def queue_page(self, desk: Desk, window: Window, number: int, size: int) -> Ticket:
-        return desk.ask(Request(str(number), "/", (("n", str(number)), ("size", str(size)))), lambda reply: reply)
+    def queue_page(self, ctx: ReadContext, window: Window, number: int, size: int) -> PendingReply:
+        return ctx.request(Request(str(number), "/", (("n", str(number)), ("size", str(size)))), lambda reply: reply)
 
-    def give_page(self, desk: Desk, window: Window, page: Page, reply: Reply) -> None:
+    def emit_page(self, ctx: ReadContext, window: Window, page: Page, reply: Reply) -> None:
         self.given += page.keys
 
     def may_wait(self, window: Window) -> bool:
@@ -64,9 +64,9 @@ class Script:
     def warn(self, message: str) -> None:
         self.warnings.append(message)
 
-    def reply_to(self, ticket: Ticket) -> Any:
+    def reply_to(self, pending: PendingReply) -> Any:
         """The answer to a request: a page, or the error it ends in."""
-        number, size = (int(value) for _, value in ticket.request.params)
+        number, size = (int(value) for _, value in pending.request.params)
         self.asked.append(number)
         self.requests.append((number, size))
         assert len(self.asked) < 5000
@@ -76,18 +76,18 @@ class Script:
         return self.answer(number, self.asked.count(number))
 
 
-def drive(script: Script, desk: Desk, steps: Generator[Ticket, Reply, Any]) -> Any:
+def drive(script: Script, ctx: ReadContext, steps: Generator[PendingReply, Reply, Any]) -> Any:
     """Run a reading, its requests answered one after the other in the order they are needed."""
     try:
-        ticket = next(steps)
+        pending = next(steps)
         while True:
-            if ticket in desk.wanted:
-                desk.wanted.remove(ticket)
-            ticket.sent = True
-            answer = script.reply_to(ticket)
+            if pending in ctx.queued:
+                ctx.queued.remove(pending)
+            pending.sent = True
+            answer = script.reply_to(pending)
             if isinstance(answer, Exception):
-                ticket = steps.throw(answer)
+                pending = steps.throw(answer)
             else:
-                ticket = steps.send(Reply(ticket.request, 200, {}, b"", answer))
+                pending = steps.send(Reply(pending.request, 200, {}, b"", answer))
     except StopIteration as end:
         return end.value

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from trunkline import addresses, settings
-from trunkline.client import Request
 from trunkline.errors import Refused
+from trunkline.facts import config as settings
 from trunkline.facts import text
+from trunkline.steps.fetch import addresses
+from trunkline.steps.fetch.exchange import Request
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

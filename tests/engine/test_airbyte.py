@@ -25,18 +25,18 @@ from tap_evolux import TapEvolux
 from tap_hostedsuite import TapHostedSuite
 from tap_switchtransact import TapSwitchTransact
 from trunkline import process
-from trunkline.airbyte import source
-from trunkline.airbyte.messages import Lines
-from trunkline.airbyte.source import COMMANDS, serve
+from trunkline.doors.airbyte import source
+from trunkline.doors.airbyte.messages import MessageLines
+from trunkline.doors.airbyte.source import COMMANDS, serve
 from trunkline.redact import MASK
-from trunkline.write import BlockWriter
+from trunkline.steps.write import BlockWriter
 from trunkline_sandbox import Sandbox, running
 from trunkline_sandbox.transport import SandboxAdapter
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from trunkline.tap import VendorTap
+    from trunkline.doors.command import VendorTap
 
     Message = dict[str, Any]
 
@@ -93,7 +93,7 @@ class Airbyte:
             paths[name] = str(path)
         output = io.BytesIO()
         transport = SandboxAdapter(self.sandbox, sleep=lambda _: None)
-        self.code = serve(self.tap, command, paths, Lines(output), transport=transport, run_start=RUN_START)
+        self.code = serve(self.tap, command, paths, MessageLines(output), transport=transport, run_start=RUN_START)
         assert output.getvalue().endswith(b"\n")
         return [valid(line) for line in output.getvalue().splitlines()]
 
@@ -451,7 +451,7 @@ def test_no_state_is_a_start(airbyte: Airbyte, state: str) -> None:
     output = io.BytesIO()
     adapter = SandboxAdapter(airbyte.sandbox)
     files = {**missing, "state": str(airbyte.folder / "nowhere.json")}
-    assert serve(TapEvolux, "read", files, Lines(output), transport=adapter, run_start=RUN_START) == 0
+    assert serve(TapEvolux, "read", files, MessageLines(output), transport=adapter, run_start=RUN_START) == 0
 
 
 @pytest.mark.parametrize(
@@ -625,9 +625,9 @@ class Closed(Few):
 
 
 def test_an_output_that_takes_a_few_bytes_a_call_gets_whole_lines() -> None:
-    """Lines of several threads are never mixed, and none is cut."""
+    """MessageLines of several threads are never mixed, and none is cut."""
     output = Few()
-    Lines(output).say({"type": "LOG", "log": {"level": "INFO", "message": "x" * 100}})  # type: ignore[arg-type]
+    MessageLines(output).say({"type": "LOG", "log": {"level": "INFO", "message": "x" * 100}})  # type: ignore[arg-type]
     assert valid(bytes(output.taken))["log"]["message"] == "x" * 100
 
 
@@ -636,7 +636,7 @@ def test_nobody_listens(airbyte: Airbyte, capsys: pytest.CaptureFixture[str]) ->
     airbyte.read()
     files = {name: str(airbyte.folder / f"{name}.json") for name in ("config", "catalog")}
     adapter = SandboxAdapter(airbyte.sandbox)
-    assert serve(TapEvolux, "read", files, Lines(Closed()), transport=adapter) == 1  # type: ignore[arg-type]
+    assert serve(TapEvolux, "read", files, MessageLines(Closed()), transport=adapter) == 1  # type: ignore[arg-type]
     assert "standard output could not be written" in capsys.readouterr().err
 
 

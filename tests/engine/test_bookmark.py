@@ -10,9 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trunkline import bookmark, instants
-from trunkline.bookmark import Bookmark
+from trunkline import instants
 from trunkline.errors import StateInvalid
+from trunkline.steps import bookmark
+from trunkline.steps.bookmark import Bookmark
 
 UTC = timezone.utc
 RUN = datetime(2026, 1, 31, 8, tzinfo=UTC)
@@ -189,15 +190,15 @@ def test_half_bookmarks_of_the_sdk_are_removed() -> None:
             "b": {"partitions": [{**rubbish, "context": ONE}]},
         }
     }
-    bookmark.clean(state)
+    bookmark.drop_markers(state)
     assert state == {"bookmarks": {"a": {"replication_key_value": "v"}, "b": {"partitions": [{"context": ONE}]}}}
 
 
 @pytest.mark.parametrize("partitions", [5, None, "x", [5]])
 def test_cleaning_an_odd_state_leaves_the_error_to_who_can_name_it(partitions: Any) -> None:
     """No traceback on the way."""
-    bookmark.clean({"bookmarks": {"calls": {"partitions": partitions}}})
-    bookmark.clean({})
+    bookmark.drop_markers({"bookmarks": {"calls": {"partitions": partitions}}})
+    bookmark.drop_markers({})
 
 
 def test_what_is_written_needs_no_rounding() -> None:

@@ -11,18 +11,18 @@ from hypothesis import strategies as st
 from tests.engine import scripted
 from tests.engine.scripted import SHORTEST, WINDOW, drive
 
-from trunkline import chain
-from trunkline.ahead import Desk, Outcome
-from trunkline.client import Request
 from trunkline.errors import Refused, Unproven
-from trunkline.feeds import Proven, Unsettled
-from trunkline.plan import MINUTE, Window
+from trunkline.steps.feeds import WindowProven, WindowUnsettled
+from trunkline.steps.fetch.context import ReadContext, ReadOutcome
+from trunkline.steps.fetch.exchange import Request
+from trunkline.steps.plan import MINUTE, Window
+from trunkline.steps.prove import chain
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from trunkline.ahead import Ticket
-    from trunkline.pages import Page
+    from trunkline.steps.fetch.context import PendingReply
+    from trunkline.steps.prove.pages import Page
 
 
 def link(keys: Sequence[Any], cursor: str | None = None, total: int | None = None) -> Page:
@@ -40,27 +40,27 @@ class Chain(scripted.Script):
         self.follow = follow
         self.cursors: list[str | None] = []
 
-    def queue_link(self, desk: Desk, window: Window, cursor: str | None) -> Ticket:  # noqa: ARG002 - as it is called
-        return desk.ask(Request("", "/", (("cursor", cursor or ""),)), lambda reply: reply)
+    def queue_link(self, ctx: ReadContext, window: Window, cursor: str | None) -> PendingReply:  # noqa: ARG002 - as it is called
+        return ctx.request(Request("", "/", (("cursor", cursor or ""),)), lambda reply: reply)
 
-    def reply_to(self, ticket: Ticket) -> Any:
-        cursor = ticket.request.params[0][1] or None
+    def reply_to(self, pending: PendingReply) -> Any:
+        cursor = pending.request.params[0][1] or None
         self.cursors.append(cursor)
         assert len(self.cursors) < 1000
         return self.follow(cursor, self.cursors.count(cursor))
 
 
-def read(play: Chain, window: Window = WINDOW) -> tuple[Outcome, list[Any]]:
-    desk = Desk()
-    outcome: Outcome = drive(play, desk, chain.read_chains([play], window, desk))
-    assert not desk.wanted
-    return outcome, [item.value for item in desk.items]
+def read(play: Chain, window: Window = WINDOW) -> tuple[ReadOutcome, list[Any]]:
+    ctx = ReadContext()
+    outcome: ReadOutcome = drive(play, ctx, chain.read_chains([play], window, ctx))
+    assert not ctx.queued
+    return outcome, [item.value for item in ctx.items]
 
 
 def test_a_chain_is_read_to_its_end_once() -> None:
     """Each page names the next one; the last one names none."""
     play = Chain(lambda cursor, _: {None: link("ab", "x"), "x": link("cd", "y"), "y": link("e")}[cursor])
-    assert read(play) == (Outcome(empty=False), [Proven(WINDOW)])
+    assert read(play) == (ReadOutcome(empty=False), [WindowProven(WINDOW)])
     assert ("".join(play.given), play.cursors, play.warnings) == ("abcde", [None, "x", "y"], [])
 
 
@@ -68,7 +68,7 @@ def test_an_empty_chain_is_one_request() -> None:
     """Nothing there, be it a 204."""
     for nothing in (link(""), None):
         play = Chain(lambda *_, nothing=nothing: nothing)
-        assert read(play) == (Outcome(empty=True), [Proven(WINDOW)])
+        assert read(play) == (ReadOutcome(empty=True), [WindowProven(WINDOW)])
 
 
 def test_an_empty_page_in_the_middle_is_no_end() -> None:
@@ -132,7 +132,7 @@ def test_a_chain_that_does_not_hold_still_is_read_in_parts_or_waits() -> None:
     with pytest.raises(Unproven):
         read(Chain(lambda _, time: growing(time)), SHORTEST)
     _, (marker,) = read(Chain(lambda _, time: growing(time), waits=True), SHORTEST)
-    assert isinstance(marker, Unsettled)
+    assert isinstance(marker, WindowUnsettled)
 
 
 @settings(max_examples=200, deadline=None)

@@ -15,15 +15,16 @@ import pytest
 import requests
 import urllib3
 
-from trunkline import breaker, exchange
-from trunkline.client import Cancelled, Request
 from trunkline.errors import AccessDenied, BadAnswer, Refused, SourceError, TrunklineError, Unavailable
+from trunkline.steps.fetch import breaker, exchange
+from trunkline.steps.fetch.client import Cancelled
+from trunkline.steps.fetch.exchange import Request
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from trunkline.client import Reply
+    from trunkline.steps.fetch.exchange import Reply
 
 OK: Any = (200, {}, b'{"rows":[]}')
 
@@ -298,7 +299,7 @@ def test_a_secret_that_fits_no_header_is_a_clear_error(bench: Callable[..., Any]
 
 def test_waits_grow_and_have_a_bound(bench: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:
     """Without a word of the vendor's: up to 1, 2, 4, 8 … seconds, at most a minute, with jitter."""
-    monkeypatch.setattr("trunkline.client.backoff.full_jitter", lambda value: value)
+    monkeypatch.setattr("trunkline.steps.fetch.client.backoff.full_jitter", lambda value: value)
     asked = bench([status(500)], max_attempts=10)
     with pytest.raises(Unavailable):
         asked.fetch()
@@ -322,7 +323,7 @@ def test_g6_a_hint_is_a_lower_bound_on_the_backoff(
     bench: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, code: int, headers: dict[str, str]
 ) -> None:
     """A moment that is now or has passed does not spend all tries within milliseconds."""
-    monkeypatch.setattr("trunkline.client.backoff.full_jitter", lambda value: value)
+    monkeypatch.setattr("trunkline.steps.fetch.client.backoff.full_jitter", lambda value: value)
     asked = bench([status(code, b"words", **headers)], max_attempts=5)
     with pytest.raises(Unavailable):
         asked.fetch()

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from trunkline.client import Request
-from trunkline.deadline import LEAST_RATE, LONGEST_BODY, Deadline, Late
 from trunkline.errors import Unavailable
+from trunkline.steps.fetch.deadline import LEAST_RATE, LONGEST_BODY, Deadline, Late
+from trunkline.steps.fetch.exchange import Request
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator

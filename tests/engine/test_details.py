@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 from tests.engine.wire import BEGIN, DAY, TEXT, TIME, Calls, Wire, bookmark, call, partitions, records, schema, tap
 
-from trunkline.ahead import Desk
 from trunkline.facts import (
     DetailStream,
     NumberedPages,
@@ -19,6 +18,7 @@ from trunkline.facts import (
     UncountedStream,
     details,
 )
+from trunkline.steps.fetch.context import ReadContext
 
 
 class Details(DetailStream):
@@ -258,13 +258,13 @@ def test_g5_a_long_page_is_not_as_many_requests_at_once(monkeypatch: pytest.Monk
     """A few are queued, the others as their turn comes; all details come, in the list's order."""
     monkeypatch.setattr(details, "AT_ONCE", 4)
     queued: list[int] = []
-    ask = Desk.ask
+    real = ReadContext.request
 
-    def asked(desk: Desk, *args: Any, **kwargs: Any) -> Any:
-        queued.append(len(desk.wanted))
-        return ask(desk, *args, **kwargs)
+    def request(ctx: ReadContext, *args: Any, **kwargs: Any) -> Any:
+        queued.append(len(ctx.queued))
+        return real(ctx, *args, **kwargs)
 
-    monkeypatch.setattr(Desk, "ask", asked)
+    monkeypatch.setattr(ReadContext, "request", request)
     wire = Wire([call(number) for number in range(60)])
     made, output = tap(Calls, Details, wire=wire, concurrency=concurrency, page_size=50)
     assert made.run() == 0

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tap_evolux import TapEvolux
-from trunkline.client import Request, Retriable
 from trunkline.errors import AccessDenied, Refused
 from trunkline.facts import CodeInBody, ErrorInBody, StatusInBody
+from trunkline.steps.fetch.exchange import Request, Retriable
 
 if TYPE_CHECKING:
     from trunkline.facts.refusals import HttpErrors

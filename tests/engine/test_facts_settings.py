@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from trunkline import settings
 from trunkline.facts import AtLeastOne, InOrder, NotBoth, array, common, integer, number, objects, switch
+from trunkline.facts import config as settings
 
 KINDS: dict[str, Any] = {
     "state": {"value": {"type": "array", "minItems": 1, "items": {"enum": ["OPEN", "CLOSED"]}}},

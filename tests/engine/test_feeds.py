@@ -10,11 +10,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from trunkline import feeds, plan
-from trunkline.ahead import Outcome
-from trunkline.feeds import Jobs
 from trunkline.instants import EPOCH, SECOND
-from trunkline.plan import Pace, Window
+from trunkline.steps import feeds, plan
+from trunkline.steps.feeds import Jobs
+from trunkline.steps.fetch.context import ReadOutcome
+from trunkline.steps.plan import Pace, Window
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -54,7 +54,7 @@ def test_every_second_is_read_once_whatever_is_split_and_whatever_is_empty(
             continue
         assert isinstance(job, Window)
         read.append(seconds(job))
-        jobs.resolve(job, Outcome(empty=data.draw(st.booleans())))
+        jobs.resolve(job, ReadOutcome(empty=data.draw(st.booleans())))
     assert [since for since, _ in read] == [0, *[until for _, until in read[:-1]]]
     assert read[-1][1] == span
 
@@ -65,7 +65,7 @@ def test_an_empty_part_of_a_split_window_counts_as_empty() -> None:
     (job,) = islice(jobs.upcoming(), 1)
     jobs.split(job, (window(0, 2), window(2, 4)))
     for empty in (False, True):
-        jobs.resolve(next(jobs.upcoming()), Outcome(empty=empty))
+        jobs.resolve(next(jobs.upcoming()), ReadOutcome(empty=empty))
     assert [seconds(job) for job in islice(jobs.upcoming(), 2)] == [(4, 8), (8, 12)]
 
 

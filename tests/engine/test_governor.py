@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from tests.engine.world import LOGGER, NEVER, WALL, World
 
 from trunkline import instants
-from trunkline.governor import CEILING, Governor, Limit
+from trunkline.steps.fetch.governor import CEILING, Governor, Limit
 
 
 def iso(moment: float) -> str:

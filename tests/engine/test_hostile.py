@@ -17,9 +17,11 @@ from urllib.parse import unquote_plus
 import pytest
 from tests.model.harness import TAPS, Output, Result, run
 
-from trunkline import exchange, numbered, schemas, whole
+from trunkline import schemas
 from trunkline.errors import BadRecord
 from trunkline.personal import hasher, protect
+from trunkline.steps.fetch import exchange
+from trunkline.steps.prove import whole, window_reading
 from trunkline_sandbox import Response, Sandbox
 
 if TYPE_CHECKING:
@@ -359,7 +361,7 @@ def test_g2_pages_that_are_empty_though_rows_are_said_to_be_there_end() -> None:
 @pytest.mark.parametrize("vendor", ["bspk", "conpeek", "hostedsuite", "evolux"])
 def test_g5_pages_without_an_end_end(vendor: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """New rows on every page and a total that keeps its distance: after a bound it is an error, total or not."""
-    for module in (numbered, whole):
+    for module in (window_reading, whole):
         monkeypatch.setattr(module, "ENDLESS", 20)
     count = 0
 
@@ -442,9 +444,9 @@ from requests.adapters import BaseAdapter, HTTPAdapter
 from urllib3 import HTTPResponse
 import io
 sys.path[:0] = {paths!r}
-from trunkline.client import Client, Request
+from trunkline.steps.fetch.client import Client, Request
 from trunkline.errors import TrunklineError
-from trunkline.governor import Governor
+from trunkline.steps.fetch.governor import Governor
 
 class Wire(BaseAdapter):
     def send(self, request, **_):

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from tests.engine.wire import TEXT, Wire, records, schema
 
-from trunkline.client import Reply, Request
 from trunkline.errors import BadAnswer
 from trunkline.facts import LookupResults, Lookups, LookupStream, VendorTap, array, common, header, text, token
-from trunkline.write import BlockWriter
+from trunkline.steps.fetch.exchange import Reply, Request
+from trunkline.steps.write import BlockWriter
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from tests.model.harness import TAPS
 
-from trunkline import maps
 from trunkline.errors import ConfigInvalid
+from trunkline.steps.shape import maps
 from trunkline_sandbox import Sandbox
 
 WRONG: list[tuple[dict[str, Any], str]] = [

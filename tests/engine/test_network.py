@@ -17,10 +17,10 @@ import urllib3
 from tests.engine.world import LOGGER
 
 from tap_evolux import TapEvolux
-from trunkline import network
-from trunkline.client import Request
+from trunkline.doors.failures import exit_with_one_line
 from trunkline.errors import ConfigInvalid, SourceError, Unavailable
-from trunkline.tap import guarded
+from trunkline.steps.fetch import network
+from trunkline.steps.fetch.exchange import Request
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -315,7 +315,7 @@ def test_g9_a_tap_tells_of_both_with_its_other_settings(
     assert sorted(line.split()[0] for line in caught.value.errors) == [
         "HTTPS_PROXY", "api_token", "ca_bundle", "start_date",
     ]  # fmt: skip
-    with caplog.at_level(logging.ERROR), pytest.raises(SystemExit), guarded(LOGGER):
+    with caplog.at_level(logging.ERROR), pytest.raises(SystemExit), exit_with_one_line(LOGGER):
         raise caught.value
     assert caplog.messages[:-1] == caught.value.errors
     assert caplog.messages[-1] == f"4 settings are wrong: {'; '.join(caught.value.errors)}"

@@ -11,25 +11,27 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.engine.scripted import SHORTEST, WINDOW, Script, drive, page
 
-from trunkline import numbered
-from trunkline.ahead import Desk, Outcome
 from trunkline.errors import Refused, Unproven
-from trunkline.feeds import Proven, Unsettled
-from trunkline.plan import MINUTE, Window
+from trunkline.steps.feeds import WindowProven, WindowUnsettled
+from trunkline.steps.fetch.context import ReadContext, ReadOutcome
+from trunkline.steps.plan import MINUTE, Window
+from trunkline.steps.prove import numbered, window_reading
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from trunkline.pages import Page
+    from trunkline.steps.prove.pages import Page
 
 
-def read(play: Script, window: Window = WINDOW) -> Outcome:
+def read(play: Script, window: Window = WINDOW) -> ReadOutcome:
     """Read a window, which ends with a marker unless it is split."""
-    desk = Desk()
-    outcome: Outcome = drive(play, desk, numbered.read_together([play], window, desk))
-    assert not desk.wanted
-    markers = [item.value for item in desk.items]
-    assert [type(marker) for marker in markers] == ([] if outcome.split else [Unsettled if play.waited else Proven])
+    ctx = ReadContext()
+    outcome: ReadOutcome = drive(play, ctx, numbered.read_together([play], window, ctx))
+    assert not ctx.queued
+    markers = [item.value for item in ctx.items]
+    assert [type(marker) for marker in markers] == (
+        [] if outcome.split else [WindowUnsettled if play.waited else WindowProven]
+    )
     return outcome
 
 
@@ -47,7 +49,7 @@ def listed(*answers: Page, base: int = 1) -> Callable[[int, int], Page]:
 def test_pages_up_to_the_total_are_a_proof(look_ahead: int) -> None:
     """As many different rows as the vendor says there are: read once, in order, without a page too many."""
     play = Script(listed(page("ab", 5), page("cd", 5), page("e", 5)), look_ahead=look_ahead)
-    assert read(play) == Outcome(empty=False)
+    assert read(play) == ReadOutcome(empty=False)
     assert ("".join(play.given), play.asked, play.warnings) == ("abcde", [1, 2, 3], [])
 
 
@@ -62,10 +64,10 @@ def test_a_server_that_caps_its_pages_loses_nothing() -> None:
 def test_an_empty_window_is_one_request(total: int | None) -> None:
     """Nothing there is an answer; a 204 too."""
     play = Script(lambda *_: page("", total))
-    assert read(play) == Outcome(empty=True)
+    assert read(play) == ReadOutcome(empty=True)
     assert play.asked == [1]
     play = Script(lambda *_: None)
-    assert read(play) == Outcome(empty=True)
+    assert read(play) == ReadOutcome(empty=True)
 
 
 def test_without_a_total_full_pages_are_read_until_an_empty_one_and_once_more() -> None:
@@ -107,7 +109,7 @@ def test_g1_without_a_total_rows_that_move_between_pages_are_read_until_two_read
 def test_without_a_total_rows_that_share_a_key_are_taken_when_two_readings_agree() -> None:
     """Two equal calls in a millisecond exist: the same rows twice are what the vendor has."""
     play = Script(listed(page("ab"), page("bc")))
-    assert read(play) == Outcome(empty=False)
+    assert read(play) == ReadOutcome(empty=False)
     assert len(play.warnings) == 2
 
 
@@ -121,7 +123,7 @@ def test_a_number_of_pages_never_ends_a_window_and_costs_one_request_where_it_is
     """A cap makes more pages than the vendor counts; one that is too many is empty."""
     for count, asked in ((1, [1, 2]), (2, [1, 2]), (9, [1, 2, 3])):
         play = Script(listed(page("ab", 3, count=count), page("c", 3, count=count)))
-        assert read(play) == Outcome(empty=False)
+        assert read(play) == ReadOutcome(empty=False)
         assert ("".join(play.given), play.asked, play.warnings) == ("abc", asked, [])
 
 
@@ -166,7 +168,7 @@ def test_a_total_that_changes_on_the_way_is_no_proof() -> None:
 def test_rows_that_share_a_key_in_two_readings_are_how_the_vendor_has_them() -> None:
     """As many rows as the total, some keys twice, both times the same: told, and taken."""
     play = Script(lambda number, _: page("aab", 4) if number == 1 else page("c", 4) if number == 2 else page("", 4))
-    assert read(play) == Outcome(empty=False)
+    assert read(play) == ReadOutcome(empty=False)
     assert any("1 of 4 rows share their key" in warning for warning in play.warnings)
 
 
@@ -179,14 +181,14 @@ def test_a_server_that_repeats_its_last_page_does_not_go_on_for_ever(total: int 
 
 def test_pages_without_an_end_are_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     """A server that makes up rows is not read until the disk is full."""
-    monkeypatch.setattr(numbered, "ENDLESS", 20)
+    monkeypatch.setattr(window_reading, "ENDLESS", 20)
     with pytest.raises(Unproven, match="did not end after 20"):
         read(Script(lambda number, _: page([number]), page_size=1), SHORTEST)
 
 
 def test_g5_without_a_total_a_window_of_too_many_pages_is_split(monkeypatch: pytest.MonkeyPatch) -> None:
     """What is remembered of a window is bounded, whether the vendor says how much it holds or not."""
-    monkeypatch.setattr(numbered, "MOST_PAGES", 5)
+    monkeypatch.setattr(window_reading, "MOST_PAGES", 5)
     play = Script(lambda number, _: page([number]), page_size=1)
     outcome = read(play)
     assert (outcome.split, play.given) == (WINDOW.cut(16, MINUTE), [1, 2, 3, 4, 5])
@@ -194,7 +196,7 @@ def test_g5_without_a_total_a_window_of_too_many_pages_is_split(monkeypatch: pyt
 
 def test_a_window_that_is_too_large_is_halved_before_anything_is_given(monkeypatch: pytest.MonkeyPatch) -> None:
     """More pages than allowed by the vendor's own total: the halves, and no row yet."""
-    monkeypatch.setattr(numbered, "MOST_PAGES", 2)
+    monkeypatch.setattr(window_reading, "MOST_PAGES", 2)
     play = Script(lambda *_: page("ab", 5))
     assert read(play).split == WINDOW.halves(MINUTE)
     assert ("".join(play.given), play.asked) == ("", [1])
@@ -202,13 +204,13 @@ def test_a_window_that_is_too_large_is_halved_before_anything_is_given(monkeypat
 
 def test_a_window_of_exactly_the_most_pages_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
     """A hundred pages are allowed."""
-    monkeypatch.setattr(numbered, "MOST_PAGES", 2)
+    monkeypatch.setattr(window_reading, "MOST_PAGES", 2)
     assert not read(Script(listed(page("ab", 4), page("cd", 4)))).split
 
 
 def test_a_single_tick_is_read_however_large(monkeypatch: pytest.MonkeyPatch) -> None:
     """What can't be halved is read page by page."""
-    monkeypatch.setattr(numbered, "MOST_PAGES", 1)
+    monkeypatch.setattr(window_reading, "MOST_PAGES", 1)
     play = Script(listed(page("ab", 4), page("cd", 4)))
     read(play, SHORTEST)
     assert "".join(play.given) == "abcd"
@@ -442,10 +444,10 @@ def test_a_window_of_a_single_page_teaches_nothing() -> None:
 def test_g1_an_empty_page_0_without_a_total_is_no_empty_window() -> None:
     """Page 1 is asked for too, in each window until one has rows: an empty one does not tell how pages are counted."""
     empty = Script(lambda *_: page(""), first_page=None)
-    assert read(empty) == Outcome(empty=True)
+    assert read(empty) == ReadOutcome(empty=True)
     assert (empty.asked, empty.first_page) == ([0, 1], None)
     play = Script(lambda number, _: page("ab" if number == 1 else ""), first_page=None, page_size=9)
-    assert read(play) == Outcome(empty=False)
+    assert read(play) == ReadOutcome(empty=False)
     assert ("".join(play.given), play.asked, play.first_page) == ("ab", [0, 1, 2], 1)
 
 

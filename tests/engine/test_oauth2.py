@@ -19,14 +19,14 @@ import msgspec
 import pytest
 from airbyte_protocol_dataclasses.models import AirbyteMessage  # type: ignore[import-untyped]  # has no py.typed
 
-from trunkline.airbyte.messages import Lines
-from trunkline.airbyte.source import serve
-from trunkline.client import Request
+from trunkline.doors.airbyte.messages import MessageLines
+from trunkline.doors.airbyte.source import serve
 from trunkline.errors import AccessDenied, BadAnswer, ConfigInvalid, Refused, Unavailable
 from trunkline.facts import Limit, NumberedPages, PagedStream, VendorTap, common, oauth2, text
 from trunkline.redact import MASK, redactor
-from trunkline.token_store import TokenStore
-from trunkline.tokens import Tokens
+from trunkline.steps.fetch.exchange import Request
+from trunkline.steps.fetch.token_store import TokenStore
+from trunkline.steps.fetch.tokens import Tokens
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -362,8 +362,8 @@ def test_g6_a_fault_of_the_identity_host_that_passes_is_not_seen(
     world: World, no: Answer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The token's request is retried as every other one is."""
-    monkeypatch.setattr("trunkline.client.MAX_WAIT", 0.01)
-    monkeypatch.setattr("trunkline.client.backoff.full_jitter", lambda _: 0.0)
+    monkeypatch.setattr("trunkline.steps.fetch.client.MAX_WAIT", 0.01)
+    monkeypatch.setattr("trunkline.steps.fetch.client.backoff.full_jitter", lambda _: 0.0)
     world.answers = [no]
     fetch(tap(world))
     assert (len(world.identity.seen), len(world.api.seen)) == (2, 1)
@@ -374,7 +374,7 @@ def test_g6_a_fault_of_the_identity_host_that_passes_is_not_seen(
 )
 def test_g2_a_response_without_a_token_is_an_error(world: World, wrong: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """It is tried again, and at last an error in which no token stands."""
-    monkeypatch.setattr("trunkline.client.backoff.full_jitter", lambda _: 0.0)
+    monkeypatch.setattr("trunkline.steps.fetch.client.backoff.full_jitter", lambda _: 0.0)
     world.answers = [(200, {}, wrong)] * 3
     with pytest.raises(BadAnswer, match="the request for an access token failed: 3 tries") as caught:
         fetch(tap(world))
@@ -388,7 +388,7 @@ def test_g6_an_identity_host_that_is_down_gets_a_bounded_number_of_requests(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A run of many requests does not send each one's token request through all tries."""
-    monkeypatch.setattr("trunkline.client.backoff.full_jitter", lambda _: 0.0)
+    monkeypatch.setattr("trunkline.steps.fetch.client.backoff.full_jitter", lambda _: 0.0)
     world.answers = [(503, {}, b"")] * 100
     made = tap(world, max_attempts=8)
     for _ in range(10):
@@ -458,7 +458,7 @@ def test_g7_two_runs_at_once_lose_no_refresh_token(world: World, tmp_path: Path)
 _KILLED = """
 import os, signal, sys
 from pathlib import Path
-from trunkline.token_store import TokenStore
+from trunkline.steps.fetch.token_store import TokenStore
 store = TokenStore(Path(sys.argv[1]), "client", "first")
 store.write("second")
 Path.replace = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
@@ -597,7 +597,7 @@ def test_g7_airbyte_is_given_a_replaced_refresh_token_as_a_control_message(
         (tmp_path / f"{name}.json").write_text(json.dumps(content))
     files: dict[str, str | None] = {name: str(tmp_path / f"{name}.json") for name in ("config", "catalog")}
     output = io.BytesIO()
-    assert serve(TapRefresh, command, {**files, "state": None}, Lines(output), transport=None) == 0
+    assert serve(TapRefresh, command, {**files, "state": None}, MessageLines(output), transport=None) == 0
     lines = output.getvalue().splitlines()
     for line in lines:
         msgspec.convert(msgspec.json.decode(line), AirbyteMessage)

@@ -10,10 +10,10 @@ import msgspec
 import pytest
 
 from trunkline import instants
-from trunkline.client import Reply, Request
+from trunkline.doors.command import VendorTap
 from trunkline.facts import NumberedPages, PagedStream, common, signing, text
-from trunkline.plan import Window
-from trunkline.tap import VendorTap
+from trunkline.steps.fetch.exchange import Reply, Request
+from trunkline.steps.plan import Window
 
 SPAN = Window(datetime(2026, 1, 1, tzinfo=timezone.utc), datetime(2026, 1, 2, tzinfo=timezone.utc))
 ROW = b'{"id":1}'
@@ -83,7 +83,7 @@ def test_g2_an_answer_without_rows_or_total_is_none(body: bytes) -> None:
 
 def test_the_span_is_asked_for_in_the_vendors_names_and_times() -> None:
     """In order: the span, what always stands there, page and size; without a lower end its parameter is left out."""
-    made = stream(time=instants.to_epoch, page="p", size="n", also=(("order", "asc"),))
+    made = stream(time=instants.to_epoch, page="p", size="n", extra_params=(("order", "asc"),))
     whole = made.page_request(SPAN, 3, 50)
     assert (whole.path, whole.stream) == ("/calls", "studio_calls")
     assert dict(whole.params) == {"from": "1767225600", "to": "1767312000", "order": "asc", "p": "3", "n": "50"}

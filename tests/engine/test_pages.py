@@ -7,7 +7,7 @@ import tracemalloc
 import msgspec
 import pytest
 
-from trunkline.pages import KeyReader, Page
+from trunkline.steps.prove.pages import KeyReader, Page
 
 
 def test_a_key_is_what_the_named_fields_hold() -> None:

@@ -24,12 +24,13 @@ from tests.engine.wire import (
     tap,
 )
 
-from trunkline.ahead import Desk, Steps, Ticket
-from trunkline.client import Reply
 from trunkline.facts import CursorPages, NumberedPages, OffsetPages, OnePage, PerRow, PerSetting
-from trunkline.feeds import Proven
-from trunkline.plan import Window
-from trunkline.sync import StreamRun, verdicts
+from trunkline.run.check import verdicts
+from trunkline.run.stream_run import StreamRun
+from trunkline.steps.feeds import WindowProven
+from trunkline.steps.fetch.context import PendingReply, ReadContext, Steps
+from trunkline.steps.fetch.exchange import Reply
+from trunkline.steps.plan import Window
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -234,43 +235,43 @@ class Play:
         made, _ = tap(Recordings, wire=self.wire, concurrency=3)
         self.stream: Recordings = made.streams["recordings"]
         self.stream.run = StreamRun(self.stream, lambda _: None)
-        self.desk, self.given, self.late = Desk(), list[Any](), list[Ticket]()
+        self.ctx, self.given, self.late = ReadContext(), list[Any](), list[PendingReply]()
         self.most_held = self.most_queued = 0
 
     def run(self) -> Steps:
         window = Window(BEGIN, BEGIN + 2 * DAY)
         self.stream.source.run = self.stream.run
-        steps = Steps(self.desk, self.stream.source.read([self.stream], window, self.desk))
+        steps = Steps(self.ctx, self.stream.source.read([self.stream], window, self.ctx))
         steps.advance()
         while not steps.ended:
-            self.most_queued = max(self.most_queued, len(self.desk.wanted))
-            ticket = self.dice.choice(self.desk.wanted)
-            self.desk.wanted.remove(ticket)
-            request = ticket.request
-            ticket.sent = True
+            self.most_queued = max(self.most_queued, len(self.ctx.queued))
+            pending = self.dice.choice(self.ctx.queued)
+            self.ctx.queued.remove(pending)
+            request = pending.request
+            pending.sent = True
             if self.fails(request.path):
-                ticket.error = RuntimeError(request.path)
+                pending.error = RuntimeError(request.path)
             else:
                 status, body = self.wire.answer(request.path, dict(request.params))
                 assert status == 200
                 reply = Reply(request, status, {}, json.dumps(body).encode())
-                ticket.reply = Reply(request, status, {}, reply.body, ticket.open_body(reply))
-            ticket.done = True
+                pending.reply = Reply(request, status, {}, reply.body, pending.open_body(reply))
+            pending.done = True
             if self.dice.random() < 0.7:  # the others are answered and not noticed yet
-                self.desk.put_by(ticket)
+                self.ctx.hold(pending)
             else:
-                self.late.append(ticket)
+                self.late.append(pending)
             steps.advance()
             self._take()
-        for ticket in self.late:
-            self.desk.put_by(ticket)
+        for pending in self.late:
+            self.ctx.hold(pending)
         return steps
 
     def _take(self) -> None:
-        self.most_held = max(self.most_held, self.desk.answers)
-        while self.desk.items:
-            _, value, size = self.desk.items.popleft()
-            self.desk.held -= size
+        self.most_held = max(self.most_held, self.ctx.answers)
+        while self.ctx.items:
+            _, value, size = self.ctx.items.popleft()
+            self.ctx.held -= size
             self.given.append(value)
 
 
@@ -280,12 +281,12 @@ def test_g4_g5_answers_in_any_order_give_one_order_and_hold_little(seed: int) ->
     play = Play(seed)
     steps = play.run()
     assert steps.error is None
-    assert isinstance(play.given[-1], Proven)
-    found = [(given.parent.carried["call_id"], raw) for _, given in play.given[:-1] for raw in map(bytes, given.rows)]
+    assert isinstance(play.given[-1], WindowProven)
+    found = [(given.parent.carried["call_id"], raw) for given in play.given[:-1] for raw in map(bytes, given.rows)]
     assert [number for number, _ in found] == [number for number, _ in expected()]
-    ended = [given.parent.carried["call_id"] for _, given in play.given[:-1] if given.ended]
+    ended = [given.parent.carried["call_id"] for given in play.given[:-1] if given.ended]
     assert ended == list(range(40))
-    assert (play.desk.held, play.desk.answers, len(play.desk.wanted)) == (0, 0, 0)
+    assert (play.ctx.held, play.ctx.answers, len(play.ctx.queued)) == (0, 0, 0)
     # Six lists at once, each with at most its own look-ahead, and the parent's pages.
     assert play.most_queued <= 6 * (1 + 2) + 6 + 1
 
@@ -296,7 +297,7 @@ def test_g8_an_error_comes_in_its_turn_whatever_was_answered_before(seed: int) -
     play = Play(seed, lambda path: path == "/calls/20/recordings")
     steps = play.run()
     assert isinstance(steps.error, RuntimeError)
-    ended = [given.parent.carried["call_id"] for _, given in play.given if given.ended]
+    ended = [given.parent.carried["call_id"] for given in play.given if given.ended]
     assert ended == list(range(20))
 
 

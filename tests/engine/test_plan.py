@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trunkline import feeds, instants, plan
-from trunkline.plan import Pace, Window
+from trunkline import instants
+from trunkline.steps import feeds, plan
+from trunkline.steps.plan import Pace, Window
 
 UTC = timezone.utc
 RUN = datetime(2026, 1, 31, 8, 0, 0, 123456, UTC)

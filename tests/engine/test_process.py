@@ -15,7 +15,9 @@ print(gc.get_threshold()[0], gc.get_freeze_count() > 1000)
 _ALONE = """
 import gc
 before = gc.get_threshold(), gc.get_freeze_count()
-from trunkline import process, sync, tap
+from trunkline import process
+from trunkline.doors import command
+from trunkline.run import run
 process.trim()
 print(before == (gc.get_threshold(), gc.get_freeze_count()), process._malloc)
 """

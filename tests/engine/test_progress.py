@@ -20,10 +20,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from trunkline import progress
-from trunkline.progress import Bars, Figures, Lines, Progress, Watched
 from trunkline.redact import RedactingStream, Redactor, redactor
-from trunkline.sync import Partition, Plan
+from trunkline.run import progress
+from trunkline.run.figures import Figures, StreamMeter
+from trunkline.run.progress import Bars, LogLines, Progress
+from trunkline.run.stream_run import PartitionProgress, ReadSpan
 from trunkline_sandbox import running
 
 if TYPE_CHECKING:
@@ -39,18 +40,18 @@ class FakeRun:
     def __init__(self, name: str = "calls", parts: int | None = None) -> None:
         self.stream = SimpleNamespace(name=name, parts=parts)
         self.rows, self.ended = 0, False
-        self.current: Partition | None = None
+        self.current: PartitionProgress | None = None
 
     def at(self, day: float | None, *, rows: int = 0, windows: int = 0, number: int = 1, **more: Any) -> None:
         """Stand at a day of the span."""
-        plan = Plan(more.pop("since", START), UNTIL, timedelta(days=1))
+        plan = ReadSpan(more.pop("since", START), UNTIL, timedelta(days=1))
         at = None if day is None else START + timedelta(days=day)
         self.rows += rows
-        self.current = Partition(None, None, number, plan=plan, at=at, windows=windows, **more)  # type: ignore[arg-type] # never looked at
+        self.current = PartitionProgress(None, None, number, span=plan, at=at, windows=windows, **more)  # type: ignore[arg-type] # never looked at
 
 
-def watched(run: FakeRun, leader: FakeRun | None = None) -> Watched:
-    return Watched(run, leader or run)  # type: ignore[arg-type] # as far as it is looked at
+def watched(run: FakeRun, leader: FakeRun | None = None) -> StreamMeter:
+    return StreamMeter(run, leader or run)  # type: ignore[arg-type] # as far as it is looked at
 
 
 def test_windows_rows_speed_and_time_left() -> None:
@@ -94,7 +95,7 @@ def test_partitions_count_before_windows() -> None:
 def test_lookups_have_no_windows() -> None:
     """A stream without times is told by its parts alone."""
     run = FakeRun("contacts", parts=19)
-    run.current = Partition(None, None, 7)  # type: ignore[arg-type] # never looked at
+    run.current = PartitionProgress(None, None, 7)  # type: ignore[arg-type] # never looked at
     run.rows = 6
     assert str(watched(run).look(0.0)) == "part 7 of 19, 36 %, 6 rows"
 
@@ -103,7 +104,7 @@ def test_a_stream_read_along_takes_the_plan_of_the_first() -> None:
     """Of streams that are read from the same answers only one knows what is asked for."""
     calls, details = FakeRun(), FakeRun("details")
     calls.at(30, windows=30)
-    details.current = Partition(None, None, 1, at=START + timedelta(days=15), windows=15)  # type: ignore[arg-type] # same
+    details.current = PartitionProgress(None, None, 1, at=START + timedelta(days=15), windows=15)  # type: ignore[arg-type] # same
     assert str(watched(details, calls).look(0.0)) == "15 of about 60 windows, 25 %, 0 rows"
 
 
@@ -132,7 +133,7 @@ def test_a_line_comes_every_ten_seconds(caplog: pytest.LogCaptureFixture) -> Non
     calls, details = FakeRun(), FakeRun("details")
     calls.at(15, rows=90)
     run: Any = SimpleNamespace(reading=[calls, details], logger=logging.getLogger("tap"))
-    looked = Progress(run, Lines(run.logger), clock=lambda: now)
+    looked = Progress(run, LogLines(run.logger), clock=lambda: now)
     with caplog.at_level(logging.INFO):
         for now in (1.0, 9.0, 10.0, 11.0, 19.0):  # noqa: B007 - the clock
             looked.look()
@@ -149,8 +150,8 @@ def test_a_line_comes_every_ten_seconds(caplog: pytest.LogCaptureFixture) -> Non
 def test_what_goes_wrong_in_telling_stands_in_nobodys_way(caplog: pytest.LogCaptureFixture) -> None:
     """The thread ends with a line for the developer; the run goes on."""
     run: Any = SimpleNamespace(reading=[object()], logger=logging.getLogger("tap"))
-    looked = Progress(run, Lines(run.logger))
-    looked.shown.every = 0.01
+    looked = Progress(run, LogLines(run.logger))
+    looked.view.every = 0.01
     with caplog.at_level(logging.DEBUG):
         looked.start()
         looked._thread.join(60)  # noqa: SLF001 - what is tested
@@ -224,7 +225,7 @@ FIGURES = [Figures("calls", 320, 12.0, 3, 60, share=0.05), Figures("details", 7,
 
 
 def test_bars_tear_no_line(terminal: Terminal, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Lines from several threads stand whole above the bars, and no bar is left when all is over."""
+    """LogLines from several threads stand whole above the bars, and no bar is left when all is over."""
     stream: Any = RedactingStream(terminal.file, Redactor())
     monkeypatch.setattr(sys, "stderr", stream)
     logger, handler = logging.getLogger("torn"), logging.StreamHandler(stream)

@@ -16,7 +16,7 @@ from tests.model.harness import TAPS, UTC, Output, Result, bookmark, parse, run
 
 from trunkline.errors import AccessDenied, Refused, StateInvalid, TrunklineError, Unavailable, Unproven
 from trunkline.exact import encode
-from trunkline.write import BlockWriter
+from trunkline.steps.write import BlockWriter
 from trunkline_sandbox import Fault, Sandbox
 from trunkline_sandbox.transport import SandboxAdapter
 from trunkline_sandbox.vendors.conpeek import CAMPAIGNS
@@ -24,7 +24,7 @@ from trunkline_sandbox.vendors.conpeek import CAMPAIGNS
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from trunkline.tap import VendorTap
+    from trunkline.doors.command import VendorTap
 
 RUN_START = datetime(2026, 6, 1, tzinfo=UTC)
 FIRST, SECOND = ({"voice_campaign_id": campaign} for campaign in CAMPAIGNS)

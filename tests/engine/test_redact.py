@@ -18,9 +18,9 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from trunkline import redact
-from trunkline.errors import shown
+from trunkline.errors import printable
 from trunkline.redact import LONGEST, MASK, RedactingStream, Redactor
-from trunkline.words import clean
+from trunkline.steps.fetch.words import one_line
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -106,7 +106,7 @@ def pieces(secret: str, text: str, size: int = 4) -> set[str]:
 @given(secret=tokens, before=st.integers(0, 230))
 def test_g7_a_secret_across_the_cut_shows_nothing(form: str, secret: str, before: int) -> None:
     """Wherever a line is cut, whatever is stripped from it: no part of a token is left, in a vendor's words or ours."""
-    for sound in (clean, shown):
+    for sound in (one_line, printable):
         letters = "." * before
         assume(not pieces(secret, letters))
         with known(secret):

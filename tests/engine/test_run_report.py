@@ -19,10 +19,11 @@ from tap_bspk import TapBSPK
 from tap_conpeek import TapConpeek
 from tap_evolux import StudioCdr, TapEvolux
 from tap_switchtransact import TapSwitchTransact
-from trunkline import report, settings
 from trunkline.errors import OutputLost
 from trunkline.facts import common
-from trunkline.sync import Run
+from trunkline.facts import config as settings
+from trunkline.run import report
+from trunkline.run.run import Run
 from trunkline_sandbox import Sandbox
 from trunkline_sandbox.transport import SandboxAdapter
 
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
 
     from prometheus_client.metrics_core import Metric
 
-    from trunkline.tap import VendorTap
+    from trunkline.doors.command import VendorTap
 
 RUN = datetime(2026, 3, 1, 8, tzinfo=timezone.utc)
 DOCS = Path(__file__).resolve().parents[2] / "docs" / "watching.md"
@@ -178,7 +179,7 @@ def test_a_run_whose_target_is_gone_is_reported(
     def lost(*_: object) -> None:
         raise OutputLost("standard output could not be written", "it is closed", "Look at the target's own log")
 
-    monkeypatch.setattr("trunkline.write.BlockWriter.write_message", lost)
+    monkeypatch.setattr("trunkline.steps.write.BlockWriter.write_message", lost)
     with pytest.raises(OutputLost):
         run(TapBSPK)
     told = json.loads((tmp_path / "run.json").read_text(encoding="utf-8"))
@@ -193,7 +194,7 @@ def test_a_folder_gets_a_file_for_each_run(sandbox: Sandbox, tmp_path: Path) -> 
     config = {**sandbox.config("bspk"), "run_report": str(folder)}
     for second in (1, 2):
         tap = TapBSPK(config=config, transport=SandboxAdapter(sandbox))
-        told = report.build(Run(tap), report.Told(0), RUN.replace(second=second), RUN, 1.0)
+        told = report.build(Run(tap), report.ExitStatus(0), RUN.replace(second=second), RUN, 1.0)
         report.save(told, folder, RUN.replace(second=second))
     names = [re.sub(r"-\d+\.json$", "-PID.json", path.name) for path in sorted(folder.iterdir())]
     assert names == ["tap-bspk-20260301T080001Z-PID.json", "tap-bspk-20260301T080002Z-PID.json", "tap-bspk.prom"]

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from trunkline.docs import vendor_taps
-from trunkline.write import BlockWriter
+from trunkline.doors.vendors import vendor_taps
+from trunkline.steps.write import BlockWriter
 from trunkline_sandbox import Fault, Sandbox
 from trunkline_sandbox.transport import SandboxAdapter
 

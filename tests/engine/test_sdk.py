@@ -19,13 +19,13 @@ from tap_evolux import TapEvolux
 from tap_switchtransact import TapSwitchTransact
 from trunkline import sdk
 from trunkline.errors import TrunklineError
-from trunkline.write import BlockWriter
+from trunkline.steps.write import BlockWriter
 from trunkline_switchtransact import TargetSwitchTransact
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from trunkline.tap import VendorTap
+    from trunkline.doors.command import VendorTap
 
 CONFIG = {"api_url": "https://vendor.example", "api_token": "t", "start_date": "2026-01-01"}
 DETAIL: dict[str, Any] = {
@@ -90,14 +90,14 @@ def written(tap: VendorTap, name: str, row: dict[str, Any], *, ours: bool) -> li
     writer = BlockWriter(output)
     stream: Any = tap.streams[name]
     raw = msgspec.Raw(msgspec.json.encode(row))
-    shape = sdk.compile_shape(stream)
+    shape = stream.compile_shape()
     if ours:
         sdk.record_writer(stream, writer)(shape(raw)[0])
     else:
-        shape.__init__(  # type: ignore[misc]
+        shape.__init__(
             stream.name, stream.schema, stream.primary_keys, read_time=stream.read_time, computed=stream.computed,
             compute=stream.compute if stream.mends else None, text_or_number=stream.text_or_number,
-            looks_into=stream.looks_into,
+            decode_fully=stream.decode_fully,
         )  # fmt: skip
         for message in stream._generate_record_messages(shape(raw)[0]):  # noqa: SLF001 - the SDK's own path
             writer.write_message(message)

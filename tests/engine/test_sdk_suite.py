@@ -17,7 +17,7 @@ from trunkline_sandbox import Sandbox, running
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from trunkline.tap import VendorTap
+    from trunkline.doors.command import VendorTap
 
 BOX = Sandbox(size=60)
 CONFIGS: dict[str, dict[str, Any]] = {}

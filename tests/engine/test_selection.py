@@ -19,7 +19,7 @@ from trunkline_sandbox.transport import SandboxAdapter
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from trunkline.tap import VendorTap
+    from trunkline.doors.command import VendorTap
 
     Catalog = dict[str, Any]
     Change = Callable[[dict[str, Any]], None]

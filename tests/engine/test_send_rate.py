@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 import pytest
 from tests.engine.world import NEVER, World
 
-from trunkline.governor import Limit
-from trunkline.send_rate import CUT, SLOWEST, SendRate
+from trunkline.steps.fetch.governor import Limit
+from trunkline.steps.fetch.send_rate import CUT, SLOWEST, SendRate
 
 if TYPE_CHECKING:
     from collections.abc import Callable

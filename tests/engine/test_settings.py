@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trunkline import settings
 from trunkline.facts import array, common, text
+from trunkline.facts import config as settings
 
 if TYPE_CHECKING:
     from pathlib import Path

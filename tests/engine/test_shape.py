@@ -14,10 +14,10 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from trunkline import instants
-from trunkline.client import one_line
 from trunkline.errors import BadRecord
 from trunkline.exact import decode, encode
-from trunkline.shape import EXTRA, Shape
+from trunkline.steps.fetch.client import one_line
+from trunkline.steps.shape.shape import EXTRA, Shape
 
 SCHEMA: dict[str, Any] = {
     "properties": {

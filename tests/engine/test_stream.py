@@ -11,13 +11,13 @@ import pytest
 from tap_bspk import TapBSPK
 from tap_evolux import TapEvolux
 from tap_hostedsuite import TapHostedSuite
-from trunkline import plan
 from trunkline.errors import ConfigInvalid, Unproven
 from trunkline.facts import common
-from trunkline.stream import Rows
+from trunkline.facts.windowed import WindowRows
+from trunkline.steps import plan
 
 if TYPE_CHECKING:
-    from trunkline.stream import WindowedStream
+    from trunkline.facts.windowed import WindowedStream
 
 UTC = timezone.utc
 RUN = datetime(2026, 1, 31, 8, 0, 0, 500_000, UTC)
@@ -43,14 +43,14 @@ def stream(**more: Any) -> WindowedStream:
 )
 def test_a_row_on_the_edge_is_exactly_one_windows(moment: datetime, belongs: bool) -> None:  # noqa: FBT001 - a table
     """The lower edge is inside, the upper one the next window's; a tick beyond is the vendor's rounding."""
-    assert stream().belongs(Rows(plan.Window(SINCE, UNTIL), (), "at"), {"at": moment}) is belongs
+    assert stream().belongs(WindowRows(stream(), plan.Window(SINCE, UNTIL), (), "at"), {"at": moment}) is belongs
 
 
 @pytest.mark.parametrize("moment", [SINCE - 61 * SECOND, UNTIL + 61 * SECOND, datetime(1970, 1, 1, tzinfo=UTC)])
 def test_a_row_far_outside_shows_that_the_filter_was_ignored(moment: datetime) -> None:
     """Everything or the current day instead of what was asked for must not pass as proven."""
     with pytest.raises(Unproven, match="ignored the filter"):
-        stream().belongs(Rows(plan.Window(SINCE, UNTIL), (), "at"), {"at": moment})
+        stream().belongs(WindowRows(stream(), plan.Window(SINCE, UNTIL), (), "at"), {"at": moment})
 
 
 @pytest.mark.parametrize("hours", [[1, 23.99], [23.99, 1]])
@@ -66,7 +66,7 @@ def test_g1_rows_from_outside_what_was_requested_are_kept(hours: list[float]) ->
     calls: Any = TapHostedSuite(config=config, run_start=RUN).streams["calls"]
     times = [SINCE - timedelta(days=1) + timedelta(hours=hour) for hour in hours]
     calls.run = SimpleNamespace(shape=lambda moment: ({}, {"StartTime": moment}))
-    rows = Rows(plan.Window(SINCE, UNTIL, seam=True), times, "StartTime")  # type: ignore[arg-type]
+    rows = WindowRows(calls, plan.Window(SINCE, UNTIL, seam=True), times, "StartTime")  # type: ignore[arg-type]
     assert sorted(instant for _, instant in calls.records(rows)) == sorted(times)
     assert not calls.belongs(rows, {"StartTime": calls.until})
 
@@ -74,20 +74,22 @@ def test_g1_rows_from_outside_what_was_requested_are_kept(hours: list[float]) ->
 def test_the_overlap_is_left_to_the_window_before() -> None:
     """Where nothing shows that the vendor rounds further: no row is written twice."""
     calls = stream()
-    assert not calls.belongs(Rows(plan.Window(SINCE, UNTIL, seam=True), (), "at"), {"at": SINCE - 59 * SECOND})
+    assert not calls.belongs(
+        WindowRows(calls, plan.Window(SINCE, UNTIL, seam=True), (), "at"), {"at": SINCE - 59 * SECOND}
+    )
     assert not calls.rounds
 
 
 def test_a_row_without_a_time_belongs_where_it_came() -> None:
     """It can't be judged, so it is not lost."""
-    assert stream().belongs(Rows(plan.Window(SINCE, UNTIL), (), "at"), {})
+    assert stream().belongs(WindowRows(stream(), plan.Window(SINCE, UNTIL), (), "at"), {})
 
 
 def test_where_the_filter_may_mean_another_time_rows_outside_are_kept() -> None:
     """But none from the configured end on."""
     config = {"auth_token": "t", "end_date": "2026-01-31"}
     calls: Any = TapBSPK(config=config, run_start=RUN).streams["calls"]
-    rows = Rows(plan.Window(SINCE, UNTIL), (), "at")
+    rows = WindowRows(stream(), plan.Window(SINCE, UNTIL), (), "at")
     assert calls.belongs(rows, {"at": SINCE - timedelta(days=300)})
     assert not calls.belongs(rows, {"at": UNTIL + SECOND})
 
@@ -123,7 +125,8 @@ def test_the_address_has_no_slash_at_its_end() -> None:
 
 def test_every_stream_describes_itself() -> None:
     """Keys are fields of the schema, and the schema is the stream's own."""
-    for name, one in stream().tap.streams.items():
+    tap: Any = stream().tap
+    for name, one in tap.streams.items():
         assert set(one.primary_keys) | {one.replication_key} <= set(one.schema["properties"]), name
 
 

@@ -15,7 +15,7 @@ from urllib3 import HTTPResponse
 
 from tap_switchtransact import TapSwitchTransact
 from trunkline.errors import ConfigInvalid
-from trunkline.write import BlockWriter
+from trunkline.steps.write import BlockWriter
 from trunkline_sandbox import Fault, Sandbox
 from trunkline_sandbox.transport import SandboxAdapter
 

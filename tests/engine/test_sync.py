@@ -20,7 +20,7 @@ from trunkline_sandbox.transport import SandboxAdapter
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from trunkline.tap import VendorTap
+    from trunkline.doors.command import VendorTap
 
 RUN = datetime(2026, 3, 1, 8, tzinfo=timezone.utc)
 Result = tuple[int, list[dict[str, Any]], list[bytes]]
@@ -116,7 +116,7 @@ def test_g8_details_that_are_down_stop_no_list_at_any_concurrency(
     run: Callable[..., Result], sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Every detail fails with a fault that is tried again: the calls are all read, whatever was in flight."""
-    monkeypatch.setattr("trunkline.client.backoff.full_jitter", lambda _: 0.0)
+    monkeypatch.setattr("trunkline.steps.fetch.client.backoff.full_jitter", lambda _: 0.0)
     sandbox.fault("status", r"/cdr", status=500)
     for workers in (1, 8, 32):
         code, messages, _ = run(TapEvolux, concurrency=workers, max_attempts=3)

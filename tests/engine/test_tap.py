@@ -14,11 +14,12 @@ from singer_sdk.exceptions import ConfigValidationError
 from tap_bspk import TapBSPK
 from tap_evolux import TapEvolux
 from trunkline import signals
-from trunkline.docs import stream_facts, vendor_taps
+from trunkline.doors.docs import stream_facts
+from trunkline.doors.failures import exit_with_one_line
+from trunkline.doors.vendors import vendor_taps
 from trunkline.errors import ConfigInvalid, StateInvalid, Stopped, Unavailable
 from trunkline.facts import text
 from trunkline.redact import MASK, redactor
-from trunkline.tap import guarded
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -125,7 +126,7 @@ def test_g9_an_error_is_told_in_lines_and_not_in_a_traceback(
 ) -> None:
     """Each line is one sentence, and the exit code says how it ended; a signal ends the process itself."""
     monkeypatch.setattr(signals, "end_by", lambda number: sys.exit(128 + number))  # of this process
-    with pytest.raises(SystemExit) as caught, caplog.at_level(logging.INFO), guarded(LOGGER):
+    with pytest.raises(SystemExit) as caught, caplog.at_level(logging.INFO), exit_with_one_line(LOGGER):
         raise error
     assert caught.value.code == code
     lines = [record.getMessage() for record in caplog.records]
@@ -136,7 +137,7 @@ def test_g9_an_error_is_told_in_lines_and_not_in_a_traceback(
 
 def test_g9_the_traceback_is_there_when_asked_for(caplog: pytest.LogCaptureFixture) -> None:
     """At log level DEBUG."""
-    with pytest.raises(SystemExit), caplog.at_level(logging.DEBUG), guarded(LOGGER):
+    with pytest.raises(SystemExit), caplog.at_level(logging.DEBUG), exit_with_one_line(LOGGER):
         raise ZeroDivisionError
     assert "Traceback" in caplog.text
 
@@ -147,7 +148,7 @@ def test_g9_the_traceback_is_there_when_asked_for(caplog: pytest.LogCaptureFixtu
 def test_an_exit_on_purpose_passes(error: Callable[[], BaseException]) -> None:
     """Click and sys.exit know what they do."""
     raised: Any = error()
-    with pytest.raises(type(raised)), guarded(LOGGER):
+    with pytest.raises(type(raised)), exit_with_one_line(LOGGER):
         raise raised
 
 

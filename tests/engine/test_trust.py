@@ -12,8 +12,9 @@ import pytest
 from tests.engine.test_hostile import BEGIN, CONFIG, DAY, ROWS, STREAMS, fields, page, read
 from tests.model.harness import TAPS, bookmark, run
 
-from trunkline import personal, schemas, settings
+from trunkline import personal, schemas
 from trunkline.errors import ConfigInvalid
+from trunkline.facts import config as settings
 from trunkline_sandbox import Sandbox
 from trunkline_sandbox.vendors.conpeek import CAMPAIGNS
 

@@ -34,8 +34,8 @@ from trunkline.facts import (
     text,
     token,
 )
-from trunkline.plan import Window
-from trunkline.write import BlockWriter
+from trunkline.steps.plan import Window
+from trunkline.steps.write import BlockWriter
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -222,7 +222,7 @@ def test_a_search_is_posted_with_a_body_of_any_depth() -> None:
 
     facts = NumberedPages(
         place="body", since="span.from", until="span.to", page="paging.number", size="paging.size", rows="data",
-        total="total", also=(("deep.er.kind", ["a"]),),
+        total="total", extra_params=(("deep.er.kind", ["a"]),),
     )  # fmt: skip
     code, records, server = read(Calls, facts, way)
     assert (code, len(records)) == (0, 100)

@@ -11,34 +11,34 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.engine.scripted import SHORTEST, WINDOW, Script, drive, page
 
-from trunkline import whole
-from trunkline.ahead import Desk
 from trunkline.errors import Refused, Unproven
-from trunkline.feeds import Unsettled
-from trunkline.plan import MINUTE, Window
+from trunkline.steps.feeds import WindowUnsettled
+from trunkline.steps.fetch.context import ReadContext
+from trunkline.steps.plan import MINUTE, Window
+from trunkline.steps.prove import whole
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from trunkline.ahead import Ticket
-    from trunkline.client import Reply
-    from trunkline.pages import Page
+    from trunkline.steps.fetch.context import PendingReply
+    from trunkline.steps.fetch.exchange import Reply
+    from trunkline.steps.prove.pages import Page
 
 LIMIT = 4
 
 
 def ask(answer: Callable[[int, int], Page | Refused], window: Window = WINDOW, **facts: Any) -> tuple[Any, Script]:
     """Read a span whose vendor answers by offset and limit."""
-    play, desk = Script(sized=answer), Desk()
+    play, ctx = Script(sized=answer), ReadContext()
 
-    def queue(offset: int, limit: int) -> Ticket:
-        return play.queue_page(desk, window, offset, limit)
+    def queue(offset: int, limit: int) -> PendingReply:
+        return play.queue_page(ctx, window, offset, limit)
 
     def give(page: Page, reply: Reply) -> None:
-        play.give_page(desk, window, page, reply)
+        play.emit_page(ctx, window, page, reply)
 
     question = whole.Question(window, LIMIT, queue, give, lambda _: window.halves(MINUTE) or (), **facts)
-    return drive(play, desk, whole.read_whole(question, queue(0, LIMIT))), play
+    return drive(play, ctx, whole.read_whole(question, queue(0, LIMIT))), play
 
 
 def listed(rows: str, cap: int = 100) -> Callable[[int, int], Page]:
@@ -127,7 +127,7 @@ def test_g2_readings_that_never_agree_fail_but_in_the_newest_part_of_a_run() -> 
     with pytest.raises(Unproven, match="none of those before it the same ones"):
         ask(changing(moving), SHORTEST)
     result, play = ask(changing(moving), SHORTEST, may_wait=True)
-    assert isinstance(result, Unsettled)
+    assert isinstance(result, WindowUnsettled)
     assert set(play.given) == set("abcdefgh")
 
 

@@ -10,10 +10,10 @@ from urllib.parse import quote
 
 import pytest
 
-from trunkline.client import Request
 from trunkline.errors import BadAnswer, Refused, Unavailable
 from trunkline.redact import redactor
-from trunkline.words import LONGEST, clean, page
+from trunkline.steps.fetch.exchange import Request
+from trunkline.steps.fetch.words import LONGEST, one_line, page
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -32,7 +32,7 @@ WAYS: dict[str, Callable[[str], str]] = {
 @pytest.mark.parametrize("personal", [*NUMBERS, "anna.kowalska@x.example", "Anna <anna@x.example>"])
 def test_g7_a_vendors_words_show_no_caller(personal: str, way: str) -> None:
     """Numbers and e-mail addresses in any form and escape are masked, the words around them stay."""
-    said = clean(f"no call of {WAYS[way](personal)} was found")
+    said = one_line(f"no call of {WAYS[way](personal)} was found")
     assert said.startswith("no call of ")
     assert said.endswith("was found")
     assert "anna@" not in said
@@ -53,13 +53,13 @@ def test_g7_a_vendors_words_show_no_caller(personal: str, way: str) -> None:
 )
 def test_g7_a_caller_in_any_typography_is_masked(personal: str) -> None:
     """Whatever stands between the digits, and whatever digits and at signs they are."""
-    assert clean(f"no call of {personal} was found") == "no call of (personal) was found"
+    assert one_line(f"no call of {personal} was found") == "no call of (personal) was found"
 
 
 def test_g7_a_looked_up_value_is_masked_in_a_vendors_words() -> None:
     """A term is a name more often than not; in capitals, in parts and escaped it is the same."""
     for said in ("Zbigniew O'Hara", "ZBIGNIEW is unknown", html.escape("nobody called O'Hara")):
-        shown = clean(said, ["Zbigniew O'Hara"]).casefold()
+        shown = one_line(said, ["Zbigniew O'Hara"]).casefold()
         assert "zbigniew" not in shown
         assert "hara" not in shown
 
@@ -67,7 +67,7 @@ def test_g7_a_looked_up_value_is_masked_in_a_vendors_words() -> None:
 def test_g9_what_helps_stays_in_a_vendors_words() -> None:
     """Small numbers and dates are what a vendor's reason is about."""
     for said in ("limit must be at most 50", "end_date 2026-01-31 is before 2026-02-01 08:00:00", "error 4031"):
-        assert clean(said) == said
+        assert one_line(said) == said
 
 
 # -- pages for people ------------------------------------------------------------------------------

@@ -12,9 +12,9 @@ import pytest
 from singer_sdk.singerlib.encoding.simple import RecordMessage, StateMessage
 
 from trunkline import instants
-from trunkline import write as module
 from trunkline.errors import OutputLost, TrunklineError
-from trunkline.write import BLOCK, BlockWriter
+from trunkline.steps import write as module
+from trunkline.steps.write import BLOCK, BlockWriter
 
 
 class Output(io.BytesIO):
@@ -55,7 +55,7 @@ def lines(output: io.BytesIO) -> list[dict[str, Any]]:
 @pytest.fixture(autouse=True)
 def no_time(monkeypatch: pytest.MonkeyPatch) -> None:
     """Time stands still: nothing is written because of its age."""
-    monkeypatch.setattr("trunkline.write.time.monotonic", lambda: 100.0)
+    monkeypatch.setattr("trunkline.steps.write.time.monotonic", lambda: 100.0)
 
 
 def test_records_come_out_whole_and_in_order() -> None:
@@ -185,6 +185,6 @@ def test_a_small_block_leaves_when_it_is_old(monkeypatch: pytest.MonkeyPatch) ->
     writer.record_line("s")({"id": 1})
     writer.tick()
     assert output.getvalue() == b""
-    monkeypatch.setattr("trunkline.write.time.monotonic", lambda: 100.0 + 2 * module.AGE)
+    monkeypatch.setattr("trunkline.steps.write.time.monotonic", lambda: 100.0 + 2 * module.AGE)
     writer.tick()
     assert len(lines(output)) == 1

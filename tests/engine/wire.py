@@ -16,7 +16,7 @@ from requests.adapters import BaseAdapter, HTTPAdapter
 from urllib3 import HTTPResponse
 
 from trunkline.facts import NumberedPages, PagedStream, VendorTap, array, common, header, text, token
-from trunkline.write import BlockWriter
+from trunkline.steps.write import BlockWriter
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

@@ -6,7 +6,7 @@ import logging
 import threading
 from typing import TYPE_CHECKING, Any
 
-from trunkline.governor import Governor, Limit
+from trunkline.steps.fetch.governor import Governor, Limit
 
 if TYPE_CHECKING:
     from collections.abc import Callable

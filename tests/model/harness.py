@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from trunkline.docs import vendor_taps
+from trunkline.doors.vendors import vendor_taps
 from trunkline_contract import runs
 from trunkline_contract.runs import (
     UTC,

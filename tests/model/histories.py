@@ -402,7 +402,7 @@ def play(name: str) -> None:
     """Play one history, with the sizes of blocks and the time between states made as small as the history wants."""
     dice = random.Random(f"{name}/sizes")  # noqa: S311 - a test's dice
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("trunkline.write.BLOCK", dice.choice((1, 400, 64 * 1024)))
-        patch.setattr("trunkline.sync.STATE_EVERY", dice.choice((0.0, 0.0, 1.0)))
-        patch.setattr("trunkline.sync.STATE_SHARE", dice.choice((0, 50)))
+        patch.setattr("trunkline.steps.write.BLOCK", dice.choice((1, 400, 64 * 1024)))
+        patch.setattr("trunkline.run.run.STATE_EVERY", dice.choice((0.0, 0.0, 1.0)))
+        patch.setattr("trunkline.run.run.STATE_SHARE", dice.choice((0, 50)))
         History(name).play()

@@ -147,7 +147,7 @@ def test_G2_a_filter_date_that_the_server_does_not_read_is_an_error(form: str, o
 
 def test_G1_a_killed_backfill_goes_on_where_it_was(monkeypatch: pytest.MonkeyPatch) -> None:
     """After `kill -9` in the middle of a long backfill, only what was not proven is asked for again."""
-    monkeypatch.setattr("trunkline.sync.STATE_EVERY", 0.0)
+    monkeypatch.setattr("trunkline.run.run.STATE_EVERY", 0.0)
     box = world("evolux", *(BEGIN + n * timedelta(hours=3) for n in range(160)))
     config = {**CONFIG, "lookback": "PT6H"}
     first = run(box, "evolux", config, at=BEGIN + 20 * DAY, output=Output(250_000, killed))

@@ -13,7 +13,7 @@ from trunkline_orchestrate import plan, sources
 from trunkline_orchestrate.errors import SettingsInvalid
 from trunkline_orchestrate.plan import Unit
 
-from trunkline import docs
+from trunkline.doors.vendors import vendor_taps
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -24,7 +24,7 @@ MOMENTS = st.datetimes(datetime(2020, 1, 1), datetime(2026, 11, 1), timezones=st
 
 
 def source(config: dict[str, Any], vendor: str = "bspk", **more: Any) -> sources.Source:
-    return sources.Source(vendor, docs.vendor_taps()[vendor], config, **more)
+    return sources.Source(vendor, vendor_taps()[vendor], config, **more)
 
 
 @given(since=MOMENTS, length=st.integers(1, 10**8), span=st.integers(3600, 10**8), micros=st.integers(0, 999_999))

@@ -9,7 +9,7 @@ import pytest
 from trunkline_orchestrate import sources
 from trunkline_orchestrate.errors import SettingsInvalid
 
-from trunkline import docs
+from trunkline.doors.vendors import vendor_taps
 from trunkline.errors import ConfigInvalid
 
 if TYPE_CHECKING:
@@ -87,8 +87,8 @@ def test_settings_of_taps_come_from_the_environment(settings: Make, config: Conf
 
 def test_vendor_of_another_package_is_a_source(settings: Make, config: Config, monkeypatch: Any) -> None:
     """Vendors are found by their entry point: one more needs no line here."""
-    taps = docs.vendor_taps()
-    monkeypatch.setattr(docs, "vendor_taps", lambda: {**taps, "acme": taps["bspk"]})
+    taps = vendor_taps()
+    monkeypatch.setattr("trunkline_orchestrate.sources.vendor_taps", lambda: {**taps, "acme": taps["bspk"]})
     assert settings({"acme": config("bspk")}).sources["acme"].dated
 
 

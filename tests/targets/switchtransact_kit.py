@@ -82,7 +82,7 @@ def counts(told: str) -> dict[str, int]:
 
 
 @dataclass
-class Desk:
+class ReadContext:
     """A sandbox, a ledger, and runs of the target against them in this process.
 
     Attributes:

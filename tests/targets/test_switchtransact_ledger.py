@@ -12,7 +12,7 @@ from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from tests.targets.switchtransact_kit import COMMAND, KEY, Desk, contact, phone, record, schema, state
+from tests.targets.switchtransact_kit import COMMAND, KEY, ReadContext, contact, phone, record, schema, state
 
 from trunkline.errors import ConfigInvalid
 from trunkline_switchtransact.calls import content_identity, digest, key_identity, numbered
@@ -38,15 +38,15 @@ PRAGMA user_version = 1;
 
 
 @pytest.fixture
-def desk(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> Desk:
-    return Desk(tmp_path, caplog)
+def desk(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> ReadContext:
+    return ReadContext(tmp_path, caplog)
 
 
 def person(number: int) -> dict[str, str]:
     return {name: value for name, value in contact(number).items() if name != "id"}
 
 
-def old_ledger(desk: Desk, outcomes: dict[int, str | None]) -> list[bytes]:
+def old_ledger(desk: ReadContext, outcomes: dict[int, str | None]) -> list[bytes]:
     """Leave a ledger of an older release with contacts known by their phone; returns their plain hashes."""
     hashes = []
     with closing(sqlite3.connect(desk.folder / "ledger.sqlite")) as ledger:
@@ -81,7 +81,7 @@ def plain(number: int) -> list[bytes]:
     return [identity, hashlib.sha256(text).digest(), digest(person(number))]
 
 
-def test_g7_no_plain_hash_of_a_phone_number_is_shown_or_kept(desk: Desk) -> None:
+def test_g7_no_plain_hash_of_a_phone_number_is_shown_or_kept(desk: ReadContext) -> None:
     """A contact known by its phone: what the log shows and the ledger keeps differs from ledger to ledger."""
     labels = set()
     for turn in range(2):
@@ -96,7 +96,7 @@ def test_g7_no_plain_hash_of_a_phone_number_is_shown_or_kept(desk: Desk) -> None
     assert len(labels) == 2
 
 
-def test_g7_a_label_leads_to_its_record_in_the_ledger(desk: Desk) -> None:
+def test_g7_a_label_leads_to_its_record_in_the_ledger(desk: ReadContext) -> None:
     """`hex(identity)` begins like the label in the log, in whichever run the record is told of."""
     desk.sandbox.fault("reset", "calls/create", times=1)
     desk.sandbox.fault("status", "calls/record", status=400)
@@ -107,7 +107,7 @@ def test_g7_a_label_leads_to_its_record_in_the_ledger(desk: Desk) -> None:
 
 
 @pytest.mark.parametrize("dry_run", [True, False])
-def test_what_an_older_ledger_shows_as_written_is_never_written_again(desk: Desk, dry_run: bool) -> None:  # noqa: FBT001 - both cases
+def test_what_an_older_ledger_shows_as_written_is_never_written_again(desk: ReadContext, dry_run: bool) -> None:  # noqa: FBT001 - both cases
     """Known by a key or by content; what is new is written, and a dry run changes nothing in the file."""
     hashes = old_ledger(desk, {1: "written", 2: "skipped", 3: "rejected"})
     before = everything(desk.folder)
@@ -121,7 +121,7 @@ def test_what_an_older_ledger_shows_as_written_is_never_written_again(desk: Desk
     assert kept == before if dry_run else not [one for one in hashes if one in kept]
 
 
-def test_an_older_ledgers_doubts_are_taken_over(desk: Desk) -> None:
+def test_an_older_ledgers_doubts_are_taken_over(desk: ReadContext) -> None:
     """What may have been written stays in doubt, under another label, and a new run finds or stops at it."""
     (identity, *_) = old_ledger(desk, {1: None})
     ran = desk.run([*PHONES, record("contacts", **person(1)), state(1)])
@@ -132,7 +132,7 @@ def test_an_older_ledgers_doubts_are_taken_over(desk: Desk) -> None:
 
 
 @pytest.mark.parametrize("twin", [{"lastname": " LAST1"}, {"phone": "012000 0001"}, {"firstname": "FIRST1"}])
-def test_g2_a_twin_written_in_another_way_proves_nothing(desk: Desk, twin: dict[str, Any]) -> None:
+def test_g2_a_twin_written_in_another_way_proves_nothing(desk: ReadContext, twin: dict[str, Any]) -> None:
     """Where a contact was written that a look-up can't tell from the one in doubt, finding it says nothing."""
     lines = [schema("contacts", "id")]
     assert desk.run([*lines, record("contacts", **contact(1, id="twin", **twin))]).code == 0
@@ -144,7 +144,7 @@ def test_g2_a_twin_written_in_another_way_proves_nothing(desk: Desk, twin: dict[
     assert desk.run(lines).counts["in doubt"] == 1
 
 
-def test_g7_a_new_ledger_is_for_its_owner_alone(desk: Desk) -> None:
+def test_g7_a_new_ledger_is_for_its_owner_alone(desk: ReadContext) -> None:
     """Also behind a link that leads to no file yet, and its folder is made."""
     (desk.folder / "link").symlink_to(desk.folder / "target")
     for path in ("new/ledger", "link"):
@@ -153,7 +153,7 @@ def test_g7_a_new_ledger_is_for_its_owner_alone(desk: Desk) -> None:
         assert stat.S_IMODE((desk.folder / path).stat().st_mode) == 0o600
 
 
-def test_the_api_key_is_not_the_ledgers_key(desk: Desk) -> None:
+def test_the_api_key_is_not_the_ledgers_key(desk: ReadContext) -> None:
     """Two ledgers of one account have different keys, so that neither says anything about the other."""
     keys: set[Any] = set()
     for name in ("a", "b"):
@@ -171,7 +171,7 @@ NO_PATHS = [
 
 
 @pytest.mark.parametrize("path", NO_PATHS)
-def test_g9_a_ledger_that_is_no_file_is_refused_before_anything_is_sent(desk: Desk, path: str) -> None:
+def test_g9_a_ledger_that_is_no_file_is_refused_before_anything_is_sent(desk: ReadContext, path: str) -> None:
     """A ledger in memory or nowhere would forget what was written: a contact would be written again by each run."""
     with pytest.raises(ConfigInvalid) as caught:
         desk.run([*PHONES, record("contacts", **person(1))], ledger=path)
@@ -182,7 +182,7 @@ def test_g9_a_ledger_that_is_no_file_is_refused_before_anything_is_sent(desk: De
 
 @pytest.mark.parametrize("dry_run", [True, False])
 @pytest.mark.parametrize("path", ["/dev/null", "x" * 300, "file/ledger", "circle", "pipe"])
-def test_g9_a_ledger_that_can_t_be_made_is_an_error(desk: Desk, path: str, dry_run: bool) -> None:  # noqa: FBT001 - both cases
+def test_g9_a_ledger_that_can_t_be_made_is_an_error(desk: ReadContext, path: str, dry_run: bool) -> None:  # noqa: FBT001 - both cases
     """A device takes everything and remembers nothing; a name is too long; a folder is a file: nothing is sent."""
     (desk.folder / "file").touch()
     (desk.folder / "circle").symlink_to(desk.folder / "circle")
@@ -193,7 +193,7 @@ def test_g9_a_ledger_that_can_t_be_made_is_an_error(desk: Desk, path: str, dry_r
 
 
 @pytest.mark.parametrize("path", [":memory:", "a\0b", "x" * 300, "/dev/null"])
-def test_g9_the_command_refuses_a_ledger_in_a_line(desk: Desk, path: str) -> None:
+def test_g9_the_command_refuses_a_ledger_in_a_line(desk: ReadContext, path: str) -> None:
     """Without a traceback, and with an exit code that is not 0."""
     config = desk.folder / "config.json"
     config.write_text(json.dumps({"api_key": KEY, "api_url": "http://127.0.0.1:9", "ledger": path}), encoding="utf-8")

@@ -11,7 +11,18 @@ import subprocess
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from tests.targets.switchtransact_kit import COMMAND, KEY, Desk, call, contact, counts, phone, record, schema, state
+from tests.targets.switchtransact_kit import (
+    COMMAND,
+    KEY,
+    ReadContext,
+    call,
+    contact,
+    counts,
+    phone,
+    record,
+    schema,
+    state,
+)
 
 from trunkline.errors import ConfigInvalid
 from trunkline_sandbox.vendors.switchtransact import NO_READ_KEY
@@ -27,8 +38,8 @@ HINT = "it needs the permission Read on General"
 
 
 @pytest.fixture
-def desk(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> Desk:
-    return Desk(tmp_path, caplog)
+def desk(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> ReadContext:
+    return ReadContext(tmp_path, caplog)
 
 
 def contacts(*numbers: int, **more: Any) -> list[str]:
@@ -42,7 +53,7 @@ def calls(*numbers: int, **more: Any) -> list[str]:
 # -- written once ------------------------------------------------------------------------------------------------------
 
 
-def test_each_record_is_written_once_and_in_the_vendors_form(desk: Desk) -> None:
+def test_each_record_is_written_once_and_in_the_vendors_form(desk: ReadContext) -> None:
     """Contacts are created and calls logged; the same input again writes nothing; the state comes out both times."""
     lines = [*KEYED, *contacts(1, 2), *calls(1, 2, Duration=90), state({"at": 1})]
     first, second = desk.run(lines), desk.run(lines)
@@ -57,7 +68,7 @@ def test_each_record_is_written_once_and_in_the_vendors_form(desk: Desk) -> None
     assert {row["Duration"] for row in desk.written("call_logs")} == {"00:01:30"}
 
 
-def test_without_a_key_equal_records_are_told_by_their_order(desk: Desk) -> None:
+def test_without_a_key_equal_records_are_told_by_their_order(desk: ReadContext) -> None:
     """Two equal records are two; the same input again, or a part of it, writes neither; a third equal one is new."""
     same = record("call_logs", CallType="Missed", Number="1", _sdc_extracted_at="then")
     later = same.replace("then", "now")
@@ -67,7 +78,7 @@ def test_without_a_key_equal_records_are_told_by_their_order(desk: Desk) -> None
     assert len(desk.written("call_logs")) == 3
 
 
-def test_a_key_that_comes_twice_is_written_once_and_a_change_is_told(desk: Desk) -> None:
+def test_a_key_that_comes_twice_is_written_once_and_a_change_is_told(desk: ReadContext) -> None:
     """Also while the first is on its way, and with another number; that its values differ is said."""
     ran = desk.run([*KEYED, *contacts(1), *contacts(1, phone="+48999999999"), state(1)])
     assert (ran.counts["written"], ran.counts["already written"]) == (1, 1)
@@ -75,7 +86,7 @@ def test_a_key_that_comes_twice_is_written_once_and_a_change_is_told(desk: Desk)
     assert ran.states == [1]
 
 
-def test_another_time_zone_does_not_make_records_new(desk: Desk) -> None:
+def test_another_time_zone_does_not_make_records_new(desk: ReadContext) -> None:
     """A record is known by what came in, not by what goes out."""
     lines = [schema("call_logs"), record("call_logs", CallType="Missed", Number="1", DateTime="2026-01-31T23:30:00Z")]
     desk.run(lines, timezone="Europe/Warsaw")
@@ -83,7 +94,7 @@ def test_another_time_zone_does_not_make_records_new(desk: Desk) -> None:
     assert desk.run(lines, timezone="UTC").counts["already written"] == 1
 
 
-def test_the_records_of_one_number_keep_their_order(desk: Desk) -> None:
+def test_the_records_of_one_number_keep_their_order(desk: ReadContext) -> None:
     """The contact before its calls, its calls as they came, whatever the concurrency."""
     lines = [*KEYED]
     for number in range(5):
@@ -95,7 +106,7 @@ def test_the_records_of_one_number_keep_their_order(desk: Desk) -> None:
         assert [row.get("Name", "new") for row in asked] == ["new", *map(str, range(10))]
 
 
-def test_g6_the_first_request_is_answered_before_a_second_is_sent(desk: Desk) -> None:
+def test_g6_the_first_request_is_answered_before_a_second_is_sent(desk: ReadContext) -> None:
     """A wrong key knocks once."""
     ran = desk.run([*KEYED, *contacts(*range(20))], api_key="wrong", concurrency=8)
     assert (ran.code, len(desk.requests)) == (1, 1)
@@ -106,7 +117,7 @@ def test_g6_the_first_request_is_answered_before_a_second_is_sent(desk: Desk) ->
 
 
 @pytest.mark.parametrize("status", [200, 401, 403, 422, 500])
-def test_g6_a_missing_permission_stops_at_once_with_the_reason_and_the_hint(desk: Desk, status: int) -> None:
+def test_g6_a_missing_permission_stops_at_once_with_the_reason_and_the_hint(desk: ReadContext, status: int) -> None:
     """Whatever its HTTP status; nothing is in doubt, no state goes out, and nothing is noted as written."""
     desk.sandbox.knobs("switchtransact", not_permitted_status=status)
     ran = desk.run([*KEYED, *contacts(*range(9)), state(1)], api_key=NO_READ_KEY)
@@ -118,7 +129,7 @@ def test_g6_a_missing_permission_stops_at_once_with_the_reason_and_the_hint(desk
 
 
 @pytest.mark.parametrize(("status", "path"), [(200, "create"), (403, "create"), (200, "record")])
-def test_g7_a_refused_key_is_told_without_the_record(desk: Desk, status: int, path: str) -> None:
+def test_g7_a_refused_key_is_told_without_the_record(desk: ReadContext, status: int, path: str) -> None:
     """The reason of a "Not authorized" may repeat the contact that was sent or looked up: it is shown without."""
     error = f"Not authorized to show First1, LAST1 or %2B{phone(1)[1:]}. Requesting Read on General."
     if path == "record":
@@ -131,7 +142,7 @@ def test_g7_a_refused_key_is_told_without_the_record(desk: Desk, status: int, pa
 
 
 @pytest.mark.parametrize("status", [200, 400, 422])
-def test_another_error_rejects_its_record_alone(desk: Desk, status: int) -> None:
+def test_another_error_rejects_its_record_alone(desk: ReadContext, status: int) -> None:
     """It is told with the vendor's reason, the others are written, the state goes out; later it may be tried again."""
     body = json.dumps({"status": False, "error": f"{phone(2)} is on the list of Last2."})
     desk.sandbox.fault("status", phone(2)[1:], status=status, body=body, times=1)
@@ -147,14 +158,14 @@ def test_another_error_rejects_its_record_alone(desk: Desk, status: int) -> None
 
 
 @pytest.mark.parametrize("status", [425, 429])
-def test_a_429_is_waited_for_and_sent_again(desk: Desk, status: int) -> None:
+def test_a_429_is_waited_for_and_sent_again(desk: ReadContext, status: int) -> None:
     """The vendor did not act on it, so it is no doubt."""
     desk.sandbox.fault("status", "calls/log", status=status, headers={"Retry-After": "0"}, times=3)
     ran = desk.run([*KEYED, *calls(1, 2)])
     assert (ran.code, ran.counts["written"], len(desk.written("call_logs"))) == (0, 2, 2)
 
 
-def test_where_nobody_listens_nothing_is_in_doubt(desk: Desk) -> None:
+def test_where_nobody_listens_nothing_is_in_doubt(desk: ReadContext) -> None:
     """A refused connection is tried again; in the end the record is not sent, and the next run sends it."""
     with socket.socket() as closed:
         closed.bind(("127.0.0.1", 0))
@@ -170,7 +181,7 @@ def test_where_nobody_listens_nothing_is_in_doubt(desk: Desk) -> None:
 
 
 @pytest.mark.parametrize("status", [404, 405])
-def test_a_path_that_is_not_there_stops_the_run(desk: Desk, status: int) -> None:
+def test_a_path_that_is_not_there_stops_the_run(desk: ReadContext, status: int) -> None:
     """It is api_url, not the record: nothing is rejected, nothing in doubt, and no state goes out."""
     desk.sandbox.fault("status", status=status, body="<html>no such page</html>")
     ran = desk.run([*KEYED, *calls(1, 2), state(1)])
@@ -202,7 +213,7 @@ LOST = [
 
 
 @pytest.mark.parametrize("fault", LOST, ids=lambda fault: "-".join(map(str, fault.values())))
-def test_g2_what_may_be_written_is_in_doubt_and_stops_the_run(desk: Desk, fault: dict[str, Any]) -> None:
+def test_g2_what_may_be_written_is_in_doubt_and_stops_the_run(desk: ReadContext, fault: dict[str, Any]) -> None:
     """It is sent once, no state goes out after it, and the next run stops before it reads, until somebody decides."""
     desk.sandbox.fault(match="calls/log.*Call2", times=1, **fault)
     lines = [*KEYED, *calls(1), state(1), *calls(2), state(2), *calls(3), state(3)]
@@ -217,7 +228,7 @@ def test_g2_what_may_be_written_is_in_doubt_and_stops_the_run(desk: Desk, fault:
 
 
 @pytest.mark.parametrize("handled", [True, False])
-def test_in_doubt_skip_goes_on_without_it(desk: Desk, handled: bool) -> None:  # noqa: FBT001 - both cases
+def test_in_doubt_skip_goes_on_without_it(desk: ReadContext, handled: bool) -> None:  # noqa: FBT001 - both cases
     """It is never sent again, counts as in doubt wherever it comes, and does not hold the state up."""
     desk.sandbox.fault("reset", "calls/log.*Call2", handled=handled, times=1)
     lines = [*KEYED, *calls(1, 2, 3), state(1)]
@@ -229,7 +240,7 @@ def test_in_doubt_skip_goes_on_without_it(desk: Desk, handled: bool) -> None:  #
     assert desk.run([*KEYED, *calls(3)]).code == 0
 
 
-def test_in_doubt_resend_sends_it_again(desk: Desk) -> None:
+def test_in_doubt_resend_sends_it_again(desk: ReadContext) -> None:
     """What an earlier run left, and what is lost in this one; with luck it is there once, else twice."""
     desk.sandbox.fault("reset", "calls/log.*Call1", times=1)
     lines = [*KEYED, *calls(1, 2), state(1)]
@@ -240,7 +251,7 @@ def test_in_doubt_resend_sends_it_again(desk: Desk) -> None:
     assert sorted(row["Name"] for row in desk.written("call_logs")) == ["Call1", "Call2", "Call2"]
 
 
-def test_skip_does_not_skip_everything_when_the_vendor_is_down(desk: Desk) -> None:
+def test_skip_does_not_skip_everything_when_the_vendor_is_down(desk: ReadContext) -> None:
     """After five in a row the run ends; what was not sent is not in doubt."""
     desk.sandbox.fault("status", status=503)
     ran = desk.run([*KEYED, *calls(*range(30)), state(1)], in_doubt="skip", concurrency=1)
@@ -249,7 +260,7 @@ def test_skip_does_not_skip_everything_when_the_vendor_is_down(desk: Desk) -> No
     assert len(desk.requests) == 5
 
 
-def test_a_contact_in_doubt_is_looked_up_by_its_phone(desk: Desk) -> None:
+def test_a_contact_in_doubt_is_looked_up_by_its_phone(desk: ReadContext) -> None:
     """Found with its names it is written, and nothing is left in doubt."""
     leave_in_doubt(desk, handled=True)
     ran = desk.run([*KEYED, *contacts(1), state(1)])
@@ -265,7 +276,7 @@ def test_a_contact_in_doubt_is_looked_up_by_its_phone(desk: Desk) -> None:
 
 @pytest.mark.parametrize(("policy", "sent", "states"), [("stop", 1, []), ("skip", 1, [1]), ("resend", 2, [1])])
 def test_g2_not_found_is_no_proof_that_it_was_not_written(
-    desk: Desk, policy: str, sent: int, states: list[Any]
+    desk: ReadContext, policy: str, sent: int, states: list[Any]
 ) -> None:
     """A contact that no look-up finds stays in doubt, however long ago it was sent: `in_doubt` decides."""
     leave_in_doubt(desk, handled=False)
@@ -275,7 +286,7 @@ def test_g2_not_found_is_no_proof_that_it_was_not_written(
     assert ran.code == (0 if policy == "resend" else 1)
 
 
-def leave_in_doubt(desk: Desk, **more: Any) -> None:
+def leave_in_doubt(desk: ReadContext, **more: Any) -> None:
     """Let a run end while a contact's answer is lost and can't be looked up, and half an hour pass."""
     desk.sandbox.fault("reset", "calls/create", handled=more.pop("handled", False), times=1)
     desk.sandbox.fault("status", "calls/record", status=400)
@@ -284,7 +295,7 @@ def leave_in_doubt(desk: Desk, **more: Any) -> None:
     desk.now += 1800
 
 
-def test_a_lost_answer_to_a_contact_is_looked_up_in_the_same_run(desk: Desk) -> None:
+def test_a_lost_answer_to_a_contact_is_looked_up_in_the_same_run(desk: ReadContext) -> None:
     """The run goes on as if the answer had come."""
     desk.sandbox.fault("reset", "calls/create", handled=True, times=1)
     ran = desk.run([*KEYED, *contacts(1, 2), state(1)])
@@ -297,7 +308,7 @@ LATE = [{"kind": "reset"}, {"kind": "status", "status": 504}, {"kind": "stall", 
 
 
 @pytest.mark.parametrize("fault", LATE, ids=lambda fault: str(fault.get("status", fault["kind"])))
-def test_g2_a_contact_that_appears_late_is_written_once(desk: Desk, fault: dict[str, Any]) -> None:
+def test_g2_a_contact_that_appears_late_is_written_once(desk: ReadContext, fault: dict[str, Any]) -> None:
     """The vendor shows it only at the third look-up: it is found, and never sent a second time."""
     desk.sandbox.fault(match="calls/create", times=1, **{"handled": True, **fault})
     desk.sandbox.fault("status", "calls/record", status=200, body='{"status": false}', times=2)
@@ -308,7 +319,7 @@ def test_g2_a_contact_that_appears_late_is_written_once(desk: Desk, fault: dict[
 
 
 @pytest.mark.parametrize("fault", LATE, ids=lambda fault: str(fault.get("status", fault["kind"])))
-def test_g2_a_contact_that_no_look_up_finds_is_not_sent_again(desk: Desk, fault: dict[str, Any]) -> None:
+def test_g2_a_contact_that_no_look_up_finds_is_not_sent_again(desk: ReadContext, fault: dict[str, Any]) -> None:
     """The vendor commits after all look-ups: under `stop` the record is in doubt, and later runs send nothing."""
     desk.sandbox.fault(match="calls/create", times=1, **{"handled": True, **fault})
     desk.sandbox.fault("status", "calls/record", status=200, body='{"status": false}')
@@ -322,7 +333,7 @@ def test_g2_a_contact_that_no_look_up_finds_is_not_sent_again(desk: Desk, fault:
     assert len(desk.written("contacts")) == 3
 
 
-def test_a_look_up_that_fails_is_tried_again(desk: Desk) -> None:
+def test_a_look_up_that_fails_is_tried_again(desk: ReadContext) -> None:
     """A vendor that answers look-ups with 503 for a while says nothing; the next look-up finds the contact."""
     desk.sandbox.fault("reset", "calls/create", handled=True, times=1)
     desk.sandbox.fault("status", "calls/record", status=503, times=1)
@@ -330,7 +341,7 @@ def test_a_look_up_that_fails_is_tried_again(desk: Desk) -> None:
     assert (ran.code, ran.counts["written"], desk.requests.count("create")) == (0, 1, 1)
 
 
-def test_g2_a_rejection_says_nothing_about_an_earlier_try(desk: Desk) -> None:
+def test_g2_a_rejection_says_nothing_about_an_earlier_try(desk: ReadContext) -> None:
     """What may have been written and is refused when it is sent again stays in doubt: there is no third time."""
     desk.sandbox.fault("reset", "calls/log.*Call1", handled=True, times=1)
     lines = [*KEYED, *calls(1), state(1)]
@@ -350,7 +361,7 @@ def test_g2_a_rejection_says_nothing_about_an_earlier_try(desk: Desk) -> None:
         {"firstname": "First1", "mobilephone": phone(1)},
     ],
 )
-def test_a_contact_with_that_phone_and_other_names_proves_nothing(desk: Desk, found: dict[str, Any]) -> None:
+def test_a_contact_with_that_phone_and_other_names_proves_nothing(desk: ReadContext, found: dict[str, Any]) -> None:
     """It may hide ours: the record stays in doubt."""
     leave_in_doubt(desk)
     desk.sandbox.upsert("switchtransact", "contacts", [{"id": "another", **found}])
@@ -359,14 +370,14 @@ def test_a_contact_with_that_phone_and_other_names_proves_nothing(desk: Desk, fo
     assert desk.written("contacts") == []
 
 
-def test_a_twin_that_was_written_proves_nothing(desk: Desk) -> None:
+def test_a_twin_that_was_written_proves_nothing(desk: ReadContext) -> None:
     """Two records that say the same: what is found may be the first, so the second stays in doubt."""
     assert desk.run([*KEYED, record("contacts", **contact(1, id="twin"))]).code == 0
     leave_in_doubt(desk)
     assert desk.run([*KEYED]).counts["in doubt"] == 1
 
 
-def test_a_national_number_is_not_looked_up(desk: Desk) -> None:
+def test_a_national_number_is_not_looked_up(desk: ReadContext) -> None:
     """It may be found under another form, or not at all."""
     desk.sandbox.fault("reset", "calls/create", times=1)
     ran = desk.run([*KEYED, *contacts(1, phone="0721234567")])
@@ -376,7 +387,7 @@ def test_a_national_number_is_not_looked_up(desk: Desk) -> None:
 # -- before a request --------------------------------------------------------------------------------------------------
 
 
-def test_g7_a_record_that_is_wrong_is_rejected_before_any_request(desk: Desk) -> None:
+def test_g7_a_record_that_is_wrong_is_rejected_before_any_request(desk: ReadContext) -> None:
     """Stream, position and field are named, the value is not; the others are written and the state goes out."""
     bad = record("call_logs", **call(7, CallType="Sideways", Duration="Ada Lovelace", Extra="secret-thing"))
     ran = desk.run([*KEYED, *calls(1), bad, state(1)])
@@ -389,7 +400,7 @@ def test_g7_a_record_that_is_wrong_is_rejected_before_any_request(desk: Desk) ->
     assert not [value for value in ("Sideways", "Ada", "secret-thing", "Call7", phone(7)) if value in ran.told]
 
 
-def test_a_map_that_makes_every_record_wrong_does_not_lose_them(desk: Desk) -> None:
+def test_a_map_that_makes_every_record_wrong_does_not_lose_them(desk: ReadContext) -> None:
     """While every record was rejected no state goes out; with the first good one it does."""
     ran = desk.run([*KEYED, *calls(1, 2, CallType="inbound"), state(1)])
     assert (ran.code, ran.states, ran.counts["rejected"]) == (1, [], 2)
@@ -397,7 +408,7 @@ def test_a_map_that_makes_every_record_wrong_does_not_lose_them(desk: Desk) -> N
     assert desk.run([*KEYED, *calls(1, CallType="inbound"), state(1), *calls(2), state(2)]).states == [2]
 
 
-def test_dry_run_shows_what_would_be_sent_and_does_nothing(desk: Desk) -> None:
+def test_dry_run_shows_what_would_be_sent_and_does_nothing(desk: ReadContext) -> None:
     """No request, no ledger, no state; personal values only by their form; what is written already is counted."""
     lines = [*KEYED, *contacts(1), *calls(1), state(1)]
     ran = desk.run(lines, dry_run=True)
@@ -431,7 +442,7 @@ def test_dry_run_shows_what_would_be_sent_and_does_nothing(desk: Desk) -> None:
         ('{"type": 5}', "no Singer message"),
     ],
 )
-def test_a_line_that_is_no_message_stops_after_what_came_before(desk: Desk, line: str, said: str) -> None:
+def test_a_line_that_is_no_message_stops_after_what_came_before(desk: ReadContext, line: str, said: str) -> None:
     """The line is named; everything before it is written and its state is out; nothing after it is read."""
     ran = desk.run([*KEYED, *contacts(1), state(1), line, *contacts(2)])
     assert (ran.code, ran.states, ran.counts["written"]) == (1, [1], 1)
@@ -439,7 +450,7 @@ def test_a_line_that_is_no_message_stops_after_what_came_before(desk: Desk, line
     assert said in ran.told
 
 
-def test_other_messages_are_passed_over(desk: Desk) -> None:
+def test_other_messages_are_passed_over(desk: ReadContext) -> None:
     """ACTIVATE_VERSION means nothing here, and an empty line is none."""
     ran = desk.run([*KEYED, '{"type": "ACTIVATE_VERSION", "stream": "contacts", "version": 1}', "", *contacts(1)])
     assert (ran.code, ran.counts["written"]) == (0, 1)
@@ -448,7 +459,7 @@ def test_other_messages_are_passed_over(desk: Desk) -> None:
 # -- stream maps -------------------------------------------------------------------------------------------------------
 
 
-def test_stream_maps_are_the_sdks(desk: Desk) -> None:
+def test_stream_maps_are_the_sdks(desk: ReadContext) -> None:
     """A stream is renamed, filtered and reshaped, another is left out, and the key follows the map."""
     maps = {
         "people": {
@@ -476,7 +487,7 @@ def test_stream_maps_are_the_sdks(desk: Desk) -> None:
 
 
 @pytest.mark.parametrize("expression", ["name.split(' ')[5]", "nothing", "name +"])
-def test_a_map_that_can_t_be_applied_stops_the_run(desk: Desk, expression: str) -> None:
+def test_a_map_that_can_t_be_applied_stops_the_run(desk: ReadContext, expression: str) -> None:
     """It would reject every record: the stream is named, no value is shown, and no state goes out."""
     maps = {"contacts": {"firstname": expression}}
     ran = desk.run([schema("contacts", "name"), record("contacts", name="Ada Lovelace"), state(1)], stream_maps=maps)
@@ -488,7 +499,7 @@ def test_a_map_that_can_t_be_applied_stops_the_run(desk: Desk, expression: str) 
 # -- the ledger --------------------------------------------------------------------------------------------------------
 
 
-def test_the_ledger_keeps_a_body_only_while_it_is_in_doubt(desk: Desk) -> None:
+def test_the_ledger_keeps_a_body_only_while_it_is_in_doubt(desk: ReadContext) -> None:
     """Then nothing personal is left in the file, which is for its owner alone; the key is not in it."""
     desk.sandbox.fault("reset", "calls/log", times=1)
     desk.run([*KEYED, *calls(1)])
@@ -502,7 +513,7 @@ def test_the_ledger_keeps_a_body_only_while_it_is_in_doubt(desk: Desk) -> None:
     assert KEY.encode() not in left
 
 
-def test_a_ledger_is_of_one_account(desk: Desk) -> None:
+def test_a_ledger_is_of_one_account(desk: ReadContext) -> None:
     """Another address is an error before any request; another key is told: it may be a new one of the same account."""
     desk.run([*KEYED, *contacts(1)])
     with pytest.raises(LedgerError, match=r"it belongs to .* Set ledger to a path of its own"):
@@ -511,7 +522,7 @@ def test_a_ledger_is_of_one_account(desk: Desk) -> None:
     assert "api_key is another one" not in desk.run([*KEYED], api_key=NO_READ_KEY).told
 
 
-def test_a_file_that_is_no_ledger_is_left_alone(desk: Desk) -> None:
+def test_a_file_that_is_no_ledger_is_left_alone(desk: ReadContext) -> None:
     """Another SQLite file, another file, a folder: an error that says what to do."""
     other = desk.folder / "other.sqlite"
     with sqlite3.connect(other) as connection:
@@ -524,7 +535,7 @@ def test_a_file_that_is_no_ledger_is_left_alone(desk: Desk) -> None:
     assert sqlite3.connect(other).execute("SELECT count(*) FROM sqlite_master").fetchone() == (1,)
 
 
-def test_a_ledger_in_use_is_an_error_that_says_so(desk: Desk) -> None:
+def test_a_ledger_in_use_is_an_error_that_says_so(desk: ReadContext) -> None:
     """The second process gets no hold of it, not even to read."""
     desk.run([*KEYED])
     held = Ledger(desk.folder / "ledger.sqlite", api_url=desk.target().config["api_url"], api_key=KEY)
@@ -538,7 +549,7 @@ def test_a_ledger_in_use_is_an_error_that_says_so(desk: Desk) -> None:
     assert desk.requests == []
 
 
-def test_what_can_t_be_noted_is_not_sent(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_can_t_be_noted_is_not_sent(desk: ReadContext, monkeypatch: pytest.MonkeyPatch) -> None:
     """A ledger that fails before a request ends the run without it; after one, the record is in doubt."""
     real, failing = Ledger.settle, sqlite3.OperationalError("database or disk is full")
 
@@ -582,7 +593,7 @@ def test_g9_every_wrong_setting_is_told_at_once() -> None:
 
 
 def test_settings_come_from_the_environment_and_the_key_is_shown_nowhere(
-    desk: Desk, monkeypatch: pytest.MonkeyPatch
+    desk: ReadContext, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Each in its type, by the SDK's rule, with `--config ENV`; what fails is a line without the key."""
     secret = "a-key-nobody-may-see"
@@ -599,7 +610,9 @@ def test_settings_come_from_the_environment_and_the_key_is_shown_nowhere(
     assert "Traceback" not in done.stderr
 
 
-def test_the_counts_are_the_last_line_whatever_the_log_level(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_counts_are_the_last_line_whatever_the_log_level(
+    desk: ReadContext, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A program can rely on it."""
     monkeypatch.setenv("LOGLEVEL", "ERROR")
     config = desk.folder / "config.json"
@@ -614,7 +627,7 @@ def test_the_counts_are_the_last_line_whatever_the_log_level(desk: Desk, monkeyp
     assert counts(done.stderr)["would be sent"] == 1
 
 
-def test_the_sdks_listen_works_too(desk: Desk) -> None:
+def test_the_sdks_listen_works_too(desk: ReadContext) -> None:
     """Programs that use the class as any target of the SDK get the same run."""
     desk.target().listen(io.StringIO("\n".join([*KEYED, *contacts(1), ""])))
     assert len(desk.written("contacts")) == 1

@@ -15,9 +15,9 @@ class Calls(PagedStream):
 
     name, path, primary_keys, replication_key = "calls", "/v1/calls", ("id",), "start_time"
     computed = {"start_time": (("started_at",), instants.from_epoch)}  # noqa: RUF012 - a fact, never changed
-    beginning, honoured_within, keeps_outside = instants.EPOCH, instants.DAY, True
+    beginning, filter_tolerance, keep_rows_outside_window = instants.EPOCH, instants.DAY, True
     # The vendor pages through 10,000 rows at most: a span of more than 100 pages of 50 is halved before that.
-    paging = pages(since="from", until="to", time=instants.to_epoch, also=(("order", "asc"),), rows="calls")
+    paging = pages(since="from", until="to", time=instants.to_epoch, extra_params=(("order", "asc"),), rows="calls")
 
 
 class Users(SnapshotStream):

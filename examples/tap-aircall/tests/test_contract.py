@@ -6,7 +6,7 @@ from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from trunkline import docs
+from trunkline.doors import docs
 from trunkline_contract.suite import BEGIN, DAY, MINUTE, Contract
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ class TestContract(Contract):
             yield {**row, "start_time": started} if stream == "calls" else row
 
     def test_the_page_is_fresh(self) -> None:
-        """docs/aircall.md is what `python -m trunkline.docs` makes of the tap and docs/notes.md."""
+        """docs/aircall.md is what `python -m trunkline.doors.docs` makes of the tap and docs/notes.md."""
         made = docs.vendor_page(self.tap(), (DOCS / "notes.md").read_text(encoding="utf-8"))
         assert (DOCS / "aircall.md").read_text(encoding="utf-8") == made
 

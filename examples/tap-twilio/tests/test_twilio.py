@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from tap_twilio import Calls
 
-from trunkline import docs
+from trunkline.doors import docs
 from trunkline_contract.suite import BEGIN, DAY, HOUR, MINUTE, Contract
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ class TestContract(Contract):
             yield row if stream == "recordings" else {**row, "started_at": row["start_time"]}
 
     def test_the_page_is_fresh(self) -> None:
-        """docs/twilio.md is what `python -m trunkline.docs` makes of the tap and docs/notes.md."""
+        """docs/twilio.md is what `python -m trunkline.doors.docs` makes of the tap and docs/notes.md."""
         made = docs.vendor_page(self.tap(), (DOCS / "notes.md").read_text(encoding="utf-8"))
         assert (DOCS / "twilio.md").read_text(encoding="utf-8") == made
 

@@ -42,7 +42,7 @@ class Users(SnapshotStream):
 class RecordedCalls(CallHistory):
     """The calls that have a recording: the others need no request."""
 
-    paging = replace(CallHistory.paging, also=(("recording_status", "recorded"),))
+    paging = replace(CallHistory.paging, extra_params=(("recording_status", "recorded"),))
 
 
 class Recordings(DetailStream):

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from trunkline import docs
+from trunkline.doors import docs
 from trunkline.errors import ConfigInvalid
 from trunkline_contract.suite import BEGIN, DAY, HOUR, MINUTE, Contract
 
@@ -44,7 +44,7 @@ class TestContract(Contract):
                 yield row
 
     def test_the_page_is_fresh(self) -> None:
-        """docs/zoomphone.md is what `python -m trunkline.docs` makes of the tap and docs/notes.md."""
+        """docs/zoomphone.md is what `python -m trunkline.doors.docs` makes of the tap and docs/notes.md."""
         made = docs.vendor_page(self.tap(), (DOCS / "notes.md").read_text(encoding="utf-8"))
         assert (DOCS / "zoomphone.md").read_text(encoding="utf-8") == made
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from trunkline.credentials import without_secrets
+    from trunkline.doors.command import VendorTap
     from trunkline.facts.authorization import oauth2
     from trunkline.facts.details import DetailStream
     from trunkline.facts.lookups import LookupResults, Lookups, LookupStream
@@ -37,10 +38,10 @@ if TYPE_CHECKING:
     )
     from trunkline.facts.signing import basic, bearer, header, in_body
     from trunkline.facts.snapshot import SnapshotStream
+    from trunkline.facts.stream import VendorStream
     from trunkline.facts.uncounted import UncountedStream, Unsettled
-    from trunkline.governor import Limit
-    from trunkline.stream import VendorStream, WindowedStream
-    from trunkline.tap import VendorTap
+    from trunkline.facts.windowed import WindowedStream
+    from trunkline.steps.fetch.governor import Limit
 
 _PLACES = {
     "trunkline.credentials": ("without_secrets",),
@@ -69,9 +70,10 @@ _PLACES = {
         "token",
     ),
     "trunkline.facts.uncounted": ("UncountedStream", "Unsettled"),
-    "trunkline.governor": ("Limit",),
-    "trunkline.stream": ("VendorStream", "WindowedStream"),
-    "trunkline.tap": ("VendorTap",),
+    "trunkline.steps.fetch.governor": ("Limit",),
+    "trunkline.facts.stream": ("VendorStream",),
+    "trunkline.facts.windowed": ("WindowedStream",),
+    "trunkline.doors.command": ("VendorTap",),
 }
 _PLACE_OF = {name: module for module, names in _PLACES.items() for name in names}
 

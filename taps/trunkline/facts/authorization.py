@@ -2,54 +2,28 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal, overload
+from typing import TYPE_CHECKING, Any, overload
 from urllib.parse import urlsplit
+
+from trunkline.facts.settings import text, token
+from trunkline.steps.fetch.tokens import Grant, Tokens
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from trunkline.client import Request
+    from trunkline.facts.config import Setting
+    from trunkline.facts.ports import OwningTap
     from trunkline.facts.signing import Sign
-    from trunkline.settings import Setting
-    from trunkline.tap import VendorTap
-    from trunkline.tokens import Tokens
-
-Credentials = Literal["basic", "body"]
-Place = Literal["form", "json", "query"]
+    from trunkline.steps.fetch.exchange import Request
+    from trunkline.steps.fetch.tokens import Carrier, Credentials
 
 
-@dataclass(frozen=True)
-class OAuth2:
+class OAuth2(Grant):
     """How a vendor grants access tokens; as `sign` in a tap's class it signs with them. See `oauth2`."""
-
-    path: str
-    host: str
-    client_id: str
-    client_secret: str
-    grant: str
-    refresh_token: str
-    scope: str
-    params: Mapping[str, str]
-    from_settings: Mapping[str, str]
-    credentials: Credentials
-    place: Place
-    base: str
-    scheme: str
-    refreshes: bool = field(init=False)
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "refreshes", self.grant == "refresh_token")
-        if self.place == "query" and (self.credentials == "body" or self.refreshes):
-            raise ValueError("secrets do not belong into a query: servers and proxies log it")
-        if self.credentials == "basic" and not self.client_secret:
-            raise ValueError("credentials='basic' needs a client_secret; a client without one has credentials='body'")
 
     @property
     def settings(self) -> dict[str, Setting]:
         """The settings that come with it; what a vendor's file says of one of them wins."""
-        from trunkline.facts import text, token
-
         found = {self.client_id: text("Client ID of the OAuth2 application.")}
         if self.client_secret:
             found[self.client_secret] = token("Client secret of the OAuth2 application.")
@@ -74,20 +48,18 @@ class OAuth2:
     def __get__(self, tap: None, owner: type[Any]) -> OAuth2: ...
 
     @overload
-    def __get__(self, tap: VendorTap, owner: type[Any]) -> Tokens: ...
+    def __get__(self, tap: OwningTap, owner: type[Any]) -> Tokens: ...
 
-    def __get__(self, tap: VendorTap | None, owner: type[Any]) -> OAuth2 | Tokens:
+    def __get__(self, tap: OwningTap | None, owner: type[Any]) -> OAuth2 | Tokens:
         """The tokens of one tap, made when they are first used."""
         if tap is None:
             return self
-        from trunkline.tokens import Tokens
-
         tokens = tap.__dict__["sign"] = Tokens(self, tap)
         return tokens
 
-    def __call__(self, tap: VendorTap, request: Request) -> tuple[Mapping[str, str], Any]:
+    def __call__(self, tap: OwningTap, request: Request) -> tuple[Mapping[str, str], Any]:
         """Sign a request of a tap."""
-        return tap.sign(request)
+        return self.__get__(tap, type(tap))(request)
 
 
 def oauth2(  # noqa: PLR0913 - the facts of a grant, each named where it is used
@@ -101,7 +73,7 @@ def oauth2(  # noqa: PLR0913 - the facts of a grant, each named where it is used
     params: Mapping[str, str] | None = None,
     from_settings: Mapping[str, str] | None = None,
     credentials: Credentials = "basic",
-    place: Place = "form",
+    place: Carrier = "form",
     base: str = "",
     scheme: str = "Bearer",
 ) -> Sign:

@@ -15,17 +15,18 @@ from urllib.parse import quote
 import msgspec
 
 from trunkline.errors import BadRecord, Unproven
-from trunkline.rows import getter
-from trunkline.stream import Rows, VendorStream
+from trunkline.facts.stream import Batch, VendorStream
+from trunkline.facts.windowed import WindowRows
+from trunkline.steps.shape.rows import getter
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 
-    from trunkline.ahead import Desk, Feed, Ticket
-    from trunkline.client import Reply
-    from trunkline.plan import Window
-    from trunkline.stream import WindowedStream
-    from trunkline.tap import VendorTap
+    from trunkline.facts.ports import OwningTap
+    from trunkline.facts.windowed import WindowedStream
+    from trunkline.steps.fetch.context import Feed, PendingReply, ReadContext
+    from trunkline.steps.fetch.exchange import Reply
+    from trunkline.steps.plan import Window
 
 MOST_MISSING = 5
 """Rows of a window from which on it is taken for a wrong path or key, and not for chance, if none of them has any."""
@@ -77,7 +78,7 @@ class ChildStream(VendorStream):
     often_missing: ClassVar[bool] = False
     """Whether it is nothing special that a row does not have it."""
 
-    def __init__(self, tap: VendorTap) -> None:
+    def __init__(self, tap: OwningTap) -> None:
         super().__init__(tap)
         self.counted = self.missing = 0
         self.unnamed: list[str] = []
@@ -131,14 +132,14 @@ class ChildStream(VendorStream):
         Unproven: A row shows that the vendor ignored the filter.
         """
         source, by, key = self.source, self.source.replication_key or "", self.replication_key or ""
-        asked = Rows(window, (), by)
+        window_rows = WindowRows(source, window, (), by)
         partition = {name: value for name, value in context.items() if name in self.schema["properties"]}
         try:
             for raw in rows:
                 parent = self.read_parent(raw)
                 if key:
                     instant, parent.carried[key] = source.read_time(parent.carried[key])
-                    if not source.belongs(asked, {by: instant}):
+                    if not source.belongs(window_rows, {by: instant}):
                         continue
                 if context:
                     parent = parent._replace(context=context)
@@ -188,16 +189,16 @@ class ChildStream(VendorStream):
             raise TypeError(f"the path of {type(self).__name__} must have one place for the row's key, such as <id>")
         return parts
 
-    def probe(self, desk: Desk) -> Generator[Ticket, Reply, list[Any]]:
+    def probe(self, ctx: ReadContext) -> Generator[PendingReply, Reply, list[Batch]]:
         """Request the last window's first page, and what one row on it has."""
         self.source.run = self.run
-        things = yield from self.source.probe(desk)
-        found = (parent for rows in things for parent in self.parents(rows.window, rows.rows, rows.context))
+        batches: list[Any] = yield from self.source.probe(ctx)
+        found = (parent for rows in batches for parent in self.parents(rows.window, rows.rows, rows.context))
         parent = next(found, None)
-        return [] if parent is None else [(yield from self.probe_row(desk, parent))]
+        return [] if parent is None else [(yield from self.probe_row(ctx, parent))]
 
-    def probe_row(self, desk: Desk, parent: Parent) -> Generator[Ticket, Reply, Any]:
-        """Request what a row has; returns what `records` takes."""
+    def probe_row(self, ctx: ReadContext, parent: Parent) -> Generator[PendingReply, Reply, Batch]:
+        """Request what a row has."""
         raise NotImplementedError
 
     # -- rows that have nothing --------------------------------------------------------------------

@@ -4,29 +4,48 @@ from __future__ import annotations
 
 import contextlib
 import functools
+from dataclasses import dataclass
 from http import HTTPStatus
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import msgspec
 
-from trunkline.client import Request
 from trunkline.errors import Refused, TrunklineError
 from trunkline.facts.children import ChildStream
+from trunkline.facts.stream import Batch
+from trunkline.steps.fetch.exchange import Request
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator, Mapping
     from datetime import datetime
 
-    from trunkline.ahead import Desk, Ticket
-    from trunkline.client import Reply
     from trunkline.facts.children import Parent
-    from trunkline.plan import Window
-    from trunkline.stream import Page, VendorStream
+    from trunkline.facts.stream import VendorStream
+    from trunkline.steps.fetch.context import PendingReply, ReadContext
+    from trunkline.steps.fetch.exchange import Reply
+    from trunkline.steps.plan import Window
+    from trunkline.steps.prove.pages import Page
 
 
 AT_ONCE = 256
 """Requests for details that are queued before the first of them is answered, of one page of the list."""
+
+
+@dataclass(frozen=True)
+class Detail(Batch):
+    """The detail of one row.
+
+    Args:
+        stream: The stream.
+        parent: The row.
+        pending: The request for it; None where the row has no key to request it by.
+        error: What is raised in its place.
+    """
+
+    parent: Parent | None
+    pending: PendingReply | None = None
+    error: Exception | None = None
 
 
 class DetailStream(ChildStream):
@@ -43,40 +62,37 @@ class DetailStream(ChildStream):
         same = isinstance(other, self.listed) or (isinstance(other, DetailStream) and other.listed is self.listed)
         return same and not self.listed.per
 
-    def give_page(
+    def emit_page(
         self,
-        desk: Desk,
+        ctx: ReadContext,
         window: Window,
         page: Page,
         reply: Reply,  # noqa: ARG002 - all is on the page
         context: Mapping[str, str] = MappingProxyType({}),
     ) -> None:
         """Queue the request for the detail of each row on the page, some hundred at a time."""
-        self._give(desk, self.parents(window, page.rows, context))
+        self._give(ctx, self.parents(window, page.rows, context))
 
-    def _give(self, desk: Desk, parents: Iterator[Parent]) -> None:
+    def _give(self, ctx: ReadContext, parents: Iterator[Parent]) -> None:
         try:
             for number, parent in enumerate(parents, 1):
                 if parent.path is None:
-                    desk.give((self, (parent, None)))
+                    ctx.emit(Detail(self, parent))
                 else:
-                    desk.give_later(self.queue_detail(desk, parent), functools.partial(self._item, parent))
+                    ctx.emit_when_answered(self.queue_detail(ctx, parent), functools.partial(Detail, self, parent))
                 if number == AT_ONCE:
-                    desk.give_rest(functools.partial(self._give, desk, parents))
+                    ctx.emit_rest(functools.partial(self._give, ctx, parents))
                     return
         except TrunklineError as exc:
             # Raised when its turn comes, and for this stream alone: the list may serve another one too.
-            desk.give((self, exc))
+            ctx.emit(Detail(self, None, error=exc))
 
-    def _item(self, parent: Parent, ticket: Ticket) -> tuple[DetailStream, Any]:
-        return self, (parent, ticket)
-
-    def queue_detail(self, desk: Desk, parent: Parent) -> Ticket:
+    def queue_detail(self, ctx: ReadContext, parent: Parent) -> PendingReply:
         """Queue the request for the detail of one row."""
         label = self.run.label(parent.context) if parent.context else self.name
         path = self.filled(parent.path or "", parent.context)
         request = Request(f"{label} of {self.noun} {parent}", path, stream=label, endpoint=self.name)
-        return desk.ask(request, self.open_detail, owner=self)
+        return ctx.request(request, self.open_detail, owner=self)
 
     def open_detail(self, reply: Reply) -> msgspec.Raw:
         """Find the detail in its answer."""
@@ -98,17 +114,17 @@ class DetailStream(ChildStream):
 
         return detail
 
-    def records(self, thing: Any) -> Iterator[tuple[dict[str, Any], datetime | None]]:
+    def records(self, batch: Detail) -> Iterator[tuple[dict[str, Any], datetime | None]]:
         """Make the record of a detail with what it carries; none when the vendor does not have it (yet)."""
-        if isinstance(thing, TrunklineError):
-            raise thing
-        parent, ticket = thing
+        parent, pending = batch.parent, batch.pending
+        if batch.error or parent is None:
+            raise batch.error or AssertionError("a detail has a row or an error")
         self.counted += 1
-        if ticket is None:
+        if pending is None:
             self.note_unnamed(parent)
             return
         try:
-            detail = ticket.result().parsed
+            detail = pending.result().parsed
         except Refused as exc:
             if exc.status != HTTPStatus.NOT_FOUND:
                 raise
@@ -119,11 +135,11 @@ class DetailStream(ChildStream):
         record, moments = self.run.shape({**self.run.shape.decode(detail), **parent.carried})
         yield record, moments.get(self.replication_key or "")
 
-    def probe_row(self, desk: Desk, parent: Parent) -> Generator[Ticket, Reply, Any]:
+    def probe_row(self, ctx: ReadContext, parent: Parent) -> Generator[PendingReply, Reply, Batch]:
         """Request the detail of a row."""
         if parent.path is None:
-            return parent, None
-        ticket = self.queue_detail(desk, parent)
+            return Detail(self, parent)
+        pending = self.queue_detail(ctx, parent)
         with contextlib.suppress(Refused):  # raised again where it is no 404
-            yield ticket
-        return parent, ticket
+            yield pending
+        return Detail(self, parent, pending)

@@ -11,21 +11,21 @@ from weakref import WeakKeyDictionary
 
 import msgspec
 
-from trunkline.ahead import Outcome
-from trunkline.client import Request
 from trunkline.errors import BadAnswer, BadRecord, ConfigInvalid
 from trunkline.exact import decode
+from trunkline.facts.stream import Batch, VendorStream
 from trunkline.personal import e164
 from trunkline.seen import Seen
-from trunkline.stream import VendorStream
+from trunkline.steps.fetch.context import ReadOutcome
+from trunkline.steps.fetch.exchange import Request
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Generator, Iterator, Mapping, Sequence
     from datetime import datetime
 
-    from trunkline.ahead import Desk, Feed, Ticket
-    from trunkline.client import Reply
-    from trunkline.tap import VendorTap
+    from trunkline.facts.ports import OwningTap
+    from trunkline.steps.fetch.context import Feed, PendingReply, ReadContext
+    from trunkline.steps.fetch.exchange import Reply
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -48,9 +48,9 @@ class Lookups:
     error: str = ""
     lower_case: tuple[str, ...] = ()
     file: str = ""
-    _of: WeakKeyDictionary[VendorTap, Configured] = field(default_factory=WeakKeyDictionary, repr=False)
+    _of: WeakKeyDictionary[OwningTap, Configured] = field(default_factory=WeakKeyDictionary, repr=False)
 
-    def of(self, tap: VendorTap) -> Configured:
+    def of(self, tap: OwningTap) -> Configured:
         """Return what a tap is to look up: the same for all of its streams, as a file may be long."""
         if tap not in self._of:
             self._of[tap] = Configured(self, tap.config)
@@ -196,6 +196,20 @@ class Configured:
                 yield kind, facts.trim(kind, value)
 
 
+@dataclass(frozen=True)
+class Found(Batch):
+    """What one lookup found for a stream.
+
+    Args:
+        stream: The stream.
+        lookup: The lookup.
+        rows: The rows found, decoded.
+    """
+
+    lookup: Lookup
+    rows: Sequence[dict[str, Any]]
+
+
 class LookupFeed:
     """One lookup: it fails alone."""
 
@@ -208,20 +222,20 @@ class LookupFeed:
         """Yield the lookup, until it is done."""
         yield from self._left
 
-    def read(self, job: Lookup, desk: Desk) -> Generator[Ticket, Reply, Outcome]:
+    def read(self, job: Lookup, ctx: ReadContext) -> Generator[PendingReply, Reply, ReadOutcome]:
         """Request it, and give what was found to every stream."""
         _, path = self._facts.kinds[job.kind]
         parameters = ((job.kind, job.value),)
         request = Request(job.label, path, parameters, stream=self.listeners[0].name, personal=(job.value,))
-        reply = yield desk.ask(request, self._facts.open)
+        reply = yield ctx.request(request, self._facts.open)
         for stream in self.listeners:
-            desk.give((stream, (job, reply.parsed or [])), reply)
-        return Outcome()
+            ctx.emit(Found(stream, job, reply.parsed or []), reply)
+        return ReadOutcome()
 
     def split(self, job: Lookup, parts: tuple[Any, ...]) -> None:
         """Do nothing: an answer to a lookup is small, and never split."""
 
-    def resolve(self, job: Lookup, outcome: Outcome) -> None:  # noqa: ARG002 - there is nothing to decide
+    def resolve(self, job: Lookup, outcome: ReadOutcome) -> None:  # noqa: ARG002 - there is nothing to decide
         """Note that it is done."""
         self._left.clear()
 
@@ -231,14 +245,14 @@ class LookupStream(VendorStream):
 
     lookups: ClassVar[Lookups]
     replication_key = None
-    keeps_parts = False
+    keeps_partitions = False
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         if "lookups" in vars(cls):
             cls.path = next(path for _, path in cls.lookups.kinds.values())
 
-    def __init__(self, tap: VendorTap) -> None:
+    def __init__(self, tap: OwningTap) -> None:
         super().__init__(tap)
         self.begin()
 
@@ -273,16 +287,16 @@ class LookupStream(VendorStream):
         except ConfigInvalid:
             return None
 
-    def probe(self, desk: Desk) -> Generator[Ticket, Reply, list[Any]]:
+    def probe(self, ctx: ReadContext) -> Generator[PendingReply, Reply, list[Batch]]:
         """Request the first lookup."""
         self.begin()
         lookup = next(iter(self.configured))
-        yield from LookupFeed(self.lookups, lookup, [self]).read(lookup, desk)
-        return [item.value[1] for item in desk.items]
+        yield from LookupFeed(self.lookups, lookup, [self]).read(lookup, ctx)
+        return [item.value for item in ctx.items]
 
-    def records(self, thing: Any) -> Iterator[tuple[dict[str, Any], datetime | None]]:
+    def records(self, batch: Found) -> Iterator[tuple[dict[str, Any], datetime | None]]:
         """Make the records of rows not seen before."""
-        for row in thing[1]:
+        for row in batch.rows:
             record, _ = self.run.shape(dict(row))
             if self._seen.add(*(str(row[name]) for name in self.primary_keys)):
                 yield record, None
@@ -304,10 +318,10 @@ class LookupResults(LookupStream):
         """Forget what an earlier reading has found."""
         self._found: dict[tuple[str, str], list[str]] = {}  # by lookups that are one row when they are hashed
 
-    def records(self, thing: Any) -> Iterator[tuple[dict[str, Any], datetime | None]]:
+    def records(self, batch: Found) -> Iterator[tuple[dict[str, Any], datetime | None]]:
         """Make one record for each lookup; where several are one key, one that has what all of them found so far."""
-        lookup, rows = thing
-        named = [row.get(self.row_id) for row in rows]
+        lookup, rows = batch.lookup, batch.rows
+        named: list[Any] = [row.get(self.row_id) for row in rows]
         if not all(isinstance(one, str) for one in named):
             what = f"{self.name}: {lookup.label} could not be read"
             why = f"a {self.lookups.rows[0]} found has no text as its {self.row_id}"

@@ -13,23 +13,24 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 import msgspec
 
-from trunkline import chain, numbered
-from trunkline.client import Request
 from trunkline.errors import BadAnswer
 from trunkline.facts.paging import CursorPages, NumberedPages, OffsetPages, OnePage, Paging
 from trunkline.facts.places import BodyReader, Header, Link, query_of
-from trunkline.stream import Listened, Page, WindowedStream
+from trunkline.facts.windowed import PageSource, WindowedStream
+from trunkline.steps.fetch.exchange import Request
+from trunkline.steps.prove import chain, numbered
+from trunkline.steps.prove.pages import Page
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterable, Mapping, Sequence
 
-    from trunkline.ahead import Desk, Outcome, Ticket
-    from trunkline.client import Reply
     from trunkline.facts.partitions import InChunks
     from trunkline.facts.places import Place
-    from trunkline.plan import Window
-    from trunkline.stream import VendorStream
-    from trunkline.tap import VendorTap
+    from trunkline.facts.ports import OwningTap
+    from trunkline.facts.stream import VendorStream
+    from trunkline.steps.fetch.context import PendingReply, ReadContext, ReadOutcome
+    from trunkline.steps.fetch.exchange import Reply
+    from trunkline.steps.plan import Window
 
     Parameter = tuple[str, Any]
 
@@ -56,7 +57,7 @@ class PagedStream(WindowedStream):
         if "paging" in vars(cls) and "http_method" not in vars(cls):
             cls.http_method = "GET" if cls.paging.place == "query" else "POST"  # type: ignore[assignment,method-assign] # as the SDK has it
 
-    def __init__(self, tap: VendorTap) -> None:
+    def __init__(self, tap: OwningTap) -> None:
         super().__init__(tap)
         facts = self.paging
         if isinstance(facts, NumberedPages):
@@ -95,8 +96,8 @@ class PagedStream(WindowedStream):
             *part.chunk,
             *self.span(window),
             *((name, config[setting]) for setting, name in facts.settings.items() if config.get(setting) is not None),
-            *facts.also,
-            *(pair for setting, also in facts.also_if.items() if config.get(setting) for pair in also.items()),
+            *facts.extra_params,
+            *(pair for setting, also in facts.extra_params_if.items() if config.get(setting) for pair in also.items()),
             *((name, value) for name, value in paged if name),
         ]
         # Each partition's requests are counted for themselves.
@@ -173,14 +174,18 @@ class PagedStream(WindowedStream):
     # -- reading -----------------------------------------------------------------------------------
 
     def read(
-        self, listeners: Sequence[VendorStream], job: Any, desk: Desk, context: Mapping[str, str] = MappingProxyType({})
-    ) -> Generator[Ticket, Reply, Outcome]:
+        self,
+        listeners: Sequence[VendorStream],
+        job: Any,
+        ctx: ReadContext,
+        context: Mapping[str, str] = MappingProxyType({}),
+    ) -> Generator[PendingReply, Reply, ReadOutcome]:
         """Read one window: once for each chunk of a long list; it is proven when all of them are."""
         chunks = self.chunks.cut(self.config) if self.chunks else [()]
         sources = [_PartSource(self, listeners, Part(context, chunk)) for chunk in chunks]
         if isinstance(self.paging, (CursorPages, OnePage)):
-            return (yield from chain.read_chains(sources, job, desk))
-        return (yield from numbered.read_together(sources, job, desk))
+            return (yield from chain.read_chains(sources, job, ctx))
+        return (yield from numbered.read_together(sources, job, ctx))
 
     def first_request(self, window: Window) -> Request:
         """The request for the first page of a window."""
@@ -189,7 +194,7 @@ class PagedStream(WindowedStream):
         return super().first_request(window)
 
 
-class _PartSource(Listened):
+class _PartSource(PageSource):
     """A stream being read for one partition and with one chunk of a list."""
 
     stream: PagedStream
@@ -198,13 +203,13 @@ class _PartSource(Listened):
         super().__init__(stream, listeners, part.context)
         self.part = part
 
-    def queue_page(self, desk: Desk, window: Window, number: int, size: int) -> Ticket:
+    def queue_page(self, ctx: ReadContext, window: Window, number: int, size: int) -> PendingReply:
         """Queue the request for one page of a window."""
-        return desk.ask(self.stream.page_request(window, number, size, self.part), self.stream.open)
+        return ctx.request(self.stream.page_request(window, number, size, self.part), self.stream.open)
 
-    def queue_link(self, desk: Desk, window: Window, cursor: str | None) -> Ticket:
+    def queue_link(self, ctx: ReadContext, window: Window, cursor: str | None) -> PendingReply:
         """Queue the request for the page that a cursor names, or for the first one."""
-        return desk.ask(self.stream.link_request(window, cursor, self.part), self.stream.open)
+        return ctx.request(self.stream.link_request(window, cursor, self.part), self.stream.open)
 
 
 def nested(named: Iterable[Parameter]) -> dict[str, Any]:

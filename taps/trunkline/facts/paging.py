@@ -29,8 +29,8 @@ class Paging:
         total: Where the number of rows of the whole span stands; empty when the vendor does not say it.
         none_left_out: Whether an answer may leave the rows out when its total is 0.
         place: Where the parameters go: `query`, `body` (JSON, names with dots in objects) or `form`.
-        also: What else stands in every request.
-        also_if: The same, for a setting that is on.
+        extra_params: What else stands in every request.
+        extra_params_if: The same, for a setting that is on.
         settings: Parameters that hold the value of a setting, where it is set: the setting's name, the parameter's.
         time: Writes an instant as the vendor's filter reads it.
     """
@@ -42,8 +42,8 @@ class Paging:
     total: Place = ""
     none_left_out: bool = False
     place: str = "query"
-    also: tuple[tuple[str, Any], ...] = ()
-    also_if: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    extra_params: tuple[tuple[str, Any], ...] = ()
+    extra_params_if: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     settings: Mapping[str, str] = field(default_factory=dict)
     time: Callable[[datetime], Any] = instants.to_iso
 

@@ -7,15 +7,16 @@ import functools
 from dataclasses import dataclass
 from http import HTTPStatus
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, NamedTuple, cast
+from typing import TYPE_CHECKING, Any, cast
 
-from trunkline import nested
-from trunkline.ahead import Outcome
 from trunkline.errors import Refused, TrunklineError, Unproven
 from trunkline.facts.children import ChildStream
 from trunkline.facts.paged import PagedStream
 from trunkline.facts.snapshot import Table
-from trunkline.pages import EMPTY
+from trunkline.facts.stream import Batch
+from trunkline.steps.fetch.context import ReadOutcome
+from trunkline.steps.prove import nested
+from trunkline.steps.prove.pages import EMPTY
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
@@ -23,12 +24,14 @@ if TYPE_CHECKING:
 
     import msgspec
 
-    from trunkline.ahead import Desk, Ticket
-    from trunkline.client import Reply
     from trunkline.facts.children import Parent
-    from trunkline.plan import Window
-    from trunkline.stream import Page, VendorStream, WindowedStream
-    from trunkline.sync import StreamRun
+    from trunkline.facts.ports import StreamState
+    from trunkline.facts.stream import VendorStream
+    from trunkline.facts.windowed import WindowedStream
+    from trunkline.steps.fetch.context import PendingReply, ReadContext
+    from trunkline.steps.fetch.exchange import Reply
+    from trunkline.steps.plan import Window
+    from trunkline.steps.prove.pages import Page
 
 
 @dataclass(frozen=True)
@@ -42,8 +45,17 @@ class RowTable(Table):
         return self.about
 
 
-class _Given(NamedTuple):
-    """What is handed out: rows of a row's list, or that the list has ended (`missing`: there is none)."""
+@dataclass(frozen=True)
+class ListRows(Batch):
+    """Rows of one row's list, or that the list has ended.
+
+    Args:
+        stream: The stream.
+        parent: The row.
+        rows: Rows of its list.
+        ended: Whether its list has ended.
+        missing: Whether there is no list.
+    """
 
     parent: Parent
     rows: Sequence[msgspec.Raw] = ()
@@ -55,11 +67,11 @@ class _Given(NamedTuple):
 class _Rows:
     """Listens to the parent: keeps its pages for the reading around it."""
 
-    run: StreamRun
+    run: StreamState
 
-    def give_page(self, desk: Desk, window: Window, page: Page, reply: Reply, context: Mapping[str, str]) -> None:
+    def emit_page(self, ctx: ReadContext, window: Window, page: Page, reply: Reply, context: Mapping[str, str]) -> None:
         """Give a page as it is."""
-        desk.give((window, page, context), reply)
+        ctx.emit((window, page, context), reply)
 
 
 class PerRow(ChildStream, PagedStream):
@@ -93,13 +105,13 @@ class PerRow(ChildStream, PagedStream):
         read = source.read
 
         def read_with_lists(
-            _: Sequence[VendorStream], job: Any, desk: Desk, context: Mapping[str, str] = MappingProxyType({})
-        ) -> Generator[Ticket, Reply, Outcome]:
-            def outer(inner: Desk) -> Generator[Ticket, Reply, Outcome]:
-                steps: Generator[Ticket, Reply, Outcome] = read([_Rows(self.run)], job, inner, context)
+            _: Sequence[VendorStream], job: Any, ctx: ReadContext, context: Mapping[str, str] = MappingProxyType({})
+        ) -> Generator[PendingReply, Reply, ReadOutcome]:
+            def outer(inner: ReadContext) -> Generator[PendingReply, Reply, ReadOutcome]:
+                steps: Generator[PendingReply, Reply, ReadOutcome] = read([_Rows(self.run)], job, inner, context)
                 return steps
 
-            return nested.read_nested(desk, outer, self._lists, self.look_ahead)
+            return nested.read_nested(ctx, outer, self._lists, self.look_ahead)
 
         source.read = read_with_lists
         return cast("WindowedStream", source)
@@ -111,24 +123,24 @@ class PerRow(ChildStream, PagedStream):
         try:
             for parent in self.parents(window, page.rows, context):
                 if parent.path is None:
-                    yield nested.Ready((self, _Given(parent, ended=True, missing=True)))
+                    yield nested.Ready(ListRows(self, parent, ended=True, missing=True))
                 else:
                     yield functools.partial(self._read_list, parent)
         except TrunklineError as exc:
             yield nested.Broken(exc)
 
-    def _read_list(self, parent: Parent, desk: nested.Inner) -> Generator[Ticket, Reply, Outcome]:
+    def _read_list(self, parent: Parent, ctx: nested.Inner) -> Generator[PendingReply, Reply, ReadOutcome]:
         stream, table, missing = self._of(parent), self._table(parent), False
         try:
-            outcome = yield from PagedStream.read(stream, [self], table, desk, parent.context)
+            outcome = yield from PagedStream.read(stream, [self], table, ctx, parent.context)
         except Refused as exc:
-            if exc.status != HTTPStatus.NOT_FOUND or desk.gave:
+            if exc.status != HTTPStatus.NOT_FOUND or ctx.gave:
                 raise
-            outcome, missing = Outcome(empty=True), True
+            outcome, missing = ReadOutcome(empty=True), True
         except Unproven as exc:
             raise Unproven(f"{self.name} {exc.what}", exc.why, exc.remedy) from None
         self.first_page = stream.first_page  # where it had to be learned
-        desk.give((self, _Given(parent, ended=True, missing=missing)))
+        ctx.emit(ListRows(self, parent, ended=True, missing=missing))
         return outcome
 
     def _of(self, parent: Parent) -> PerRow:
@@ -141,9 +153,9 @@ class PerRow(ChildStream, PagedStream):
     def _table(self, parent: Parent) -> RowTable:
         return RowTable(None, self.source.until, about=f"of {self.noun} {parent}", parent=parent)
 
-    def give_page(
+    def emit_page(
         self,
-        desk: Desk,
+        ctx: ReadContext,
         window: Window,
         page: Page,
         reply: Reply,
@@ -151,29 +163,30 @@ class PerRow(ChildStream, PagedStream):
     ) -> None:
         """Hand out a page of a row's list."""
         assert isinstance(window, RowTable)  # noqa: S101 - it is read with no other
-        desk.give((self, _Given(window.parent, page.rows)), reply)
+        ctx.emit(ListRows(self, window.parent, page.rows), reply)
 
-    def probe_row(self, desk: Desk, parent: Parent) -> Generator[Ticket, Reply, Any]:
+    def probe_row(self, ctx: ReadContext, parent: Parent) -> Generator[PendingReply, Reply, Batch]:
         """Request the first page of a row's list."""
         if parent.path is None:
-            return _Given(parent, ended=True, missing=True)
+            return ListRows(self, parent, ended=True, missing=True)
         stream = self._of(parent)
         try:
             stream.path = stream.path_of(parent.context)
-            reply = yield desk.ask(stream.first_request(self._table(parent)), self.open)
+            reply = yield ctx.request(stream.first_request(self._table(parent)), self.open)
         except Refused as exc:
             if exc.status != HTTPStatus.NOT_FOUND:
                 raise
-            return _Given(parent, ended=True, missing=True)
-        return _Given(parent, (reply.parsed or EMPTY).rows)
+            return ListRows(self, parent, ended=True, missing=True)
+        return ListRows(self, parent, (reply.parsed or EMPTY).rows)
 
     # -- rows --------------------------------------------------------------------------------------
 
-    def records(self, thing: Any) -> Iterator[tuple[dict[str, Any], datetime | None]]:
+    def records(self, batch: Any) -> Iterator[tuple[dict[str, Any], datetime | None]]:
         """Make the records of a row's list with what they carry."""
-        parent, rows, ended, missing = thing
+        assert isinstance(batch, ListRows)  # noqa: S101 - what this stream emits
+        parent, ended, missing = batch.parent, batch.ended, batch.missing
         shape, by = self.run.shape, self.replication_key or ""
-        for raw in rows:
+        for raw in batch.rows:
             record, moments = shape({**shape.decode(raw), **parent.carried})
             yield record, moments.get(by)
         if ended:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from typing import TypeAlias
 
-    from trunkline.client import Reply
+    from trunkline.steps.fetch.exchange import Reply
 
     Place: TypeAlias = "str | Header | Link"
 

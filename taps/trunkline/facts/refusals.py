@@ -10,17 +10,17 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
-from trunkline.client import Retriable
 from trunkline.errors import AccessDenied, BadAnswer, Refused
 from trunkline.exact import BROKEN
 from trunkline.facts.places import BodyReader
-from trunkline.words import clean
+from trunkline.steps.fetch.exchange import Retriable
+from trunkline.steps.fetch.words import one_line
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from trunkline.client import Request
-    from trunkline.tap import VendorTap
+    from trunkline.facts.ports import OwningTap
+    from trunkline.steps.fetch.exchange import Request
 
 _FAULTS = {HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_EARLY, HTTPStatus.TOO_MANY_REQUESTS}
 _TOLD_BY_HTTP = {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN, HTTPStatus.TOO_MANY_REQUESTS}
@@ -33,7 +33,7 @@ _NO_ERROR = {"0", "none", "null", "ok", "success"}
 class HttpErrors:
     """Errors that the HTTP status tells: those of a vendor whose body says nothing else."""
 
-    def refuse(self, tap: VendorTap, request: Request, status: int, body: bytes) -> None:
+    def refuse(self, tap: OwningTap, request: Request, status: int, body: bytes) -> None:
         """Raise if the response is a no that its HTTP status does not tell, or tells wrongly."""
 
     def is_answer(self, status: int, body: bytes) -> bool:  # noqa: ARG002 - for vendors whose body decides
@@ -61,7 +61,7 @@ class StatusInBody(HttpErrors):
     def _read(self) -> Callable[[bytes], tuple[Any, ...]]:
         return _reader(self.status, self.message)
 
-    def refuse(self, tap: VendorTap, request: Request, status: int, body: bytes) -> None:
+    def refuse(self, tap: OwningTap, request: Request, status: int, body: bytes) -> None:
         """HTTP decides first; a status from 400 on in the body of a success is a no all the same."""
         if not _is_success(status):
             return
@@ -102,7 +102,7 @@ class ErrorInBody(HttpErrors):
         fields = [self.error] if self.not_found or not self.success else [self.error, self.success]
         return [f'"{path.rpartition(".")[2]}"'.encode() for path in fields]
 
-    def refuse(self, tap: VendorTap, request: Request, status: int, body: bytes) -> None:
+    def refuse(self, tap: OwningTap, request: Request, status: int, body: bytes) -> None:
         """The body decides before HTTP."""
         if not any(name in body for name in self._names):  # a page of rows is not read for an error that is not there
             return
@@ -111,7 +111,7 @@ class ErrorInBody(HttpErrors):
             return
         what = f"{request.about} failed"
         if self.denied and re.search(self.denied, _text(error), re.IGNORECASE):
-            words = clean(_text(error), request.personal)
+            words = one_line(_text(error), request.personal)
             raise AccessDenied(what, f"the vendor answered: {words}", tap.hint(HTTPStatus.FORBIDDEN))
         if self.remedy and status < HTTPStatus.INTERNAL_SERVER_ERROR and status not in _TOLD_BY_HTTP:
             raise Refused(what, f"the vendor refused it (HTTP {status})", self.remedy, status=status)
@@ -172,10 +172,10 @@ class CodeInBody(HttpErrors):
         spelt = (re.sub(r"(?<=[a-z])(?=[A-Z])", "_?", name) for name in names)
         self._hint = re.compile("|".join(spelt).encode(), re.IGNORECASE)
 
-    def refuse(self, tap: VendorTap, request: Request, status: int, body: bytes) -> None:
+    def refuse(self, tap: OwningTap, request: Request, status: int, body: bytes) -> None:
         """The envelope decides before HTTP: wrong credentials may come as a 500, and many tries lock the user out."""
         error, succeeded = self.find(body), tap.client.succeeded.is_set()
-        what, why = f"{request.about} failed", f"the vendor answered {clean(error.code) or f'HTTP {status}'}"
+        what, why = f"{request.about} failed", f"the vendor answered {one_line(error.code) or f'HTTP {status}'}"
         if self._denied.search(error.code) or (not succeeded and self._denied.search(error.message)):
             raise AccessDenied(what, why, tap.hint(HTTPStatus.UNAUTHORIZED))
         if status == HTTPStatus.UNAUTHORIZED:

@@ -1,19 +1,19 @@
 """Settings of a vendor's tap, each a JSON Schema property, and rules about several of them.
 
-Formats such as `duration`, `date` and `url` are checked by `trunkline.settings`; `secret` marks a value that is never
-shown, and `must` says in words what a setting must be, so that an error never has to show a value.
+Formats such as `duration`, `date` and `url` are checked by `trunkline.facts.config`; `secret` marks a value that is
+never shown, and `must` says in words what a setting must be, so that an error never has to show a value.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from trunkline.settings import Objects
+from trunkline.facts.config import Objects
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from trunkline.settings import Setting
+    from trunkline.facts.config import Setting
 
 
 def text(description: str, **more: Any) -> Setting:

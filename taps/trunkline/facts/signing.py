@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from trunkline.client import Request
-    from trunkline.tap import VendorTap
+    from trunkline.facts.ports import OwningTap
+    from trunkline.steps.fetch.exchange import Request
 
-    Sign = Callable[[VendorTap, Request], tuple[Mapping[str, str], Any]]
+    Sign = Callable[[OwningTap, Request], tuple[Mapping[str, str], Any]]
 
 
 def header(name: str, setting: str, scheme: str = "", **more: str) -> Sign:
@@ -28,7 +28,7 @@ def header(name: str, setting: str, scheme: str = "", **more: str) -> Sign:
     """
     fixed = {other.replace("_", "-"): value for other, value in more.items()}
 
-    def sign(tap: VendorTap, request: Request) -> tuple[Mapping[str, str], Any]:
+    def sign(tap: OwningTap, request: Request) -> tuple[Mapping[str, str], Any]:
         return {name: f"{scheme} {tap.config[setting]}".strip(), **fixed}, request.json
 
     return sign
@@ -47,7 +47,7 @@ def basic(user: str, password: str) -> Sign:
         password: The setting that holds the password.
     """
 
-    def sign(tap: VendorTap, request: Request) -> tuple[Mapping[str, str], Any]:
+    def sign(tap: OwningTap, request: Request) -> tuple[Mapping[str, str], Any]:
         pair = f"{tap.config[user]}:{tap.config[password]}"
         return {"Authorization": f"Basic {base64.b64encode(pair.encode()).decode()}"}, request.json
 
@@ -61,7 +61,7 @@ def in_body(**fields: str) -> Sign:
         fields: The setting that each field of the body holds, as in `Password="password"`.
     """
 
-    def sign(tap: VendorTap, request: Request) -> tuple[Mapping[str, str], Any]:
+    def sign(tap: OwningTap, request: Request) -> tuple[Mapping[str, str], Any]:
         body = request.json if request.form is None else request.form
         return {}, {**(body or {}), **{field: tap.config[setting] for field, setting in fields.items()}}
 

@@ -4,21 +4,22 @@ from __future__ import annotations
 
 import functools
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from trunkline import feeds, instants
+from trunkline import instants
 from trunkline.facts.paged import PagedStream
-from trunkline.pages import EMPTY
-from trunkline.plan import Window
-from trunkline.stream import Rows
+from trunkline.facts.windowed import WindowRows
+from trunkline.steps import feeds
+from trunkline.steps.plan import Window
+from trunkline.steps.prove.pages import EMPTY
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator, Mapping, Sequence
     from datetime import datetime, timedelta
 
-    from trunkline.ahead import Desk, Feed, Ticket
-    from trunkline.client import Reply, Request
-    from trunkline.stream import VendorStream
+    from trunkline.facts.stream import Batch, VendorStream
+    from trunkline.steps.fetch.context import Feed, PendingReply, ReadContext
+    from trunkline.steps.fetch.exchange import Reply, Request
 
 
 @dataclass(frozen=True)
@@ -71,12 +72,12 @@ class SnapshotStream(PagedStream):
         """Never: the next run has no bookmark to show that a part of this one was left out."""
         return False
 
-    def belongs(self, rows: Rows, moments: Mapping[str, datetime]) -> bool:  # noqa: ARG002 - same
+    def belongs(self, rows: WindowRows, moments: Mapping[str, datetime]) -> bool:  # noqa: ARG002 - same
         """Every row belongs to the table."""
         return True
 
-    def probe(self, desk: Desk) -> Generator[Ticket, Reply, list[Any]]:
+    def probe(self, ctx: ReadContext) -> Generator[PendingReply, Reply, list[Batch]]:
         """The first page."""
         request: Request = self.first_request(self.table)
-        reply = yield desk.ask(request, self.open)
-        return [Rows(self.table, (reply.parsed or EMPTY).rows)]
+        reply = yield ctx.request(request, self.open)
+        return [WindowRows(self, self.table, (reply.parsed or EMPTY).rows)]

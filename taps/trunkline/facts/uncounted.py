@@ -14,23 +14,26 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import msgspec
 
-from trunkline import feeds, instants, plan, whole
-from trunkline.ahead import Outcome
-from trunkline.client import Request
-from trunkline.errors import Refused, Unproven, shown
+from trunkline import instants
+from trunkline.errors import Refused, Unproven, printable
 from trunkline.facts.places import BodyReader
-from trunkline.stream import EMPTY, Page, Rows, WindowedStream
+from trunkline.facts.windowed import WindowedStream, WindowRows
+from trunkline.steps import feeds, plan
+from trunkline.steps.fetch.context import ReadOutcome
+from trunkline.steps.fetch.exchange import Request
+from trunkline.steps.prove import whole
+from trunkline.steps.prove.pages import EMPTY, Page
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator, Mapping, Sequence
     from datetime import datetime
 
-    from trunkline.ahead import Desk, Ticket
-    from trunkline.client import Reply
     from trunkline.facts.paging import OffsetPages
-    from trunkline.feeds import Jobs
-    from trunkline.plan import Window
-    from trunkline.stream import VendorStream
+    from trunkline.facts.stream import Batch, VendorStream
+    from trunkline.steps.feeds import Jobs
+    from trunkline.steps.fetch.context import PendingReply, ReadContext
+    from trunkline.steps.fetch.exchange import Reply
+    from trunkline.steps.plan import Window
 
 
 @dataclass(frozen=True)
@@ -56,7 +59,7 @@ class UnsettledIn:
 
 
 @dataclass(frozen=True)
-class SpanRows(Rows):
+class SpanRows(WindowRows):
     """Rows of a span, by one of its dates; `unsettled` when they were requested by their state."""
 
     unsettled: bool = False
@@ -75,7 +78,11 @@ class UncountedStream(WindowedStream):
         facts = self.paging
         since, until = self.bounds(window)
         lower = ((facts.since, str(facts.time(since))),) if since is not None else ()
-        return (*lower, (facts.until, str(facts.time(until))), *((name, str(value)) for name, value in facts.also))
+        return (
+            *lower,
+            (facts.until, str(facts.time(until))),
+            *((name, str(value)) for name, value in facts.extra_params),
+        )
 
     # -- which spans -------------------------------------------------------------------------------
 
@@ -94,13 +101,19 @@ class UncountedStream(WindowedStream):
     # -- reading -----------------------------------------------------------------------------------
 
     def read(
-        self, listeners: Sequence[VendorStream], job: Any, desk: Desk, context: Mapping[str, str] = MappingProxyType({})
-    ) -> Generator[Ticket, Reply, Outcome]:
+        self,
+        listeners: Sequence[VendorStream],
+        job: Any,
+        ctx: ReadContext,
+        context: Mapping[str, str] = MappingProxyType({}),
+    ) -> Generator[PendingReply, Reply, ReadOutcome]:
         """Read a span by each of its dates; it is proven when all of them are."""
         unsettled = isinstance(job, UnsettledIn)
         window = job.window if unsettled else job
-        spans = [SpanRows(window, (), by, context, unsettled) for by in (self._dates[:1] if unsettled else self._dates)]
-        firsts = [self.queue(desk, span, 0, self.page_size) for span in spans]
+        spans = [
+            SpanRows(self, window, (), by, context, unsettled) for by in (self._dates[:1] if unsettled else self._dates)
+        ]
+        firsts = [self.queue(ctx, span, 0, self.page_size) for span in spans]
         given: list[tuple[SpanRows, Page, Reply]] = []
         marker = None
         for place, span in enumerate(spans):
@@ -111,29 +124,29 @@ class UncountedStream(WindowedStream):
             question = whole.Question(
                 window,
                 self.page_size,
-                functools.partial(self.queue, desk, span),
+                functools.partial(self.queue, ctx, span),
                 give,
                 functools.partial(self.split, window, span.by),
                 may_wait=not unsettled and self.may_wait(window),
                 may_leave=unsettled,
             )
             verdict = yield from whole.read_whole(question, firsts[place])
-            if isinstance(verdict, feeds.Unsettled):
+            if isinstance(verdict, feeds.WindowUnsettled):
                 marker = marker or verdict
             elif not isinstance(verdict, int):
-                desk.forget(firsts[place + 1 :])
-                return Outcome(split=tuple(map(UnsettledIn, verdict) if unsettled else verdict))
+                ctx.forget(firsts[place + 1 :])
+                return ReadOutcome(split=tuple(map(UnsettledIn, verdict) if unsettled else verdict))
         for rows, page, reply in given:
             for listener in listeners:
                 if listener is self:
-                    desk.give((self, rows), reply)
+                    ctx.emit(rows, reply)
                 else:  # reads on from the rows, as their details do
-                    listener.give_page(desk, window, page, reply, context)
+                    listener.emit_page(ctx, window, page, reply, context)
         if not unsettled:
-            desk.give(marker or feeds.Proven(window))
-        return Outcome(empty=not any(page.rows for _, page, _ in given))
+            ctx.emit(marker or feeds.WindowProven(window))
+        return ReadOutcome(empty=not any(page.rows for _, page, _ in given))
 
-    def queue(self, desk: Desk, span: SpanRows, offset: int, limit: int) -> Ticket:
+    def queue(self, ctx: ReadContext, span: SpanRows, offset: int, limit: int) -> PendingReply:
         """Queue the request for the rows of a span from an offset on, at most `limit`."""
         what = self.unsettled.noun if span.unsettled and self.unsettled else span.by.removesuffix("_date")
         label, facts = self.run.label(span.context), self.paging
@@ -148,7 +161,7 @@ class UncountedStream(WindowedStream):
             stream=label,  # each partition's requests are counted for themselves
             endpoint=self.name,
         )
-        return desk.ask(request, self.open)
+        return ctx.request(request, self.open)
 
     def split(self, window: Window, by: str, page: Page) -> Sequence[Window]:
         """Smaller windows for one that holds more than an answer, by what the answer covers."""
@@ -175,47 +188,47 @@ class UncountedStream(WindowedStream):
         answer = self._reader.read(reply.body)
         return Page(self._reader.get(answer, self.paging.rows) if self.paging.rows else answer, self.read_key)
 
-    def probe(self, desk: Desk) -> Generator[Ticket, Reply, list[Any]]:
+    def probe(self, ctx: ReadContext) -> Generator[PendingReply, Reply, list[Batch]]:
         """The newest day of each partition."""
-        things: list[Any] = []
+        batches: list[Batch] = []
         refused: list[Refused] = []
         window = plan.Window(instants.floor(self.until - timedelta(days=1), self.tick), self.until)
         for context in self.per.contexts(self.config) if self.per else [{}]:
-            span = SpanRows(window, (), self._dates[0], context)
+            span = SpanRows(self, window, (), self._dates[0], context)
             try:
-                reply = yield self.queue(desk, span, 0, self.page_size)
+                reply = yield self.queue(ctx, span, 0, self.page_size)
             except Refused as exc:  # this partition's: the others are tried all the same
                 refused.append(exc)
                 continue
-            things.append(replace(span, rows=(reply.parsed or EMPTY).rows))
+            batches.append(replace(span, rows=(reply.parsed or EMPTY).rows))
         if refused:
             noun = self.per.noun if self.per else ""
             others = f" (and {len(refused) - 1} more {noun}s)" if refused[1:] else ""
             raise Refused(f"{refused[0].what}{others}", refused[0].why, refused[0].remedy, status=refused[0].status)
-        return things
+        return batches
 
     # -- rows --------------------------------------------------------------------------------------
 
-    def records(self, thing: Any) -> Iterator[tuple[dict[str, Any], datetime | None]]:
+    def records(self, batch: Any) -> Iterator[tuple[dict[str, Any], datetime | None]]:
         """The rows; one counts for the bookmark by the date it was requested with, an unsettled one not at all."""
-        if thing.unsettled:
-            self._judge_states(thing)
-        for record, instant in super().records(thing):
-            yield record, None if thing.unsettled else instant
+        if batch.unsettled:
+            self._judge_states(batch)
+        for record, instant in super().records(batch):
+            yield record, None if batch.unsettled else instant
 
-    def _judge_states(self, thing: SpanRows) -> None:
+    def _judge_states(self, batch: SpanRows) -> None:
         """Raise if a row is settled that was requested as unsettled: by the vendor's row, whatever of it is written."""
         facts = self.unsettled
         assert facts is not None  # noqa: S101 - there are such rows
-        for raw in thing.rows:
+        for raw in batch.rows:
             try:
                 state = self._read_state(raw).state
             except msgspec.MsgspecError:  # told when the row's turn comes
                 continue
             if (state is None or isinstance(state, str)) and state not in facts.values:
                 raise Unproven(
-                    f"{self.run.label(thing.context)}, {facts.noun}, could not be read",
-                    f"the vendor ignored the filter: it sent a row whose {facts.field} is {shown(str(state))}",
+                    f"{self.run.label(batch.context)}, {facts.noun}, could not be read",
+                    f"the vendor ignored the filter: it sent a row whose {facts.field} is {printable(str(state))}",
                     self.tap.filter_hint,
                 )
 

@@ -6,7 +6,7 @@ from pathlib import Path
 {%- endif %}
 from typing import TYPE_CHECKING, Any
 {% if cookiecutter.package == "yes" %}
-from trunkline import docs
+from trunkline.doors import docs
 {%- endif %}
 from trunkline_contract.suite import Contract
 
@@ -28,7 +28,7 @@ class TestContract(Contract):
 {%- if cookiecutter.package == "yes" %}
 
     def test_the_page_is_fresh(self) -> None:
-        """docs/{{ cookiecutter.name }}.md is what `python -m trunkline.docs` makes of the tap and docs/notes.md."""
+        """docs/{{ cookiecutter.name }}.md is what `python -m trunkline.doors.docs` makes of the tap and docs/notes.md."""
         made = docs.vendor_page(self.tap(), (DOCS / "notes.md").read_text(encoding="utf-8"))
         assert (DOCS / "{{ cookiecutter.name }}.md").read_text(encoding="utf-8") == made
 {%- endif %}

@@ -1,0 +1,347 @@
+"""Airbyte's messages: one to a line on standard output, from whichever thread, and records without a second encoding.
+
+Rests on Airbyte's protocol (airbyte_protocol.yaml, 0.18): AirbyteMessage and what it holds.
+"""
+
+from __future__ import annotations
+
+import errno
+import logging
+import operator
+import threading
+import time
+import traceback
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, cast
+
+import msgspec
+from singer_sdk.singerlib.encoding.simple import RecordMessage, SchemaMessage, StateMessage
+
+from trunkline.errors import OutputLost
+from trunkline.redact import redactor
+from trunkline.steps.write import BlockWriter, lost
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from datetime import datetime
+    from typing import BinaryIO
+
+    from singer_sdk.singerlib.encoding.simple import Message
+
+_logger = logging.getLogger(__name__)
+
+NO_CURSOR: dict[str, Any] = {"__ab_no_cursor_state_message": True}
+"""The state of a stream that has nothing to go on from, as Airbyte's own sources write it."""
+
+_LEVELS = (
+    (logging.CRITICAL, "FATAL"),
+    (logging.ERROR, "ERROR"),
+    (logging.WARNING, "WARN"),
+    (logging.INFO, "INFO"),
+    (logging.NOTSET, "DEBUG"),
+)
+
+
+def printable(text: str) -> str:
+    """A text fit for a message to people: without secrets, and without what UTF-8 can't hold."""
+    return redactor(text).encode("utf-8", "backslashreplace").decode()
+
+
+def stack_trace(error: BaseException) -> str:
+    """The traceback of an error, without secrets."""
+    return printable("".join(traceback.format_exception(type(error), error, error.__traceback__)))
+
+
+def failure(
+    message: str, failure_type: str, *, stream: str | None = None, error: BaseException | None = None
+) -> dict[str, Any]:
+    """A TRACE message that something failed.
+
+    Args:
+        message: What failed, why, and what to do.
+        failure_type: `config_error`, `system_error` or `transient_error`.
+        stream: The stream that failed; None when it is the whole command.
+        error: What was raised; its traceback goes along.
+    """
+    told: dict[str, Any] = {"message": printable(message), "failure_type": failure_type}
+    if error is not None:
+        told["internal_message"] = printable(f"{type(error).__name__}: {error}")
+        told["stack_trace"] = stack_trace(error)
+    if stream is not None:
+        told["stream_descriptor"] = {"name": stream}
+    return _trace("ERROR", "error", told)
+
+
+def control(config: Mapping[str, Any]) -> dict[str, Any]:
+    """A CONTROL message: the settings to use from now on, secrets included, which Airbyte keeps as it keeps them."""
+    told = {
+        "type": "CONNECTOR_CONFIG",
+        "emitted_at": time.time_ns() // 1_000_000,
+        "connectorConfig": {"config": config},
+    }
+    return {"type": "CONTROL", "control": told}
+
+
+def _trace(kind: str, field: str, content: Mapping[str, Any]) -> dict[str, Any]:
+    return {"type": "TRACE", "trace": {"type": kind, "emitted_at": time.time_ns() // 1_000_000, field: content}}
+
+
+def _line(message: Mapping[str, Any]) -> bytes:
+    return msgspec.json.encode(message) + b"\n"
+
+
+class MessageLines:
+    """Standard output for several threads: whatever is written at once stays together.
+
+    Args:
+        output: Where the bytes go.
+    """
+
+    def __init__(self, output: BinaryIO) -> None:
+        self._output, self._lock, self._abandoned = output, threading.RLock(), False
+        self._lost: OutputLost | None = None
+        self.fileno = output.fileno
+
+    def write(self, block: Any) -> int:
+        """Write all of it.
+
+        Raises:
+            OSError: The other end of the pipe is closed, the disk is full, or the pipe does not wait.
+        """
+        if self._abandoned:
+            return len(block)
+        if self._lost:
+            raise BrokenPipeError(errno.EPIPE, "it is closed")
+        with self._lock:
+            rest = memoryview(block)
+            try:
+                while rest and not self._abandoned:  # an unbuffered output may take less than it is given
+                    taken = self._output.write(rest)
+                    if taken is None:
+                        raise BlockingIOError(errno.EAGAIN, "it is a pipe that does not wait")
+                    rest = rest[taken:]
+            finally:
+                rest.release()
+        return len(block)
+
+    def say(self, message: Mapping[str, Any]) -> None:
+        """Write one message at once.
+
+        Raises:
+            OutputLost: Nobody reads it.
+        """
+        if self._lost:  # a log line may have found out first
+            raise self._lost
+        try:
+            with self._lock:
+                self.write(_line(message))
+                self.flush()
+        except (OSError, ValueError) as exc:
+            self._lost = lost(cast("BinaryIO", self), exc)
+            raise self._lost from None
+
+    def flush(self) -> None:
+        """Pass on what is buffered."""
+        if not self._abandoned:
+            self._output.flush()
+
+    def abandon(self) -> None:
+        """Write nothing more, from whichever thread: nobody reads."""
+        self._abandoned = True
+
+
+class LogMessages(logging.Handler):
+    """Log lines as LOG messages, without secrets.
+
+    Args:
+        lines: Where they go.
+    """
+
+    def __init__(self, lines: MessageLines) -> None:
+        super().__init__()
+        self._lines = lines
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write it."""
+        level = next(name for number, name in _LEVELS if record.levelno >= number)
+        log = {"level": level, "message": printable(record.getMessage())}
+        if record.exc_info and record.exc_info[1]:
+            log["stack_trace"] = stack_trace(record.exc_info[1])
+        try:
+            self._lines.say({"type": "LOG", "log": log})
+        except OutputLost:  # nobody listens any more: the writer of records finds out by itself
+            self.handleError(record)
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - logging's name
+        """Do nothing: a log line that nobody reads is no reason for another one."""
+
+
+class Repeats:
+    """Knows records that say again what was last said under their key.
+
+    A tap may write a row twice (windows that touch, Conpeek's dates of creation and of closing), which its key makes
+    harmless. Airbyte has destinations without keys, and PyAirbyte's cache keeps both rows when one read brings them.
+
+    Args:
+        keys: The fields of the key.
+        most: Keys that are remembered; those of `most` to twice as many records back.
+    """
+
+    def __init__(self, keys: Sequence[str], most: int = 50_000) -> None:
+        self._key, self._most = operator.itemgetter(*keys), most
+        self._young: dict[int, int] = {}
+        self._old: dict[int, int] = {}
+        self.count = 0
+
+    def is_news(self, record: Any, encoded: bytes) -> bool:
+        """Whether a record is none of them; it is remembered."""
+        # Numbers in the place of keys are small; two keys with one number only let a repeat pass.
+        key, digest = hash(self._key(record)), hash(encoded)
+        if self._young.get(key, self._old.get(key)) == digest:
+            self.count += 1
+            return False
+        if len(self._young) >= self._most:
+            self._young, self._old = {}, self._young
+        self._young[key] = digest
+        return True
+
+
+@dataclass
+class SourceStream:
+    """What was told of a configured stream.
+
+    Args:
+        source: The tap's stream that its records come from.
+        keys: The fields of its key.
+        full_table: Whether it has nothing to go on from.
+        rows: Records since its last STATE.
+        status: The last one.
+        state: The last one, encoded.
+        repeats: The records that were left out; None when there is no key to know them by.
+    """
+
+    source: str
+    keys: Sequence[str]
+    full_table: bool
+    rows: int = 0
+    status: str = ""
+    state: bytes = b""
+    repeats: Repeats | None = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.repeats = Repeats(self.keys) if self.keys else None
+
+    def is_news(self, record: Any, encoded: bytes) -> bool:
+        """Whether a record is to be written; it is counted."""
+        if self.repeats and not self.repeats.is_news(record, encoded):
+            return False
+        self.rows += 1
+        return True
+
+
+class AirbyteWriter(BlockWriter):
+    """Writes what a tap writes as Airbyte's messages: a SCHEMA is a stream's start, a STATE one for each stream.
+
+    Args:
+        lines: Where they go.
+        streams: The configured streams by name; records of others are left out.
+    """
+
+    def __init__(self, lines: MessageLines, streams: Mapping[str, SourceStream]) -> None:
+        self._streams, self._lines = streams, lines
+        self._writes: dict[str, Callable[[Any], None]] = {}
+        super().__init__(cast("BinaryIO", lines))
+
+    def abandon(self) -> None:
+        """Write nothing more, no log either."""
+        self._lines.abandon()
+        super().abandon()
+
+    def before_record(self, stream: str) -> bytes:
+        """What stands before the record in its line."""
+        return b'{"type":"RECORD","record":{"stream":' + msgspec.json.encode(stream) + b',"data":'
+
+    def after_record(self, now: datetime) -> bytes:
+        """What stands behind it: when it was read, in milliseconds since 1970."""
+        return b',"emitted_at":%d}}\n' % (now.timestamp() * 1000)
+
+    def record_line(self, stream: str, wanted: Callable[[Any, bytes], bool] | None = None) -> Callable[[Any], None]:
+        """A function that writes one record of `stream`, unless it is a repeat or the stream is not configured."""
+        told = self._streams.get(stream)
+        if told is None:
+            return lambda _: None
+        write = super().record_line(stream, wanted or told.is_news)
+
+        def begun(record: Any) -> None:
+            if told.status != "RUNNING":
+                self._status(stream, "RUNNING")
+            write(record)
+
+        return begun
+
+    def write_message(self, message: Message) -> None:
+        """Write what Airbyte has in the place of a Singer message."""
+        if isinstance(message, RecordMessage):
+            if message.stream not in self._writes:
+                self._writes[message.stream] = self.record_line(message.stream)
+            self._writes[message.stream](message.record)
+            return
+        if isinstance(message, SchemaMessage):
+            self._started(message.stream)
+        elif isinstance(message, StateMessage):
+            for name, told in self._streams.items():
+                self._state(name, told, message.value)
+        self.flush()
+
+    def ended(self, source: str, state: Mapping[str, Any], failed: Callable[[str], Sequence[dict[str, Any]]]) -> None:
+        """Tell the end of a tap's stream: its last STATE, what failed, and its status.
+
+        Args:
+            source: The tap's stream.
+            state: The tap's state.
+            failed: Makes the TRACE messages of what failed for a configured stream; none of them, and it is complete.
+        """
+        for name, told in self._named(source):
+            self._started(name)
+            if told.repeats and told.repeats.count:
+                _logger.info("%s: %d rows came again unchanged and were left out", name, told.repeats.count)
+            errors = failed(name)
+            self._state(name, told, state, last=not errors)
+            for error in errors:
+                self._block.extend(_line(error))
+            self._status(name, "INCOMPLETE" if errors else "COMPLETE")
+        self.flush()
+
+    def cut_off(self) -> None:
+        """Tell that no more will come of the streams that have begun."""
+        for name, told in self._streams.items():
+            if told.status in {"STARTED", "RUNNING"}:
+                self._status(name, "INCOMPLETE")
+        self.flush()
+
+    def _named(self, source: str) -> Iterable[tuple[str, SourceStream]]:
+        return [(name, told) for name, told in self._streams.items() if told.source == source]
+
+    def _started(self, name: str) -> None:
+        told = self._streams.get(name)
+        if told and not told.status:
+            self._status(name, "STARTED")
+
+    def _status(self, name: str, status: str) -> None:
+        self._streams[name].status = status
+        descriptor = {"name": name}
+        content = {"stream_descriptor": descriptor, "status": status}
+        self._block.extend(_line(_trace("STREAM_STATUS", "stream_status", content)))
+
+    def _state(self, name: str, told: SourceStream, state: Mapping[str, Any], *, last: bool = False) -> None:
+        """Write a stream's STATE if it has begun and moved, and the last one in any case."""
+        kept = state.get("bookmarks", {}).get(told.source, {})
+        if told.full_table:
+            kept = NO_CURSOR if last else {}
+        encoded = msgspec.json.encode(kept)
+        if not last and (not kept or not told.status or encoded == told.state):
+            return
+        stream = {"stream_descriptor": {"name": name}, "stream_state": msgspec.Raw(encoded)}
+        content = {"type": "STREAM", "stream": stream, "sourceStats": {"recordCount": told.rows}}
+        self._block.extend(_line({"type": "STATE", "state": content}))
+        told.rows, told.state = 0, encoded

@@ -1,0 +1,276 @@
+"""One stream in one run: its records, its counts, its bookmarks, and the line about it in the table of the run."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from singer_sdk.singerlib.catalog import REPLICATION_INCREMENTAL
+
+from trunkline import instants
+from trunkline.errors import TrunklineError
+from trunkline.steps.bookmark import Bookmark
+from trunkline.steps.fetch.client import Tally
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+    from datetime import datetime, timedelta
+
+    from trunkline.facts.stream import Batch, VendorStream
+    from trunkline.facts.windowed import WindowedStream
+    from trunkline.steps.feeds import WindowProven, WindowUnsettled
+    from trunkline.steps.plan import Start
+
+MOST_FAILURES = 20
+"""Failures of parts that are told one by one, where a stream may have any number of parts."""
+
+
+@dataclass(slots=True)
+class PartitionProgress:
+    """How far one partition of a stream (or the stream, if it has none) has come in this run.
+
+    Args:
+        bookmark: Its bookmark.
+        before: The bookmark's value when the run began.
+        number: Its place among the stream's partitions, from 1.
+        earliest: The earliest instant that was written.
+        latest: Of the window at hand, the latest one.
+        plan: Where it is read from and to; None before that is known.
+        at: The upper edge of the last proven window.
+        windows: Windows proven.
+        rows: Records written.
+        first: The earliest instant of the proven windows.
+        last: The latest one.
+        unsettled: The newest part of the run that was written and not proven, if any.
+    """
+
+    bookmark: Bookmark
+    before: datetime | None
+    number: int
+    earliest: datetime | None = None
+    latest: datetime | None = None
+    span: ReadSpan | None = None
+    at: datetime | None = None
+    windows: int = 0
+    rows: int = 0
+    first: datetime | None = None
+    last: datetime | None = None
+    unsettled: WindowUnsettled | None = None
+
+    @property
+    def complete_up_to(self) -> datetime | None:
+        """Where what is proven ends, if the newest part was left to the next run."""
+        return (self.unsettled.window.since or instants.BEGINNING) if self.unsettled else None
+
+
+class ReadSpan(NamedTuple):
+    """What a partition is asked for: from an instant (None: everything) to another one, in windows of a length."""
+
+    since: datetime | None
+    until: datetime
+    length: timedelta
+
+
+class StreamRun:
+    """One stream in one run: makes its records, counts them, and moves its bookmarks.
+
+    Args:
+        stream: The stream.
+        write: Takes each finished record.
+        state: Where its bookmarks stand; the tap's state when left out.
+        as_dict: Whether records must be dicts, because somebody else goes on with them.
+    """
+
+    def __init__(
+        self,
+        stream: VendorStream,
+        write: Callable[[dict[str, Any]], None],
+        *,
+        state: dict[str, Any] | None = None,
+        as_dict: bool = False,
+    ) -> None:
+        self.stream, self.write = stream, write
+        self._state = stream.tap.bookmarks if state is None else state
+        self.shape = stream.compile_shape(as_dict=as_dict)
+        self.rows = self.missing = 0
+        self.failures: list[str] = []
+        self.causes: list[tuple[Mapping[str, Any], Exception]] = []  # the same, with the partition and unworded
+        self.failure: Exception | None = None  # of the stream as a whole; one of a partition is only in `failures`
+        self.notes: list[str] = []
+        self.first: datetime | None = None
+        self.last: datetime | None = None
+        self.current: PartitionProgress | None = None  # the one that rows came from last
+        self.ended = False
+        self._partitions: dict[tuple[tuple[str, Any], ...], PartitionProgress] = {}
+        self._begun = 0
+        self.untold = 0
+        """Failures that are only counted, beside those in `failures`."""
+
+    # -- where it stands ---------------------------------------------------------------------------
+
+    def bookmark(self, context: Mapping[str, Any]) -> Bookmark:
+        """The bookmark of the stream, or of one of its partitions."""
+        stream = self.stream
+        return Bookmark(
+            # A full table keeps no bookmark: a private state takes what it would write.
+            self._state if stream.replication_method == REPLICATION_INCREMENTAL else {},
+            stream.name,
+            stream.replication_key or "",
+            context=context,
+            run_start=stream.tap.run_start,
+            account=stream.tap.account,
+        )
+
+    def begin_partition(self, context: Mapping[str, Any], source: WindowedStream) -> Start | None:
+        """Say where reading starts and why.
+
+        Returns:
+            Where to start; None when there is nothing to do.
+        """
+        start = source.start(self.bookmark(context).value)
+        label = self.label(context)
+        partition = self._known(context)
+        nothing = source.nothing_to_do(start)
+        if nothing:
+            self.stream.logger.info("%s: nothing to do, %s", label, nothing)
+            return None
+        partition.span = ReadSpan(start.at, source.until, instants.duration(source.config["window"]))
+        begin = instants.to_iso(start.at) if start.at else "the beginning"
+        end = instants.to_iso(source.until)
+        self.stream.logger.info("%s: reading from %s (%s) to %s", label, begin, start.why, end)
+        return start
+
+    def label(self, context: Mapping[str, Any]) -> str:
+        """The stream, and its partition if there is one, for log lines."""
+        return f"{self.stream.name} of {', '.join(str(v) for v in context.values())}" if context else self.stream.name
+
+    @property
+    def partitions(self) -> list[tuple[Mapping[str, Any], PartitionProgress]]:
+        """What the stream was read in so far, by context; for a stream without partitions, at most the empty one."""
+        if not self.stream.keeps_partitions:
+            return []
+        return [(dict(key), partition) for key, partition in self._partitions.items()]
+
+    def tally(self, tallies: Mapping[str, Tally], context: Mapping[str, Any] | None = None) -> Tally:
+        """What was asked for the stream, or for one of its partitions where requests are counted for each."""
+        if context is not None:
+            return tallies.get(self.label(context), Tally())
+        labels = {self.stream.name, *(self.label(dict(key)) for key in self._partitions)}
+        each = [tallies[label] for label in labels if label in tallies]
+        return Tally(*(sum(getattr(one, field.name) for one in each) for field in fields(Tally)))
+
+    def _known(self, context: Mapping[str, Any]) -> PartitionProgress:
+        key = tuple(context.items())
+        partition = self._partitions.get(key)
+        if partition is None:
+            bookmark = self.bookmark(context)
+            if not self.stream.keeps_partitions:
+                self._partitions.clear()
+            self._begun += 1
+            partition = self._partitions[key] = PartitionProgress(bookmark, bookmark.value, self._begun)
+        return partition
+
+    def _partition(self, context: Mapping[str, Any]) -> PartitionProgress:
+        self.current = self._known(context)
+        return self.current
+
+    # -- what comes --------------------------------------------------------------------------------
+
+    def take(self, context: Mapping[str, Any], batch: Batch, stopped: Callable[[], None] = lambda: None) -> None:
+        """Write what a feed handed out.
+
+        Args:
+            context: The partition.
+            batch: What came for the stream.
+            stopped: Called after each record; raises to stop there.
+        """
+        partition, write = self._partition(context), self.write
+        earliest, latest, rows = partition.earliest, partition.latest, 0
+        try:
+            for record, instant in self.stream.records(batch):
+                write(record)
+                rows += 1
+                if instant is not None:
+                    if latest is None or instant > latest:
+                        latest = instant
+                    if earliest is None or instant < earliest:
+                        earliest = instant
+                stopped()
+        finally:
+            partition.earliest, partition.latest = earliest, latest
+            partition.rows += rows
+            self.rows += rows
+
+    def proven(self, context: Mapping[str, Any], item: WindowProven) -> bool:
+        """Move the bookmark past a window that adds up and was written.
+
+        Returns:
+            Whether the bookmark has moved.
+        """
+        partition = self._partition(context)
+        latest, partition.latest = partition.latest, None
+        partition.at = item.window.until
+        partition.windows += 1
+        if latest is None:
+            return False  # never to the end of an empty window: late rows must still be caught
+        partition.first = min(partition.first or latest, partition.earliest or latest)
+        partition.last = max(partition.last or latest, latest)
+        self.first = min(self.first or latest, partition.first)
+        self.last = max(self.last or latest, latest)
+        return partition.bookmark.advance(min(latest, item.window.until))
+
+    def unsettled(self, context: Mapping[str, Any], item: WindowUnsettled) -> None:
+        """Leave the newest part of the run to the next one: it was written, and no bookmark moves past it."""
+        partition = self._partition(context)
+        partition.latest, partition.unsettled = None, item
+        of = f"{self.label(context)}: " if context else ""
+        self.notes.append(
+            f"{of}{item.window} was written and is not proven, as it does not hold still ({item.why}); the bookmark "
+            "stays before it, and the next run reads it again"
+        )
+
+    @property
+    def complete_up_to(self) -> datetime | None:
+        """Where what is proven ends, if the newest part was left to the next run; of partitions, the earliest."""
+        return min(filter(None, (each.complete_up_to for each in self._partitions.values())), default=None)
+
+    def fail(self, context: Mapping[str, Any], error: Exception) -> None:
+        """Note a failure; without a partition it is the whole stream's."""
+        if not context:
+            self.failure = error
+        elif not self.stream.keeps_partitions and len(self.failures) >= MOST_FAILURES:
+            self.untold += 1
+            return
+        self.causes.append((dict(context), error))
+        self.stream.logger.debug("traceback, as asked for by the log level", exc_info=error)
+        kind = "" if isinstance(error, TrunklineError) else f"unexpected {type(error).__name__}: "
+        self.failures.append(f"{self.label(context)}: {kind}{error}")
+
+
+_HEAD = ("stream", "rows", "pages", "requests", "retries", "waited", "from", "to", "verdict")
+
+
+def _verdict(run: StreamRun) -> str:
+    if run.failures:
+        return "FAILED"
+    return f"complete up to {run.complete_up_to:%Y-%m-%d %H:%M:%S}" if run.complete_up_to else "complete"
+
+
+def table(runs: Sequence[StreamRun], tallies: Mapping[str, Tally]) -> list[str]:
+    """The figures of each stream in columns; requests are counted for the stream they were sent for."""
+    rows = [_HEAD]
+    for run in runs:
+        tally = run.tally(tallies)
+        rows.append((
+            run.stream.name,
+            str(run.rows),
+            str(tally.answers),
+            str(tally.requests),
+            str(tally.retries),
+            f"{tally.waited:.1f} s",
+            run.first.strftime("%Y-%m-%d %H:%M:%S") if run.first else "-",
+            run.last.strftime("%Y-%m-%d %H:%M:%S") if run.last else "-",
+            _verdict(run),
+        ))  # fmt: skip
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]

@@ -1,0 +1,41 @@
+"""What the client must know of a vendor."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+
+if TYPE_CHECKING:
+    import threading
+    from collections.abc import Mapping
+
+    from trunkline.steps.fetch.exchange import Request
+
+
+class Vendor(Protocol):
+    """What the client must know of a vendor: how it signs, how it says no, and what its answers look like."""
+
+    def sign(self, request: Request, /) -> tuple[Mapping[str, str], Any]:
+        """Headers to send, and the JSON body with whatever credentials belong into it."""
+
+    def refuse(self, request: Request, status: int, body: bytes) -> None:
+        """Raise if this answer is a no that its HTTP status does not tell, or tells wrongly."""
+
+    def is_answer(self, status: int, body: bytes) -> bool:
+        """Whether this is the answer to what was asked, whatever its HTTP status."""
+
+    def reason(self, body: bytes) -> str:
+        """The vendor's own words in an error's body; empty when there are none that are fit to be shown."""
+
+    def hint(self, status: int) -> str:
+        """What to do when the vendor answers with this status."""
+
+
+@runtime_checkable
+class Signer(Vendor, Protocol):
+    """A vendor's `sign` with access tokens that end; also the ways of the server that grants them."""
+
+    def prepare(self, cancelled: threading.Event, /) -> None:
+        """Have a token that is still good when the next request is sent."""
+
+    def renew(self, cancelled: threading.Event, /) -> None:
+        """Have another token than the one that this thread's last request was refused with."""

@@ -1,0 +1,63 @@
+"""What becomes of a window that was not proven: smaller windows, the next run, or an error."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any, Protocol
+
+from trunkline.errors import Unproven
+from trunkline.steps.feeds import WindowUnsettled
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import timedelta
+
+    from trunkline.steps.plan import Window
+
+    Verdict = int | tuple[Window, ...] | WindowUnsettled
+    """Rows of a proven window, or the windows to read in its place, or that its newest part has to wait."""
+
+_ROOM = 1.4  # parts for each page of a window that moves
+
+
+class Judged(Protocol):
+    """What a decision about a window asks of its stream."""
+
+    grain: timedelta
+
+    def may_wait(self, window: Window) -> bool:
+        """Whether the next run reads this window again anyway."""
+
+    def warn(self, message: str) -> None:
+        """Log a warning."""
+
+
+class Reading(Protocol):
+    """What a decision about a window asks of its readings."""
+
+    pages: int
+
+    @property
+    def story(self) -> str:
+        """What it came to, for the error."""
+
+    def equals(self, other: Any) -> bool:
+        """Whether both readings came to the same."""
+
+
+def judge(stream: Judged, window: Window, readings: Sequence[Reading]) -> tuple[Window, ...] | WindowUnsettled:
+    """Decide about a window that was not proven: smaller parts, the next run, or an error."""
+    before, last = readings[-2:]
+    story = f"{last.story}; in the first reading, {readings[0].story}"
+    if not before.equals(last):
+        parts = window.cut(max(2, math.ceil(_ROOM * last.pages)), stream.grain)
+        if parts:
+            stream.warn(f"{window} does not hold still ({story}): it is read in {len(parts)} parts")
+            return parts
+        if stream.may_wait(window):
+            return WindowUnsettled(window, story)
+    raise Unproven(
+        f"{window} could not be shown complete",
+        story,
+        "The bookmark stays where it was: run again, and if it goes on, ask the vendor about this span",
+    )
