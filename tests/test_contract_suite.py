@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 import pytest
-from tests import warehouse
 from tests.acme import Calls, Recordings, TapAcme, Users
 from tests.acme.sandbox import Acme
 
@@ -18,6 +17,7 @@ from trunkline.run.stream_run import StreamRun
 from trunkline.steps import plan
 from trunkline.steps.fetch.exchange import Retriable
 from trunkline.steps.prove.pages import EMPTY, Page
+from trunkline_contract import warehouse
 from trunkline_contract.suite import Contract
 
 if TYPE_CHECKING:

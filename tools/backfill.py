@@ -23,9 +23,9 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "orchestrate"))
 
 from bench import environments, warehouses  # noqa: E402 - behind the path
-from tests import warehouse  # noqa: E402 - it knows what a warehouse must hold
 from trunkline_orchestrate import bookmarks, sources, unit  # noqa: E402 - behind the path
 
+from trunkline_contract import warehouse  # noqa: E402 - same
 from trunkline_sandbox import Running, running  # noqa: E402 - same
 
 if TYPE_CHECKING:
@@ -110,11 +110,8 @@ class _Seen:
     def __init__(self, name: str, sandbox: Running, url: str) -> None:
         self.rows, self.bad = 0, []
         since = warehouse.instant(f"{SINCE}T00:00:00Z")
-        times = {"calls": "created_at", "studio_calls": "start_time", "studio_cdr": "call_start_time"}
         for stream_name in [stream for vendor, stream in warehouse.KEYS if vendor == name]:
-            truth = warehouse.expected(sandbox.sandbox, name, stream_name)
-            column = times.get(stream_name) if name in {"bspk", "evolux"} else None  # their samples are older
-            truth = {key: row for key, row in truth.items() if not column or row[column] >= since}
+            truth = warehouse.expected(sandbox.sandbox, name, stream_name, since)
             held = warehouse.postgres_rows(url, name, stream_name)
             self.rows += len(held)
             if held != truth:

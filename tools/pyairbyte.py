@@ -24,8 +24,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bench import environments
-from tests import warehouse
 
+from trunkline_contract import warehouse
 from trunkline_sandbox import running
 
 if TYPE_CHECKING:
@@ -34,13 +34,6 @@ if TYPE_CHECKING:
     from trunkline_sandbox import Running, Sandbox
 
 VENDORS = tuple(dict.fromkeys(vendor for vendor, _ in warehouse.KEYS))
-CURSORS = {
-    ("bspk", "calls"): "created_at",
-    ("conpeek", "voice_campaign_requests"): "changed_at",
-    ("evolux", "studio_calls"): "start_time",
-    ("evolux", "studio_cdr"): "call_start_time",
-    ("hostedsuite", "calls"): "StartTime",
-}
 _SECONDS = 240.0
 
 
@@ -133,13 +126,8 @@ def differences(sandbox: Sandbox, vendor: str, found: dict[str, list[dict[str, A
     for (of, stream), key in warehouse.KEYS.items():
         if of != vendor:
             continue
-        cursor = CURSORS.get((vendor, stream))
         since = datetime(2026, 1, 1, tzinfo=timezone.utc)  # the start_date of the sandbox's config
-        wanted = {
-            at: row
-            for at, row in warehouse.expected(sandbox, vendor, stream).items()
-            if cursor is None or row[cursor] >= since
-        }
+        wanted = warehouse.expected(sandbox, vendor, stream, since)
         rows = found.get(stream, [])
         # PyAirbyte writes names in lower case.
         keys = [tuple(str(row[name.lower()]) for name in key) for row in rows]
@@ -218,7 +206,7 @@ def main(arguments: list[str] | None = None) -> int:
                 grow(served.sandbox, vendor)
                 second = pyairbyte.read(vendor)
                 wrong_too = differences(served.sandbox, vendor, second.rows)
-                incremental = any(of == vendor for of, _ in CURSORS)
+                incremental = any(of == vendor for of, _ in warehouse.TIMES)
                 if incremental and not (second.records < first.records and second.requests < first.requests):
                     wrong_too.append("the second read was no smaller than the first")
                 rows.append(told("", "second", second, wrong_too))

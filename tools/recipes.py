@@ -20,8 +20,8 @@ from typing import TYPE_CHECKING, Any
 
 import duckdb
 from bench import environments, warehouses
-from tests import warehouse
 
+from trunkline_contract import warehouse
 from trunkline_sandbox import Running, running
 
 if TYPE_CHECKING:
@@ -314,10 +314,7 @@ def _key(stream: str) -> str:
 
 
 def _truth(sandbox: Running, stream: str) -> warehouse.Rows:
-    column = {"studio_calls": "start_time", "studio_cdr": "call_start_time"}[stream]
-    since = warehouse.instant(f"{SINCE}T00:00:00Z")
-    rows = warehouse.expected(sandbox.sandbox, "evolux", stream)
-    return {key: row for key, row in rows.items() if row[column] >= since}
+    return warehouse.expected(sandbox.sandbox, "evolux", stream, warehouse.instant(f"{SINCE}T00:00:00Z"))
 
 
 def _same(found: Any, wanted: Any, what: str) -> None:

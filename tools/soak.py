@@ -37,9 +37,8 @@ import requests
 ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT)]
 
-from tests import warehouse  # noqa: E402 - its folder must be on the path first
-
 from trunkline import signals  # noqa: E402 - same
+from trunkline_contract import warehouse  # noqa: E402 - same
 from trunkline_sandbox import Request, Response, Sandbox  # noqa: E402 - same
 from trunkline_sandbox.vendors.evolux import SECRET_IN_TASKS  # noqa: E402 - same
 
@@ -55,14 +54,6 @@ BEGIN = datetime(2026, 1, 1, tzinfo=UTC)
 DAYS = 14
 VENDORS = {vendor: tuple(s for v, s in warehouse.KEYS if v == vendor) for vendor, _ in warehouse.KEYS}
 """Each vendor's streams."""
-
-TIMES = {
-    ("bspk", "calls"): "created_at",
-    ("evolux", "studio_calls"): "start_time",
-    ("evolux", "studio_cdr"): "call_start_time",
-    ("hostedsuite", "calls"): "StartTime",
-}
-"""The times by which rows older than the taps' start_date are left out."""
 
 LOOKBACKS = {"bspk": 24, "conpeek": 24, "evolux": 6, "hostedsuite": 48}
 """The lookbacks of the dated taps in hours: shorter than by default where a run would read too long to be many."""
@@ -731,9 +722,7 @@ class Vendor:
 
     def truth(self, stream: str) -> warehouse.Rows:
         """What the file must hold of a stream: what the vendor holds from the taps' start_date on."""
-        rows = warehouse.expected(cast("Sandbox", self.box), self.name, stream)
-        column = TIMES.get((self.name, stream))
-        return {key: row for key, row in rows.items() if not column or row[column] >= BEGIN}
+        return warehouse.expected(cast("Sandbox", self.box), self.name, stream, BEGIN)
 
     def compare(self) -> None:
         """Compare the file with the vendor, field by field, and look for credentials in all that was written."""

@@ -10,7 +10,8 @@ sandbox under `trunkline.sandbox`, and this package's plugin under `pytest11`. W
 the vendor's own form, is said in `trunkline_contract.suite.Contract`.
 
 `trunkline_contract.runs` runs a tap once in this process and needs no pytest; `trunkline_contract.schema_file` says
-what is wrong with a schema file.
+what is wrong with a schema file; `trunkline_contract.warehouse` says what a warehouse must hold of Trunkline's own
+vendors.
 """
 
 from __future__ import annotations

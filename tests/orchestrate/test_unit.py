@@ -12,13 +12,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from tests import warehouse
 from tests.orchestrate.conftest import SPAN
 from trunkline_orchestrate import __main__ as command
 from trunkline_orchestrate import bookmarks, pipe, unit
 from trunkline_orchestrate.errors import Busy, SettingsInvalid, UnitFailed
 from trunkline_orchestrate.plan import Unit
 
+from trunkline_contract import warehouse
 from trunkline_sandbox import running
 
 if TYPE_CHECKING:

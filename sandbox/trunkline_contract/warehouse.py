@@ -1,7 +1,8 @@
 """What a warehouse must hold: each vendor's rows turned into records once more, by the contract and the vendors' pages.
 
-Nothing of the taps is used here. Both sides are brought to one form: an instant is an aware datetime, nested values are
-objects and lists, and a null is left out, so that `expected(...) == duckdb_rows(...)` compares field by field.
+An oracle for tests and for the commands that compare: nothing of the taps is used here. Both sides are brought to one
+form: an instant is an aware datetime, nested values are objects and lists, and a null is left out, so that
+`expected(...) == duckdb_rows(...)` compares field by field.
 """
 
 from __future__ import annotations
@@ -14,7 +15,6 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 import duckdb
-import psycopg
 
 from trunkline_sandbox import Request
 
@@ -38,13 +38,31 @@ KEYS = {
 }
 """Every stream with its primary key, as the contract has it."""
 
+TIMES = {
+    ("bspk", "calls"): "created_at",
+    ("conpeek", "voice_campaign_requests"): "changed_at",
+    ("evolux", "studio_calls"): "start_time",
+    ("evolux", "studio_cdr"): "call_start_time",
+    ("hostedsuite", "calls"): "StartTime",
+}
+"""The replication keys: a row that is older than the taps' start_date is left out."""
+
 _TIME = re.compile(r"(\d{4}-\d\d-\d\d)[T ](\d\d:\d\d:\d\d)(\.\d+)?(Z|[+-]\d\d:\d\d)?")
 _SECRET = re.compile("token|password|secret", re.IGNORECASE)
 
 
-def expected(sandbox: Sandbox, vendor: str, stream: str) -> Rows:
-    """The records of all rows that the vendor holds, by key."""
-    return by_key(vendor, stream, _EXPECT[stream if stream in _EXPECT else vendor](sandbox, vendor, stream))
+def expected(sandbox: Sandbox, vendor: str, stream: str, since: datetime | None = None) -> Rows:
+    """The records of the rows that the vendor holds, by key.
+
+    Args:
+        sandbox: Where the vendor is.
+        vendor: Its name.
+        stream: Which rows.
+        since: The taps' start_date; all rows when None.
+    """
+    rows = by_key(vendor, stream, _EXPECT[stream if stream in _EXPECT else vendor](sandbox, vendor, stream))
+    time = TIMES.get((vendor, stream))
+    return {key: row for key, row in rows.items() if not since or not time or row[time] >= since}
 
 
 def duckdb_rows(path: Path, vendor: str, stream: str) -> Rows:
@@ -65,7 +83,9 @@ _INSTANT = "TIMESTAMP WITH TIME ZONE"
 
 
 def postgres_rows(url: str, vendor: str, stream: str) -> Rows:
-    """What a PostgreSQL database holds of a stream, by key, without the loader's own columns."""
+    """What a PostgreSQL database holds of a stream, by key, without the loader's own columns; needs psycopg."""
+    import psycopg
+
     with psycopg.connect(url) as connection, connection.cursor() as cursor:
         cursor.execute(f'SELECT * FROM "tap_{vendor}"."{stream}"')  # noqa: S608 - names of our own
         names = [column.name for column in cursor.description or ()]
@@ -91,7 +111,11 @@ def instant(text: str) -> datetime:
 
 
 def by_key(vendor: str, stream: str, rows: Iterable[Row]) -> Rows:
-    """Rows in the one form, by key; two with the same key are an error."""
+    """Rows in the one form, by key.
+
+    Raises:
+        ValueError: Two rows have the same key.
+    """
     key = KEYS[vendor, stream]
     made: Rows = {}
     for row in rows:
@@ -99,7 +123,8 @@ def by_key(vendor: str, stream: str, rows: Iterable[Row]) -> Rows:
         if isinstance(plain.get("custom"), str):  # Conpeek's: a text that holds JSON, however it is spaced
             plain["custom"] = ("text", json.loads(plain["custom"]))
         at = tuple(plain[name] for name in key)
-        assert at not in made, f"{vendor} {stream}: two rows with the key {at}"
+        if at in made:
+            raise ValueError(f"{vendor} {stream}: two rows with the key {at}")
         made[at] = plain
     return made
 
