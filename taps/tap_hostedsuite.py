@@ -29,7 +29,7 @@ from trunkline.facts import (
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from trunkline.facts.windowed import WindowRows
+    from trunkline.facts.stream import WindowRows
     from trunkline.steps.plan import Window
 
 _NULL_DATE = re.compile(r"0001-|0?1/0?1/0001\b|/Date\(-62135[56]\d{8}[)+-]")

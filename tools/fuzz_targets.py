@@ -36,8 +36,9 @@ from trunkline.facts import DetailStream
 from trunkline.facts import config as settings
 from trunkline.facts.details import Detail
 from trunkline.facts.lookups import Found, Lookup
+from trunkline.facts.stream import WindowRows
 from trunkline.facts.uncounted import SpanRows
-from trunkline.facts.windowed import WindowedStream, WindowRows
+from trunkline.facts.windowed import WindowedStream
 from trunkline.run.stream_run import StreamRun
 from trunkline.steps import bookmark, feeds
 from trunkline.steps.fetch.breaker import Breaker

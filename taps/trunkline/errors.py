@@ -11,6 +11,7 @@ TrunklineError
 │   ├── BadAnswer        an answer that is not what the vendor documents
 │   └── Unproven         a window that can't be shown complete
 └── BadRecord            a record that contradicts its schema
+    └── Keyless          a record without its primary key
 """
 
 # ruff: noqa: N818 - the names say what happened (Refused, Unproven), as the vendor's answer or the window does
@@ -136,6 +137,10 @@ class Unproven(SourceError):
 
 class BadRecord(TrunklineError):
     """A record contradicts its schema: it is neither changed nor dropped, the stream stops before it."""
+
+
+class Keyless(BadRecord):
+    """A record has no primary key; a stream whose vendor has such rows leaves them out, and counts them."""
 
 
 class Stopped(BaseException):

@@ -13,7 +13,7 @@ from tap_evolux import TapEvolux
 from tap_hostedsuite import TapHostedSuite
 from trunkline.errors import ConfigInvalid, Unproven
 from trunkline.facts import common
-from trunkline.facts.windowed import WindowRows
+from trunkline.facts.stream import WindowRows
 from trunkline.steps import plan
 
 if TYPE_CHECKING:

@@ -44,7 +44,7 @@ class Calls(PagedStream):
     paging = NumberedPages(since="from", until="to", rows="data", total="total")
 
 
-def tap(*streams: Any, wire: Wire, state: Any = None, **config: Any) -> Any:
+def tap(*streams: Any, wire: Wire, state: Any = None, catalog: Any = None, **config: Any) -> Any:
     """A tap with these streams, and its output."""
     kinds = streams
 
@@ -68,6 +68,7 @@ def tap(*streams: Any, wire: Wire, state: Any = None, **config: Any) -> Any:
     made = Tap(
         config=config,
         state=state,
+        catalog=catalog,
         transport=wire,
         run_start=BEGIN + 20 * DAY,
         message_writer=BlockWriter(output),

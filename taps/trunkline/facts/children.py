@@ -15,8 +15,7 @@ from urllib.parse import quote
 import msgspec
 
 from trunkline.errors import BadRecord, Unproven
-from trunkline.facts.stream import Batch, VendorStream
-from trunkline.facts.windowed import WindowRows
+from trunkline.facts.stream import Batch, VendorStream, WindowRows
 from trunkline.steps.shape.rows import getter
 
 if TYPE_CHECKING:

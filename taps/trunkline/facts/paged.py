@@ -6,6 +6,7 @@ method of `WindowedStream` or `PagedStream` says.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 from dataclasses import replace
 from types import MappingProxyType
@@ -114,13 +115,14 @@ class PagedStream(WindowedStream):
 
     def open(self, reply: Reply) -> Page:
         """Find the rows, the total and what follows where `paging` says they are."""
-        facts, reader = self.paging, self._reader
-        answer = reader.read(reply.body)
-        rows = reader.get(answer, facts.rows) if facts.rows else answer
+        facts = self.paging
+        reader, place, body = self._read(reply.body)
+        answer = reader, body
+        rows = reader.get(body, place) if place else body
         total = self._at(answer, reply, facts.total)
         if rows is None:
             if total != 0:
-                raise BadAnswer("the answer has another form", f"it has no list '{facts.rows}'")
+                raise BadAnswer("the answer has another form", f"it has no list '{place}'")
             rows = []
         more = pages = cursor = None
         if isinstance(facts, (NumberedPages, OffsetPages)) and facts.more:
@@ -152,14 +154,27 @@ class PagedStream(WindowedStream):
             return place.number(reply)
         if isinstance(place, Link):
             return place.read(reply)
-        return self._reader.get(answer, place) if place else None
+        reader, body = answer
+        return reader.get(body, place) if place else None
+
+    def _read(self, body: bytes) -> tuple[BodyReader, str, Any]:
+        """Read a body in the first of the vendor's forms that fits: what reads it, where its rows stand, its fields."""
+        *others, (place, reader) = self._readers
+        for other, other_reader in others:
+            with contextlib.suppress(msgspec.ValidationError):
+                return other_reader, other, other_reader.read(body)
+        return reader, place, reader.read(body)
 
     @functools.cached_property
-    def _reader(self) -> BodyReader:
+    def _readers(self) -> list[tuple[str, BodyReader]]:
+        rows = self.paging.rows
+        return [(place, self._reader(place)) for place in ((rows,) if isinstance(rows, str) else rows)]
+
+    def _reader(self, rows_at: str) -> BodyReader:
         facts = self.paging
         rows, total, optional = list[msgspec.Raw], int, facts.none_left_out
         wanted: list[tuple[Place, Any, bool]] = [
-            (facts.rows, rows | None if optional else rows, optional),
+            (rows_at, rows | None if optional else rows, optional),
             (facts.total, total | None if optional else total, optional),
         ]
         if isinstance(facts, (NumberedPages, OffsetPages)):

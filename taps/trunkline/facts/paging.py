@@ -22,7 +22,8 @@ class Paging:
     """What all ways have in common.
 
     Args:
-        rows: Field that holds the rows; empty when the answer itself is the list.
+        rows: Field that holds the rows; empty when the answer itself is the list. Several where the vendor has more
+            than one form of its answer: the first that fits.
         since: Parameter of the span's lower end; empty where there is none.
         until: Parameter of the span's upper end.
         size: Parameter of the rows requested at once; empty where there is none.
@@ -35,7 +36,7 @@ class Paging:
         time: Writes an instant as the vendor's filter reads it.
     """
 
-    rows: str = ""
+    rows: str | tuple[str, ...] = ""
     since: str = ""
     until: str = ""
     size: str = ""

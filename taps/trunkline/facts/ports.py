@@ -49,6 +49,9 @@ class OwningTap(Protocol):
     def logger(self) -> logging.Logger:
         """The tap's logger."""
 
+    def is_set(self, setting: str) -> bool:
+        """Return whether the user has set a setting, be it to its default."""
+
     def hint(self, status: int) -> str:
         """Return what to do when the vendor answers with this status."""
 
@@ -65,6 +68,7 @@ class StreamState(Protocol):
     shape: Shape
     rows: int
     missing: int
+    keyless: int
     notes: list[str]
     failures: list[str]
     failure: Exception | None
@@ -86,6 +90,9 @@ class StreamState(Protocol):
 
     def unsettled(self, context: Mapping[str, Any], item: WindowUnsettled) -> None:
         """Leave the newest part of the run to the next one."""
+
+    def hold_bookmark(self, context: Mapping[str, Any], instant: datetime) -> None:
+        """Let no bookmark of the partition pass an instant in this run."""
 
     def fail(self, context: Mapping[str, Any], error: Exception) -> None:
         """Note a failure; without a partition it is the whole stream's."""

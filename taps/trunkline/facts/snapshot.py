@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from trunkline import instants
 from trunkline.facts.paged import PagedStream
-from trunkline.facts.windowed import WindowRows
+from trunkline.facts.stream import WindowRows
 from trunkline.steps import feeds
 from trunkline.steps.plan import Window
 from trunkline.steps.prove.pages import EMPTY

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar
 from urllib.parse import quote
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
     from datetime import datetime
 
+    import msgspec
     from singer_sdk.singerlib import Catalog
 
     from trunkline.facts.ports import OwningTap, StreamState
@@ -42,6 +43,24 @@ class Batch:
     stream: VendorStream
 
 
+@dataclass(frozen=True)
+class WindowRows(Batch):
+    """Rows of one response, in the vendor's order.
+
+    Args:
+        stream: The stream.
+        window: What was asked for.
+        rows: The rows, as the vendor's bytes.
+        by: The field that the vendor filtered on; empty when the filter can't be judged by a field.
+        context: The partition.
+    """
+
+    window: Window
+    rows: Sequence[msgspec.Raw]
+    by: str = ""
+    context: Mapping[str, str] = field(default_factory=dict)
+
+
 class VendorStream(sdk.OwnSync):
     """A stream whose schema is a file, and whose records come from feeds.
 
@@ -53,6 +72,12 @@ class VendorStream(sdk.OwnSync):
     run: StreamState
     keeps_partitions: ClassVar[bool] = True
     """Whether a run remembers how far each of the stream's parts has come; not where there may be any number."""
+    needs: ClassVar[Sequence[str]] = ()
+    """Settings of which one must be set, or the stream is not offered."""
+    skips_keyless: ClassVar[bool] = False
+    """Whether rows without a primary key are left out and counted; elsewhere they are an error."""
+    never_loaded: ClassVar[Sequence[str]] = ()
+    """Fields that are dropped whatever the settings, such as passwords."""
     computed: ClassVar[Mapping[str, tuple[tuple[str, ...], Callable[..., Any]]]] = {}
     """Computed fields: the vendor's fields that each is made from, and what makes it of their values."""
     latest: ClassVar[Mapping[str, tuple[str, ...]]] = {}
@@ -113,6 +138,7 @@ class VendorStream(sdk.OwnSync):
             text_or_json=self.text_or_json,
             decode_fully=self.decode_fully,
             finish=self.protection(),
+            never=self.never_loaded,
             as_dict=as_dict or not sdk.writes_directly(self),
         )
 

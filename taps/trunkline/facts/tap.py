@@ -170,8 +170,29 @@ class TapFacts(sdk.ConfigFiles, Tap):
     # -- streams -----------------------------------------------------------------------------------
 
     def discover_streams(self) -> Sequence[VendorStream]:
-        """The vendor's streams."""
-        return [stream_type(self) for stream_type in self.stream_types]
+        """The vendor's streams, but for those that need a setting which is not set.
+
+        Raises:
+            ConfigInvalid: The catalog selects one of these.
+        """
+        found, wrong = [], []
+        for stream_type in self.stream_types:
+            facts: Any = stream_type  # as a class: the SDK types its names for instances
+            name, needs = facts.name, stream_type.needs
+            if not needs or any(self.config.get(setting) for setting in needs):
+                found.append(stream_type(self))
+                continue
+            entry = self.input_catalog.get_stream(name) if self.input_catalog else None
+            if entry is not None and entry.metadata.resolve_selection()[()]:
+                wrong.append(f"{' or '.join(needs)} must be set: the catalog selects {name}, which needs it")
+            self.logger.info("%s is not offered: it needs %s", name, " or ".join(needs))
+        if wrong:
+            raise ConfigInvalid(wrong)
+        return found
+
+    def is_set(self, setting: str) -> bool:
+        """Return whether the user has set a setting, be it to its default."""
+        return setting in self._set_by_user
 
     def setup_mapper(self) -> None:
         """Compile the stream maps; the streams come first, as they complete a catalog that says too little."""
@@ -184,7 +205,8 @@ class TapFacts(sdk.ConfigFiles, Tap):
 
     def ordered_streams(self) -> list[VendorStream]:
         """The streams in the order the vendor's file names them."""
-        return [self.streams[stream_type.name] for stream_type in self.stream_types]  # type: ignore[misc]
+        names = [stream_type.name for stream_type in self.stream_types]  # type: ignore[misc]
+        return [self.streams[name] for name in names if name in self.streams]  # type: ignore[misc]
 
     # -- what a run needs --------------------------------------------------------------------------
 
@@ -276,6 +298,7 @@ class TapFacts(sdk.ConfigFiles, Tap):
             if spec.get("secret") and self._config.get(name) and name not in self.account_settings
         )
         found = settings.errors(self._config, schema, self._env_prefix())
+        self._set_by_user = frozenset(self._config)
         for name, spec in properties.items():
             if "default" in spec:
                 self._config.setdefault(name, copy.deepcopy(spec["default"]))

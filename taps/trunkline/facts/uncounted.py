@@ -17,7 +17,8 @@ import msgspec
 from trunkline import instants
 from trunkline.errors import Refused, Unproven, printable
 from trunkline.facts.places import BodyReader
-from trunkline.facts.windowed import WindowedStream, WindowRows
+from trunkline.facts.stream import WindowRows
+from trunkline.facts.windowed import WindowedStream
 from trunkline.steps import feeds, plan
 from trunkline.steps.fetch.context import ReadOutcome
 from trunkline.steps.fetch.exchange import Request
@@ -180,13 +181,13 @@ class UncountedStream(WindowedStream):
 
     @functools.cached_property
     def _reader(self) -> BodyReader:
-        rows = self.paging.rows
+        rows = str(self.paging.rows)
         return BodyReader({rows: (list[msgspec.Raw], False)} if rows else {}, list[msgspec.Raw])
 
     def open(self, reply: Reply) -> Page:
         """Find the rows; there is no total."""
         answer = self._reader.read(reply.body)
-        return Page(self._reader.get(answer, self.paging.rows) if self.paging.rows else answer, self.read_key)
+        return Page(self._reader.get(answer, str(self.paging.rows)) if self.paging.rows else answer, self.read_key)
 
     def probe(self, ctx: ReadContext) -> Generator[PendingReply, Reply, list[Batch]]:
         """The newest day of each partition."""

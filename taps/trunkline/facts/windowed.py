@@ -3,47 +3,28 @@
 from __future__ import annotations
 
 import functools
-from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from http import HTTPStatus
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar
 
+import msgspec
+
 from trunkline import instants
-from trunkline.errors import ConfigInvalid, Refused, TrunklineError, Unproven
-from trunkline.facts.stream import Batch, VendorStream
+from trunkline.errors import ConfigInvalid, Keyless, Refused, TrunklineError, Unproven
+from trunkline.facts.stream import Batch, VendorStream, WindowRows
 from trunkline.steps import feeds, plan
 from trunkline.steps.fetch.context import ReadOutcome
 from trunkline.steps.prove import numbered, pages
 from trunkline.steps.prove.pages import EMPTY, Page
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterator, Mapping, Sequence
-
-    import msgspec
+    from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 
     from trunkline.facts.partitions import PerSetting
     from trunkline.steps.fetch.context import Feed, PendingReply, ReadContext
     from trunkline.steps.fetch.exchange import Reply, Request
     from trunkline.steps.plan import Window
-
-
-@dataclass(frozen=True)
-class WindowRows(Batch):
-    """Rows of one response, in the vendor's order.
-
-    Args:
-        stream: The stream.
-        window: What was asked for.
-        rows: The rows, as the vendor's bytes.
-        by: The field that the vendor filtered on; empty when the filter can't be judged by a field.
-        context: The partition.
-    """
-
-    window: Window
-    rows: Sequence[msgspec.Raw]
-    by: str = ""
-    context: Mapping[str, str] = field(default_factory=dict)
 
 
 class PageSource:
@@ -112,12 +93,18 @@ class WindowedStream(VendorStream):
     first_page: int | None = 1
     per: ClassVar[PerSetting | None] = None
     """The list in the config whose values are partitions of the stream."""
+    lookback: ClassVar[str] = ""
+    """The stream's own default of the setting `lookback`, an ISO 8601 duration; that of the tap when empty."""
+    window: ClassVar[str] = ""
+    """The same of the setting `window`."""
+    unfinished: ClassVar[str] = ""
+    """Field that the vendor fills once a row is final: no bookmark passes the earliest row in which it is empty."""
     max_page_size: ClassVar[int | None] = None
     """Records that the route sends at once, where it allows fewer than the vendor's others."""
 
     def __init__(self, tap: Any) -> None:
         super().__init__(tap)
-        self.read_key = pages.KeyReader(self.identity)
+        self.read_key = pages.KeyReader(self.identity, keyless=self.skips_keyless)
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -176,7 +163,7 @@ class WindowedStream(VendorStream):
         start = plan.start(
             bookmark=bookmark,
             start_date=self.start_date,
-            lookback=instants.duration(self.config["lookback"]),
+            lookback=self.duration("lookback"),
             run_start=self.tap.run_start,
         )
         if start.at is None and "start_date" in self.tap.required_to_start:
@@ -204,15 +191,20 @@ class WindowedStream(VendorStream):
         text = self.tap.common.get("window", {}).get("longest")
         return instants.duration(text) if text else None
 
+    def duration(self, setting: str) -> timedelta:
+        """Return a duration: as the user has set it, else the stream's own default, else the tap's."""
+        own = "" if self.tap.is_set(setting) else getattr(self, setting)
+        return instants.duration(own or self.config[setting])
+
     def jobs(self, start: plan.Start) -> feeds.Jobs:
         """What to read, from where the stream starts."""
         return feeds.windows(
             start,
             self.until,
-            length=instants.duration(self.config["window"]),
+            length=self.duration("window"),
             tick=self.tick,
             grain=self.grain,
-            lookback=instants.duration(self.config["lookback"]),
+            lookback=self.duration("lookback"),
             beginning=self.beginning,
             inclusive=self.inclusive,
             longest=self.longest_span,
@@ -326,11 +318,10 @@ class WindowedStream(VendorStream):
     def records(self, batch: Any) -> Iterator[tuple[dict[str, Any], datetime | None]]:
         """The rows that belong to the window."""
         assert isinstance(batch, WindowRows)  # noqa: S101 - what this stream emits
-        shape, by = self.run.shape, batch.by
+        by, odd = batch.by, self.skips_keyless or self.unfinished
         since, until = batch.window.since or instants.BEGINNING, batch.window.until
         overlap = []
-        for raw in batch.rows:
-            record, moments = shape(raw)
+        for record, moments in self._shaped(batch) if odd else map(self.run.shape, batch.rows):
             instant = moments.get(by)
             if (instant is not None and since <= instant < until) or self.belongs(batch, moments):
                 if batch.context:
@@ -343,6 +334,25 @@ class WindowedStream(VendorStream):
                 if batch.context:
                     _name_partition(record, batch.context)
                 yield record, moments.get(by)
+
+    def _shaped(self, batch: WindowRows) -> Iterator[tuple[dict[str, Any], dict[str, datetime]]]:
+        """Make the records of rows that may have no key, or may not be final."""
+        for raw in batch.rows:
+            try:
+                record, moments = self.run.shape(raw)
+            except Keyless:
+                if not self.skips_keyless:
+                    raise
+                self.run.keyless += 1
+                continue
+            if self.unfinished and batch.by in moments and self._read_end(raw).end in {None, ""}:
+                self.run.hold_bookmark(batch.context, moments[batch.by])
+            yield record, moments
+
+    @functools.cached_property
+    def _read_end(self) -> Callable[[msgspec.Raw], Any]:
+        end: Any = ("end", Any, msgspec.field(name=self.unfinished, default=None))
+        return msgspec.json.Decoder(msgspec.defstruct("End", [end])).decode
 
     def belongs(self, rows: WindowRows, moments: Mapping[str, datetime]) -> bool:
         """Whether a row is this window's, by the field that the vendor filtered on.

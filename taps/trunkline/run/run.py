@@ -239,6 +239,9 @@ class Run:
             )
         for note in run.notes:
             self.logger.warning("%s: %s", name, note)
+        if run.keyless:
+            keys = " or ".join(run.stream.primary_keys)
+            self.logger.warning("%s: %d rows without %s were left out", name, run.keyless, keys)
         if run.missing:
             self.logger.warning("%s: %d details are not there yet", name, run.missing)
         up_to = f", up to {instants.to_iso(run.last)}" if run.last else ""

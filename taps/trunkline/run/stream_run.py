@@ -41,6 +41,7 @@ class PartitionProgress:
         rows: Records written.
         first: The earliest instant of the proven windows.
         last: The latest one.
+        held: The instant that no bookmark passes, because a row at it is not final.
         unsettled: The newest part of the run that was written and not proven, if any.
     """
 
@@ -56,6 +57,7 @@ class PartitionProgress:
     first: datetime | None = None
     last: datetime | None = None
     unsettled: WindowUnsettled | None = None
+    held: datetime | None = None
 
     @property
     def complete_up_to(self) -> datetime | None:
@@ -92,7 +94,7 @@ class StreamRun:
         self.stream, self.write = stream, write
         self._state = stream.tap.bookmarks if state is None else state
         self.shape = stream.compile_shape(as_dict=as_dict)
-        self.rows = self.missing = 0
+        self.rows = self.missing = self.keyless = 0
         self.failures: list[str] = []
         self.causes: list[tuple[Mapping[str, Any], Exception]] = []  # the same, with the partition and unworded
         self.failure: Exception | None = None  # of the stream as a whole; one of a partition is only in `failures`
@@ -134,7 +136,7 @@ class StreamRun:
         if nothing:
             self.stream.logger.info("%s: nothing to do, %s", label, nothing)
             return None
-        partition.span = ReadSpan(start.at, source.until, instants.duration(source.config["window"]))
+        partition.span = ReadSpan(start.at, source.until, source.duration("window"))
         begin = instants.to_iso(start.at) if start.at else "the beginning"
         end = instants.to_iso(source.until)
         self.stream.logger.info("%s: reading from %s (%s) to %s", label, begin, start.why, end)
@@ -217,7 +219,12 @@ class StreamRun:
         partition.last = max(partition.last or latest, latest)
         self.first = min(self.first or latest, partition.first)
         self.last = max(self.last or latest, latest)
-        return partition.bookmark.advance(min(latest, item.window.until))
+        return partition.bookmark.advance(min(latest, item.window.until, partition.held or latest))
+
+    def hold_bookmark(self, context: Mapping[str, Any], instant: datetime) -> None:
+        """Let no bookmark of the partition pass an instant in this run."""
+        partition = self._partition(context)
+        partition.held = min(partition.held or instant, instant)
 
     def unsettled(self, context: Mapping[str, Any], item: WindowUnsettled) -> None:
         """Leave the newest part of the run to the next one: it was written, and no bookmark moves past it."""

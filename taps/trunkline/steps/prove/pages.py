@@ -76,19 +76,23 @@ class KeyReader:
 
     Args:
         names: The vendor's fields that make the key.
+        keyless: Whether there are rows whose key is null: each of them stands for itself.
     """
 
-    def __init__(self, names: Sequence[str]) -> None:
+    def __init__(self, names: Sequence[str], *, keyless: bool = False) -> None:
         fields = [
             (f"part{n}", str | int | float | None, msgspec.field(name=name, default=None))
             for n, name in enumerate(names)
         ]
         self._decode = msgspec.json.Decoder(msgspec.defstruct("Key", fields)).decode
         self._encode = msgspec.json.Encoder().encode
+        self._no_key = self._encode(self._decode(b"{}")) if keyless else b""
 
     def __call__(self, rows: Sequence[msgspec.Raw]) -> list[Hashable]:
         """The key of each row; a row with a key of a strange type stands for itself (its error comes with its turn)."""
         decode, encode, digest = self._decode, self._encode, hashlib.blake2b
+        if self._no_key:
+            return [self._one(row) for row in rows]
         try:
             return [digest(encode(decode(row)), digest_size=_WIDTH).digest() for row in rows]
         except _STRANGE:
@@ -96,7 +100,8 @@ class KeyReader:
 
     def _one(self, row: msgspec.Raw) -> Hashable:
         try:
-            return hashlib.blake2b(self._encode(self._decode(row)), digest_size=_WIDTH).digest()
+            key = self._encode(self._decode(row))
+            return hashlib.blake2b(bytes(row) if key == self._no_key else key, digest_size=_WIDTH).digest()
         except _STRANGE:
             text = bytes(row)
             return text if len(text) < _WIDTH else hashlib.blake2b(text, digest_size=_WIDTH, person=b"strange").digest()

@@ -17,7 +17,7 @@ from types import MappingProxyType
 import msgspec
 
 from trunkline import instants
-from trunkline.errors import BadRecord, printable
+from trunkline.errors import BadRecord, Keyless, printable
 from trunkline.exact import BROKEN, decode, encode
 from trunkline.steps.shape.conform import NOTHING, TIME, Fitter, Times, checked_object, has_parts, time, types
 from trunkline.steps.shape.rows import Row, RowType, getter, is_null
@@ -59,6 +59,7 @@ class Shape:
         text_or_number: Text fields in which a number becomes its digits.
         text_or_json: Text fields in which anything else becomes its JSON.
         decode_fully: Objects and arrays that `compute` looks into.
+        never: Fields that are dropped and not counted as unknown.
         finish: Called with each finished record, for example to protect personal data.
         as_dict: Whether records must be dicts, because somebody else goes on with them.
     """
@@ -81,6 +82,7 @@ class Shape:
         text_or_number: Collection[str] = (),
         text_or_json: Collection[str] = (),
         decode_fully: Collection[str] = (),
+        never: Iterable[str] = (),
         finish: Callable[[t.Any], t.Any] | None = None,
         as_dict: bool = True,
     ) -> None:
@@ -99,6 +101,7 @@ class Shape:
         self._keys = _key_fields(self.primary_keys, replication_key, computed, latest)
         self._removed = tuple(name for name in properties if fields is not None and name not in fields)
         self._skipped = frozenset(self._removed) - self._keys - {*self.unmentioned, EXTRA}
+        self._popped = self._skipped | {*never}
         judged = {name: spec for name, spec in properties.items() if name not in self._skipped and name != EXTRA}
         self._judged = judged
         self._latest = tuple((name, names) for name, names in latest.items() if name in judged)
@@ -208,8 +211,7 @@ class Shape:
 
     def _long_way(self, raw: msgspec.Raw | dict[str, t.Any]) -> tuple[dict[str, t.Any], dict[str, datetime]]:
         row = raw if isinstance(raw, dict) else self.decode(raw)
-        for name in self._skipped:
-            row.pop(name, None)
+        row = {name: row[name] for name in row if name not in self._popped} if self._popped else row
         odd: dict[str, t.Any] = {}
         self._compute(row, odd)
         known, extra = row, None
@@ -222,7 +224,7 @@ class Shape:
         record[EXTRA] = self._noted(odd, extra) if odd else extra
         for name in self._required:
             if record[name] is None:
-                raise self._bad(row, f"field {name} is missing or null")
+                raise self._bad(row, f"field {name} is missing or null", keyless=name in self.primary_keys)
         self._finish(row, record)
         return record, moments
 
@@ -233,8 +235,7 @@ class Shape:
                 self.finish(record)
             except RecursionError:
                 raise self._bad(row, "it is nested too deeply") from None
-        kept = {name: record[name] for name in self.unmentioned if record[name] is not None}
-        if kept:
+        if kept := {name: record[name] for name in self.unmentioned if record[name] is not None}:
             record[EXTRA] = {**(record[EXTRA] or {}), **kept}
         for name in self._removed:
             record.pop(name, None)
@@ -348,13 +349,13 @@ class Shape:
             else:
                 self.unnamed += 1
 
-    def _bad(self, row: t.Any, why: str, remedy: str = "") -> BadRecord:
+    def _bad(self, row: t.Any, why: str, remedy: str = "", *, keyless: bool = False) -> BadRecord:
         parts = []
         for name in self.primary_keys:
             spec = self.properties.get(name, {})
             value = "(personal)" if spec.get("x-personal") else printable(str(row.get(name)))
             parts.append(f"{name} {value}")
-        return BadRecord(
+        return (Keyless if keyless else BadRecord)(
             f"{self.stream}, the record with {', '.join(parts) or 'no key'}, contradicts its schema",
             why,
             remedy or "Nothing after it was written and the bookmark stays; report it with the vendor's documentation",
@@ -392,7 +393,7 @@ def _contradiction(name: str, spec: Mapping[str, t.Any], value: t.Any) -> str:
     """What is wrong with a field, without its value."""
     kind = next((kind for kind, of in _KINDS if isinstance(value, of)), "number")
     if kind in types(spec):
-        return f"field {name} is no {TIME} that exists" if spec.get("format") == TIME else f"field {name} is odd inside"
+        return f"field {name} is " + (f"no {TIME} that exists" if spec.get("format") == TIME else "odd inside")
     return f"field {name} is of type {kind}, the schema says {' or '.join(types(spec))}"
 
 
