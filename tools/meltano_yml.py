@@ -116,8 +116,11 @@ def extractor(tap: type[VendorTap], title: str) -> dict[str, Any]:
     """
     schema = copy.deepcopy(tap.config_jsonschema)
     tap.append_builtin_config(schema)
+    streams: list[Any] = list(tap.stream_types)  # as classes: the SDK types their names for instances
     return {
         **_plugin(tap, title),
+        # Without it, Meltano selects every stream: also those that are not to be read unless somebody means to.
+        "select": [f"{stream.name}.*" for stream in streams if stream.selected_by_default],
         "settings_group_validation": [[*tap.required, *tap.required_to_start]],
         "settings": [setting(name, spec) for name, spec in schema["properties"].items()],
     }
