@@ -22,7 +22,7 @@ NAVIGATION: dict[str, tuple[str, ...]] = {
     "Use": ("docs/settings", "docs/loaders", "docs/switchtransact-target", "docs/watching", "docs/upgrading"),
     "Stacks": ("docs/recipes", "docs/airbyte", "docs/orchestration", "docs/scale"),
     "Trust": ("docs/guarantees", "docs/performance", "SECURITY", "docs/testing"),
-    "Extend": ("docs/adding-a-vendor", "examples/*/README", "examples/*/docs/*", "CONTRIBUTING"),
+    "Extend": ("docs/architecture", "docs/adding-a-vendor", "examples/*/README", "examples/*/docs/*", "CONTRIBUTING"),
     "Changes": ("CHANGELOG",),
 }
 """The pages in their order, by heading: paths from the checkout, without `.md`. A page that is missing here, or there,

@@ -543,3 +543,27 @@ def test_the_demo_in_the_readme_shows_every_stream() -> None:
 def test_changelog_names_the_version() -> None:
     """The version of the distribution is in the changelog."""
     assert metadata.version("trunkline") in (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+
+
+# -- the map -------------------------------------------------------------------------------------------------------
+
+MAP = ROOT / "docs" / "architecture.md"
+
+
+def test_the_map_names_what_stands_where_it_links() -> None:
+    """A class or function in a link's text is defined in the module that the link leads to."""
+    links = re.findall(r"\[`([\w.]+)`\]\((\.\./taps/[^)]+)\)", MAP.read_text(encoding="utf-8"))
+    assert len(links) > 12
+    for name, path in links:
+        module = (MAP.parent / path).read_text(encoding="utf-8")
+        last = name.rpartition(".")[2]
+        assert re.search(rf"(?:def|class) {last}\b", module) or path.endswith(f"/{last}.py"), (name, path)
+
+
+def test_the_map_sends_nobody_to_a_file_that_is_not_there() -> None:
+    """Each path in "to change X, touch Y" is one of the checkout."""
+    table = MAP.read_text(encoding="utf-8").partition("## To change X")[2]
+    paths = [path for path in re.findall(r"`([\w/.<>]+)`", table) if "<" not in path and re.search(r"[./]", path)]
+    assert len(paths) > 25
+    places = (ROOT, ROOT / "taps" / "trunkline", ROOT / "tests" / "engine", ROOT / "taps/trunkline/steps/fetch")
+    assert not [path for path in paths if path != "taps/trunkline/" and not any((p / path).exists() for p in places)]
