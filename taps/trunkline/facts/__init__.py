@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from trunkline.facts.snapshot import SnapshotStream
     from trunkline.facts.stream import VendorStream
     from trunkline.facts.uncounted import UncountedStream, Unsettled
+    from trunkline.facts.wall_clock import NO_DATE_OF_DOTNET, NamesZone, WallClock
     from trunkline.facts.windowed import WindowedStream
     from trunkline.steps.fetch.governor import Limit
 
@@ -70,6 +71,7 @@ _PLACES = {
         "token",
     ),
     "trunkline.facts.uncounted": ("UncountedStream", "Unsettled"),
+    "trunkline.facts.wall_clock": ("NO_DATE_OF_DOTNET", "NamesZone", "WallClock"),
     "trunkline.steps.fetch.governor": ("Limit",),
     "trunkline.facts.stream": ("VendorStream",),
     "trunkline.facts.windowed": ("WindowedStream",),
@@ -78,6 +80,7 @@ _PLACES = {
 _PLACE_OF = {name: module for module, names in _PLACES.items() for name in names}
 
 __all__ = [
+    "NO_DATE_OF_DOTNET",
     "AtLeastOne",
     "CodeInBody",
     "CursorPages",
@@ -91,6 +94,7 @@ __all__ = [
     "LookupResults",
     "LookupStream",
     "Lookups",
+    "NamesZone",
     "NotBoth",
     "NumberedPages",
     "OffsetPages",
@@ -104,6 +108,7 @@ __all__ = [
     "Unsettled",
     "VendorStream",
     "VendorTap",
+    "WallClock",
     "WindowedStream",
     "array",
     "basic",
