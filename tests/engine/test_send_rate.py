@@ -22,6 +22,12 @@ if TYPE_CHECKING:
     Server = Callable[[float], Refusal | None]  # the headers of a 429 to a request that arrives now, if it is one
 
 
+@pytest.fixture(autouse=True)
+def same_jitter(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a pause be as long in each run of a test: what is asserted of a play holds for this one."""
+    monkeypatch.setattr("trunkline.steps.fetch.governor.random", random.Random(1))  # noqa: S311 - no secret
+
+
 def by_chance(share: float, seed: int, headers: Refusal) -> Server:
     dice = random.Random(seed)  # noqa: S311 - a play
     return lambda _: headers if dice.random() < share else None
