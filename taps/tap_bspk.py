@@ -60,7 +60,7 @@ class TapBSPK(VendorTap):
     """Singer tap for BSPK: the calls that sales associates started with clients."""
 
     name, vendor = "tap-bspk", "bspk"
-    common = common(lookback="P1D", window="P30D", page_size=100, most=100)
+    common = common(lookback="P1D", window="P30D", page_size=100, max_page_size=100)
     settings = {  # noqa: RUF012 - a fact, never changed
         "api_url": text("Address of the API.", format="url", default="https://api.bspk.com"),
         "auth_token": token("Token of an API key made in the BSPK Portal."),

@@ -101,7 +101,7 @@ class TapConpeek(VendorTap):
     """Singer tap for Conpeek: the requests of voice campaigns, with their state, tries and outcome."""
 
     name, vendor = "tap-conpeek", "conpeek"
-    common = common(lookback="P1D", window="P30D", page_size=1000, most=10_000)
+    common = common(lookback="P1D", window="P30D", page_size=1000, max_page_size=10_000)
     settings = {  # noqa: RUF012 - a fact, never changed
         "api_url": text("Address of the tenant's API, such as https://api-example.cloud.conpeek.com.", format="url"),
         "api_key": token("API key, sent as it is in the header `Authorization`."),

@@ -59,7 +59,7 @@ class TapEvolux(VendorTap):
     """Singer tap for Evolux Studio: the calls, and the detail of each call with the tasks that its flow executed."""
 
     name, vendor = "tap-evolux", "evolux"
-    common = common(lookback="P1D", window="P1D", page_size=50, most=50, start_required=True)
+    common = common(lookback="P1D", window="P1D", page_size=50, max_page_size=50, start_required=True)
     settings = {  # noqa: RUF012 - a fact, never changed
         "api_url": text("Address of the tenant, such as https://example.evolux.net.br.", format="url"),
         "api_token": token("API token, sent in the header `token`."),

@@ -8,7 +8,7 @@ TrunklineError
 │   ├── AccessDenied     wrong or missing credentials: ends the whole tap, nothing is retried
 │   ├── Refused          the vendor refused this request (4xx): no use in repeating it
 │   ├── Unavailable      the vendor could not be reached in `max_attempts` tries
-│   ├── BadAnswer        an answer that is not what the vendor documents
+│   ├── BadResponse        an answer that is not what the vendor documents
 │   └── Unproven         a window that can't be shown complete
 └── BadRecord            a record that contradicts its schema
     └── Keyless          a record without its primary key
@@ -127,7 +127,7 @@ class Unavailable(SourceError):
     """All tries failed: the vendor is down, unreachable, or keeps answering with faults."""
 
 
-class BadAnswer(SourceError):
+class BadResponse(SourceError):
     """The answer has a form that the vendor does not document, also after `max_attempts` tries."""
 
 

@@ -13,7 +13,7 @@ import re
 import unicodedata
 from typing import TYPE_CHECKING, Any, Literal
 
-from trunkline.redact import Redactor, decoded
+from trunkline.redact import Redactor, decode
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping
@@ -161,15 +161,15 @@ def drop(_: Any) -> None:
     """Nothing in the place of a text."""
 
 
-MASKED = "(personal)"
+MASK = "(personal)"
 """Text in the place of a personal value in words that are shown."""
 
 
-def masked(words: str, values: Iterable[str]) -> str:
+def mask(words: str, values: Iterable[str]) -> str:
     """A vendor's words without what they repeat of a person, in whatever case or escape.
 
     Args:
-        words: Anything that the vendor said about a record or a look-up.
+        words: The vendor's words about a record or a look-up.
         values: The personal values of that record or look-up. Each of their words is masked too, as a vendor may repeat
             but a first name, and so are all e-mail addresses and phone numbers.
 
@@ -179,15 +179,15 @@ def masked(words: str, values: Iterable[str]) -> str:
     forms = {form for value in values for form in (value, *(unicodedata.normalize(kind, value) for kind in _KINDS))}
     parts = {part for form in forms for part in _WORD.findall(form)}
     short, digits = {part.casefold() for part in parts}, {re.sub(r"[^0-9]", "", form) for form in forms}
-    masking = Redactor(MASKED)
+    masking = Redactor(MASK)
     masking.add(form for form in {form.strip() for form in forms} | parts if form)
-    said = masking(words)
+    words = masking(words)
     for _ in range(_DECODED):
-        said = masking(decoded(said))
-    said = _MAIL.sub(MASKED, _NUMBER.sub(lambda found: found[0] if _DATE.fullmatch(found[0]) else MASKED, said))
+        words = masking(decode(words))
+    words = _MAIL.sub(MASK, _NUMBER.sub(lambda found: found[0] if _DATE.fullmatch(found[0]) else MASK, words))
     # A short word shows nothing inside another one, but where it stands between others, as in `james_may`.
-    said = _WORD.sub(lambda found: MASKED if found[0].casefold() in short else found[0], said)
-    return _DIGITS.sub(lambda found: MASKED if any(found[0] in one for one in digits) else found[0], said)
+    words = _WORD.sub(lambda found: MASK if found[0].casefold() in short else found[0], words)
+    return _DIGITS.sub(lambda found: MASK if any(found[0] in one for one in digits) else found[0], words)
 
 
 def softened(schema: dict[str, Any]) -> dict[str, Any]:

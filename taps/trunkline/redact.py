@@ -211,7 +211,7 @@ def _numbered(entity: str) -> str:
     return chr(number) if number <= sys.maxunicode else ""
 
 
-def decoded(text: str) -> str:
+def decode(text: str) -> str:
     """A text with its escapes decoded, as a person reads it."""
     return _ESCAPE.sub(lambda match: "".join(letter for letter, _ in _decoded(match)), text)
 

@@ -124,7 +124,7 @@ def record_writer(stream: OwnSync, writer: BlockWriter) -> Callable[[dict[str, A
             messages = [within(message) for message in stream._generate_record_messages(record)]  # noqa: SLF001
         except Exception as exc:  # noqa: BLE001 - whatever an expression of the user's raises
             deep = isinstance(exc, RecursionError)
-            why = "it is nested too deeply" if deep else mapped.explained(exc, record)
+            why = "it is nested too deeply" if deep else mapped.describe_error(exc, record)
             remedy = "The bookmark stays where it was" + ("" if deep else ": correct the map")
             error = BadRecord(f"{stream.name}: a record could not be mapped", why, remedy)
             raise error.with_traceback(exc.__traceback__) from None
@@ -192,7 +192,7 @@ class ConfigFiles(PluginBase):
         except Exception as exc:
             found = maps.errors(self.config.get("stream_maps"))
             if found or isinstance(exc, MapExpressionError):
-                raise ConfigInvalid(found or [maps.told(exc)]) from None
+                raise ConfigInvalid(found or [maps.describe_error(exc)]) from None
             raise
 
     def _build_maps(self) -> None:

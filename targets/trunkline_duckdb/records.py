@@ -1,7 +1,7 @@
 """One stream's records: checked against the schema and staged as lines that DuckDB reads with explicit column types.
 
 The common record costs one typed msgspec decode and one encode. A record that this refuses is looked at again value by
-value (`values.py`), which either mends it (a `1.0` for an integer), asks for a wider column, or says what is wrong.
+value (`values.py`), which either corrects it (a `1.0` for an integer), asks for a wider column, or says what is wrong.
 
 A staged line holds the record's ordinal in the batch (`n`) and its values as `c0`, `c1`, …: property names that differ
 only in case, or that no SQL tool would like, never reach DuckDB's JSON reader. JSON values travel as strings, so that

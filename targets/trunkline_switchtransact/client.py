@@ -155,7 +155,7 @@ class WritingClient(Client):
             AccessDenied: Another request was told that the key is not permitted.
             Cancelled: The run ended before the request was sent.
         """
-        status, _, body, not_before = self._asked(request, cancelled)
+        status, _, body, not_before = self._exchange(request, cancelled)
         return Said(status, body, not_before)
 
     def _send(self, request: Request) -> tuple[int, Mapping[str, str], bytes]:
@@ -205,9 +205,9 @@ class Account:
         if status < HTTPStatus.INTERNAL_SERVER_ERROR and status != HTTPStatus.TOO_MANY_REQUESTS:
             raise Refused(f"{request.about} failed", f"the vendor refused it (HTTP {status})", status=status)
 
-    def is_answer(self, status: int, body: bytes) -> bool:
+    def is_success(self, status: int, body: bytes) -> bool:
         """A 404 that says `status: false` is a look-up that found nobody."""
-        return TapSwitchTransact.errors.is_answer(status, body)
+        return TapSwitchTransact.errors.is_success(status, body)
 
     def reason(self, body: bytes) -> str:  # noqa: ARG002 - a look-up's error may repeat what was looked up
         """Nothing that could be shown."""

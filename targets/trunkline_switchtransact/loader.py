@@ -247,7 +247,7 @@ class Loader:
         try:
             self._mapper.register_raw_stream_schema(name, schema, message.key_properties)
         except Exception as exc:  # noqa: BLE001 - the SDK raises many kinds for a map that is wrong
-            found = "; ".join(maps.errors(self._mapper.stream_maps_dict)) or maps.told(exc)
+            found = "; ".join(maps.errors(self._mapper.stream_maps_dict)) or maps.describe_error(exc)
             raise self._fault(f"stream_maps don't fit stream {shown(name)}: {found}", "Correct stream_maps") from None
         for stream_map in self._mapper.stream_maps[name]:
             if stream_map.stream_alias not in CALLS and not isinstance(stream_map, RemoveRecordTransform):
@@ -278,7 +278,7 @@ class Loader:
         except Exception as exc:  # noqa: BLE001 - an expression of the user's can raise anything
             raise self._fault(
                 f"stream_maps of stream {shown(stream_map.stream_alias)} can't be applied to the record: "
-                f"{mapped.explained(exc, record)}",
+                f"{mapped.describe_error(exc, record)}",
                 "Correct the expression, for example for a value that is null",
             ) from None
 

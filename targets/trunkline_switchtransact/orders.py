@@ -203,7 +203,7 @@ class Orders:
 
     @property
     def _can_start(self) -> bool:
-        most = self._concurrency if self._sender.client.answered.is_set() else 1
+        most = self._concurrency if self._sender.client.responded.is_set() else 1
         return bool(self._ready) and self.stopping is None and len(self._flying) < most
 
     def _next(self, at_once: list[Result]) -> Iterator[Order]:

@@ -19,7 +19,7 @@ import backoff
 import msgspec
 
 from tap_switchtransact import LOOKUPS
-from trunkline.errors import BadAnswer, Refused, SourceError, Unavailable
+from trunkline.errors import BadResponse, Refused, SourceError, Unavailable
 from trunkline.steps.fetch.client import MAX_VENDOR_WAIT, MAX_WAIT, Cancelled
 from trunkline.steps.fetch.exchange import Request
 from trunkline_switchtransact.calls import NAMES, folded
@@ -273,7 +273,7 @@ class Sender:
         )
         try:
             reply = self.client.fetch(request, LOOKUPS.open, self.cancelled)
-        except (Unavailable, BadAnswer) as exc:
+        except (Unavailable, BadResponse) as exc:
             self.log(f"{exc}: nothing can be said about that record yet")
             return False
         except Refused as exc:

@@ -78,7 +78,7 @@ class TapAcme(VendorTap):
     """Singer tap for a vendor of the tests."""
 
     name, vendor = "tap-acme", "acme"
-    common = common(lookback="P1D", window="P30D", page_size=100, most=100)
+    common = common(lookback="P1D", window="P30D", page_size=100, max_page_size=100)
     settings = {  # noqa: RUF012 - same
         "api_url": text("Address of the API.", format="url", default="https://api.acme.example"),
         "api_token": token("API token."),

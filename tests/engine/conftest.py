@@ -107,7 +107,7 @@ class FakeVendor:
     def refuse(self, request: Request, status: int, body: bytes) -> None:
         """Nothing beside the status."""
 
-    def is_answer(self, status: int, body: bytes) -> bool:  # noqa: ARG002 - as a vendor's tap has it
+    def is_success(self, status: int, body: bytes) -> bool:  # noqa: ARG002 - as a vendor's tap has it
         return 200 <= status < 300
 
     def reason(self, body: bytes) -> str:

@@ -15,7 +15,7 @@ import pytest
 import requests
 import urllib3
 
-from trunkline.errors import AccessDenied, BadAnswer, Refused, SourceError, TrunklineError, Unavailable
+from trunkline.errors import AccessDenied, BadResponse, Refused, SourceError, TrunklineError, Unavailable
 from trunkline.steps.fetch import breaker, exchange
 from trunkline.steps.fetch.client import Cancelled
 from trunkline.steps.fetch.exchange import Request
@@ -100,19 +100,19 @@ def test_a_fault_that_stays_ends_after_max_attempts(bench: Callable[..., Any], n
 def test_an_answer_of_another_form_is_an_error_and_never_an_empty_page(bench: Callable[..., Any], name: str) -> None:
     """A 200 is believed only when it is what the vendor documents."""
     asked = bench([ODD_ANSWERS[name]])
-    with pytest.raises(BadAnswer, match=r"^the thing failed: 4 tries"):
+    with pytest.raises(BadResponse, match=r"^the thing failed: 4 tries"):
         asked.fetch(open_body=open_rows)
     assert len(asked.wire.seen) == 4
 
 
 def test_a_body_that_the_stream_can_not_believe_is_tried_again(bench: Callable[..., Any]) -> None:
-    """`BadAnswer` out of `open_body` is a fault like broken JSON."""
+    """`BadResponse` out of `open_body` is a fault like broken JSON."""
 
     def refuse(_: Reply) -> None:
-        raise BadAnswer("the answer has another form", "it has no list")
+        raise BadResponse("the answer has another form", "it has no list")
 
     asked = bench([OK])
-    with pytest.raises(BadAnswer, match="it has no list"):
+    with pytest.raises(BadResponse, match="it has no list"):
         asked.fetch(open_body=refuse)
     assert len(asked.wire.seen) == 4
 
@@ -121,7 +121,7 @@ def test_a_body_that_the_stream_can_not_believe_is_tried_again(bench: Callable[.
 def test_other_4xx_are_not_tried_again(bench: Callable[..., Any], code: int) -> None:
     """A request that is wrong stays wrong; the error shows the vendor's words and the hint."""
     asked = bench([status(code), OK])
-    with pytest.raises(Refused, match=rf"HTTP {code}, saying: words\. hint for {code}$") as caught:
+    with pytest.raises(Refused, match=rf"HTTP {code}: words\. hint for {code}$") as caught:
         asked.fetch()
     assert caught.value.status == code
     assert len(asked.wire.seen) == 1
@@ -276,11 +276,11 @@ def test_the_first_answer_of_any_kind_opens_the_gate(bench: Callable[..., Any]) 
     asked = bench([requests.ConnectionError("no")])
     with pytest.raises(Unavailable):
         asked.fetch()
-    assert not asked.client.answered.is_set()
+    assert not asked.client.responded.is_set()
     asked = bench([status(500)])
     with pytest.raises(Unavailable):
         asked.fetch()
-    assert asked.client.answered.is_set()
+    assert asked.client.responded.is_set()
     assert not asked.client.succeeded.is_set()
 
 

@@ -50,7 +50,7 @@ def test_a_stop_is_no_exception_that_a_broad_except_swallows() -> None:
 
 def test_one_except_clause_catches_all_of_the_tree_and_sources_alone() -> None:
     """The tree of the docstring is the tree of the classes."""
-    sources = {"AccessDenied", "Refused", "Unavailable", "BadAnswer", "Unproven"}
+    sources = {"AccessDenied", "Refused", "Unavailable", "BadResponse", "Unproven"}
     assert {kind.__name__ for kind in tree(errors.SourceError)} == sources | {"SourceError"}
     assert errors.__doc__ is not None
     assert all(kind.__name__ in errors.__doc__ for kind in tree() if kind.__module__ == errors.__name__)

@@ -41,15 +41,15 @@ def outcome(errors: HttpErrors, status: int, body: bytes) -> tuple[type[Exceptio
 @pytest.mark.parametrize(
     ("errors", "status", "body", "kind", "words"),
     [
-        (STATUS, 200, b'{"meta":{"status":404,"message":"no"}}', Refused, "meta.status of an HTTP 200 404, saying: no"),
+        (STATUS, 200, b'{"meta":{"status":404,"message":"no"}}', Refused, "meta.status of an HTTP 200 404: no"),
         (STATUS, 200, b'{"meta":{"status":401}}', AccessDenied, "Check api_token"),
         (STATUS, 200, b'{"meta":{"status":503,"message":7}}', Retriable, "503"),
         (STATUS, 200, b'{"meta":{"status":200,"message":"fine"},"data":[]}', None, ""),
         (STATUS, 500, b'{"meta":{"status":404}}', None, ""),
         (STATUS, 200, b'{"meta":[]}', None, ""),
         (STATUS, 200, b"no JSON", None, ""),
-        (ERROR, 200, b'{"data":[],"error":"over quota"}', Retriable, "says that it is an error"),
-        (ERROR, 200, b'{"data":[],"success":false}', Retriable, "says that it is an error"),
+        (ERROR, 200, b'{"data":[],"error":"over quota"}', Retriable, "reports an error"),
+        (ERROR, 200, b'{"data":[],"success":false}', Retriable, "reports an error"),
         (ERROR, 200, b'{"data":[{"error":"x"}],"success":true,"error":null}', None, ""),
         (ERROR, 404, b'{"error":"gone"}', None, ""),
         (FOUND, 200, b'{"status":false,"error":"no +48221234567"}', Refused, "refused it (HTTP 200). Check it"),
@@ -59,8 +59,8 @@ def outcome(errors: HttpErrors, status: int, body: bytes) -> tuple[type[Exceptio
         (FOUND, 401, b'{"status":false,"error":"x"}', None, ""),
         (FOUND, 503, b'{"status":false,"error":"x"}', None, ""),
         (CODE, 500, b'{"d":{"status":{"CODE":"LoginFailed"}}}', AccessDenied, "LoginFailed"),
-        (CODE, 500, b'{"code":"x","words":"login sesame"}', AccessDenied, "answered x"),
-        (CODE, 200, b'{"Status":{"Code":"BadDate","Words":"sesame"}}', Refused, "answered BadDate"),
+        (CODE, 500, b'{"code":"x","words":"login sesame"}', AccessDenied, "responded with x"),
+        (CODE, 200, b'{"Status":{"Code":"BadDate","Words":"sesame"}}', Refused, "responded with BadDate"),
         (CODE, 200, b'{"Status":{"Code":"Deadlock"}}', Retriable, "Deadlock"),
         (CODE, 500, b'{"Status":{"Code":"Deadlock"}}', None, ""),
         (CODE, 200, b'{"Status":{"Code":"Ok"},"Rows":[]}', None, ""),
@@ -92,8 +92,8 @@ def test_g2_only_a_404_that_says_so_means_that_nothing_was_found(
     errors: HttpErrors, body: bytes, *, answers: bool
 ) -> None:
     """A 404 of a wrong address is no empty answer."""
-    assert tap(errors).is_answer(404, body) is answers
-    assert tap(errors).is_answer(200, body)
+    assert tap(errors).is_success(404, body) is answers
+    assert tap(errors).is_success(200, body)
 
 
 def test_g7_only_words_that_are_fit_to_be_shown_are_a_reason() -> None:

@@ -457,7 +457,7 @@ class Wire(BaseAdapter):
 class Vendor:
     sign = lambda self, request: ({{}}, None)
     refuse = lambda self, *_: None
-    is_answer = lambda self, *_: True
+    is_success = lambda self, *_: True
 
 client = Client(Vendor(), api_url="https://vendor.example", timeout=60, max_attempts=1, user_agent="t", ca_bundle=None,
                 pool_size=1, governor=Governor(None, logger=logging.getLogger("t")), transport=Wire(),
@@ -484,6 +484,6 @@ def test_g5_a_gzip_bomb_is_an_error_in_bounded_memory() -> None:
     script = _BOMB.format(paths=[path for path in sys.path if path], encoding="gzip, gzip")
     done = subprocess.run([sys.executable, "-c", script], input=body, capture_output=True, timeout=60, check=True)
     story, grown = done.stdout.decode().splitlines()
-    told = f"the thing failed: the response is larger than {exchange.MAX_BODY >> 20} MiB. Ask for less at once"
+    told = f"the thing failed: the response is larger than {exchange.MAX_BODY >> 20} MiB. Request less at once"
     assert story.startswith(told)
     assert int(grown) * 1024 < 3 * exchange.MAX_BODY

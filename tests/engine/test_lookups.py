@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from tests.engine.wire import TEXT, Wire, records, schema
 
-from trunkline.errors import BadAnswer
+from trunkline.errors import BadResponse
 from trunkline.facts import LookupResults, Lookups, LookupStream, VendorTap, array, common, header, text, token
 from trunkline.steps.fetch.exchange import Reply, Request
 from trunkline.steps.write import BlockWriter
@@ -140,7 +140,7 @@ def test_g2_what_was_found_stands_where_the_facts_say(body: Any, found: Any) -> 
 )
 def test_g2_an_answer_of_another_form_is_never_nothing_found(body: Any) -> None:
     """Neither a contradiction nor an error is a miss."""
-    with pytest.raises((BadAnswer, ValueError)):
+    with pytest.raises((BadResponse, ValueError)):
         FOUND.open(Reply(Request("it", "/"), 200, {}, json.dumps(body).encode()))
 
 
@@ -148,7 +148,7 @@ def test_g2_without_a_flag_the_rows_alone_decide() -> None:
     """An empty list is nothing found, and an answer without a list is none."""
     plain = Lookups(kinds={"tel": ("tels", "/people")}, rows=("people",))
     assert plain.open(Reply(Request("it", "/"), 200, {}, b'{"people":[],"found":false}')) == []
-    with pytest.raises(BadAnswer):
+    with pytest.raises(BadResponse):
         plain.open(Reply(Request("it", "/"), 200, {}, b"{}"))
 
 

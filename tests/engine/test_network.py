@@ -167,7 +167,7 @@ def test_g9_a_server_without_tls_is_called_that(bench: Callable[..., Any], liste
         (
             b"HTTP/1.1 407 Proxy Authentication Required\r\n\r\n",
             1,
-            "asks for credentials (HTTP 407). Put user name and",
+            "requires credentials (HTTP 407). Put user name and",
         ),
         (b"HTTP/1.1 403 Forbidden\r\n\r\n", 2, "does not connect to the server (HTTP 403). Check HTTPS_PROXY in the"),
     ],

@@ -21,7 +21,7 @@ from airbyte_protocol_dataclasses.models import AirbyteMessage  # type: ignore[i
 
 from trunkline.doors.airbyte.messages import MessageLines
 from trunkline.doors.airbyte.source import serve
-from trunkline.errors import AccessDenied, BadAnswer, ConfigInvalid, Refused, Unavailable
+from trunkline.errors import AccessDenied, BadResponse, ConfigInvalid, Refused, Unavailable
 from trunkline.facts import Limit, NumberedPages, PagedStream, VendorTap, common, oauth2, text
 from trunkline.redact import MASK, redactor
 from trunkline.steps.fetch.exchange import Request
@@ -314,13 +314,13 @@ def test_g6_a_limit_of_one_request_leaves_room_for_the_token(world: World) -> No
 # -- what the identity host says ---------------------------------------------------------------------
 
 _NO = [
-    (400, {"error": "invalid_client"}, "HTTP 400, saying: invalid_client"),
-    (400, {"error": "invalid_grant", "error_description": "it ended"}, "saying: invalid_grant: it ended"),
+    (400, {"error": "invalid_client"}, "HTTP 400: invalid_client"),
+    (400, {"error": "invalid_grant", "error_description": "it ended"}, ": invalid_grant: it ended"),
     (400, {"reason": "Invalid client_id", "error": "invalid_client"}, "invalid_client: Invalid client_id"),
-    (401, {"error": "invalid_client"}, "HTTP 401, saying: invalid_client"),
+    (401, {"error": "invalid_client"}, "HTTP 401: invalid_client"),
     (401, b"", "HTTP 401"),
     (403, {}, "HTTP 403"),
-    (200, {"error": "bad_verification_code"}, "HTTP 200, saying: bad_verification_code"),
+    (200, {"error": "bad_verification_code"}, "HTTP 200: bad_verification_code"),
 ]
 
 
@@ -376,11 +376,11 @@ def test_g2_a_response_without_a_token_is_an_error(world: World, wrong: Any, mon
     """It is tried again, and at last an error in which no token stands."""
     monkeypatch.setattr("trunkline.steps.fetch.client.backoff.full_jitter", lambda _: 0.0)
     world.answers = [(200, {}, wrong)] * 3
-    with pytest.raises(BadAnswer, match="the request for an access token failed: 3 tries") as caught:
+    with pytest.raises(BadResponse, match="the request for an access token failed: 3 tries") as caught:
         fetch(tap(world))
     assert "sesame" not in str(caught.value)
     world.answers = [(204, {}, b"")]
-    with pytest.raises(BadAnswer, match="HTTP 204"):
+    with pytest.raises(BadResponse, match="HTTP 204"):
         fetch(tap(world))
 
 

@@ -185,7 +185,7 @@ def test_g2_only_a_404_says_that_there_is_no_list(caplog: pytest.LogCaptureFixtu
     if code == 0:
         (line,) = [line for line in caplog.messages if "have no list yet" in line]
         assert line.startswith("recordings: 1 of ")
-        assert line.endswith("(404); later runs ask again")
+        assert line.endswith("(404); later runs request them again")
 
 
 @pytest.mark.parametrize(("often", "code"), [(False, 1), (True, 0)])
@@ -268,7 +268,7 @@ class Play:
         return steps
 
     def _take(self) -> None:
-        self.most_held = max(self.most_held, self.ctx.answers)
+        self.most_held = max(self.most_held, self.ctx.responses)
         while self.ctx.items:
             _, value, size = self.ctx.items.popleft()
             self.ctx.held -= size
@@ -286,7 +286,7 @@ def test_g4_g5_answers_in_any_order_give_one_order_and_hold_little(seed: int) ->
     assert [number for number, _ in found] == [number for number, _ in expected()]
     ended = [given.parent.carried["call_id"] for given in play.given[:-1] if given.ended]
     assert ended == list(range(40))
-    assert (play.ctx.held, play.ctx.answers, len(play.ctx.queued)) == (0, 0, 0)
+    assert (play.ctx.held, play.ctx.responses, len(play.ctx.queued)) == (0, 0, 0)
     # Six lists at once, each with at most its own look-ahead, and the parent's pages.
     assert play.most_queued <= 6 * (1 + 2) + 6 + 1
 

@@ -96,7 +96,7 @@ def written(tap: VendorTap, name: str, row: dict[str, Any], *, ours: bool) -> li
     else:
         shape.__init__(
             stream.name, stream.schema, stream.primary_keys, read_time=stream.read_time, computed=stream.computed,
-            compute=stream.compute if stream.mends else None, text_or_number=stream.text_or_number,
+            compute=stream.compute if stream.computes else None, text_or_number=stream.text_or_number,
             decode_fully=stream.decode_fully,
         )  # fmt: skip
         for message in stream._generate_record_messages(shape(raw)[0]):  # noqa: SLF001 - the SDK's own path

@@ -15,7 +15,7 @@ from trunkline.facts import config as settings
 if TYPE_CHECKING:
     from pathlib import Path
 
-COMMON = common(lookback="P1D", window="P30D", page_size=50, most=100)
+COMMON = common(lookback="P1D", window="P30D", page_size=50, max_page_size=100)
 PROPERTIES = {
     **COMMON,
     "api_url": text("Address.", format="url"),

@@ -37,7 +37,7 @@ def ask(answer: Callable[[int, int], Page | Refused], window: Window = WINDOW, *
     def give(page: Page, reply: Reply) -> None:
         play.emit_page(ctx, window, page, reply)
 
-    question = whole.Question(window, LIMIT, queue, give, lambda _: window.halves(MINUTE) or (), **facts)
+    question = whole.SpanSource(window, LIMIT, queue, give, lambda _: window.halves(MINUTE) or (), **facts)
     return drive(play, ctx, whole.read_whole(question, queue(0, LIMIT))), play
 
 

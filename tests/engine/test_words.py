@@ -10,7 +10,7 @@ from urllib.parse import quote
 
 import pytest
 
-from trunkline.errors import BadAnswer, Refused, Unavailable
+from trunkline.errors import BadResponse, Refused, Unavailable
 from trunkline.redact import redactor
 from trunkline.steps.fetch.exchange import Request
 from trunkline.steps.fetch.words import LONGEST, one_line, page
@@ -87,7 +87,7 @@ PAGE = b'<!DOCTYPE html>\n<html><head>\n<title class="x">\n Sign in &mdash; Acme
 )
 def test_g9_an_html_page_is_called_that_with_its_title(bench: Callable[..., Any], body: bytes) -> None:
     """With HTTP 200, and as the body of an error: what stands there, and that api_url may be the reason."""
-    with pytest.raises(BadAnswer) as caught:
+    with pytest.raises(BadResponse) as caught:
         bench([(200, {}, body)], max_attempts=2).fetch()
     assert 'an HTML page with the title "Sign in \u2014 Acme" where JSON is expected. Check api_url' in str(
         caught.value
@@ -111,7 +111,7 @@ def test_g7_a_title_shows_nothing_that_other_words_would_not(bench: Callable[...
     """Token, caller, looked-up value, markup, terminal codes and megabytes in it."""
     redactor.add(["sesame-token-0123"])
     for inside in ("sesame-\ntoken-0123", "+27 72 123 4567", "anna@x.example", "Zbigniew", "a<b>\x1b[2J", "x" * 50_000):
-        with pytest.raises(BadAnswer) as caught:
+        with pytest.raises(BadResponse) as caught:
             bench([(200, {}, f"<html><title>no {inside} here</title>".encode())], max_attempts=1).fetch(
                 Request("the thing", "/things", personal=("Zbigniew",))
             )

@@ -48,7 +48,7 @@ class TapAircall(VendorTap):
     """Singer tap for Aircall: a company's calls, and its users, teams, numbers and tags."""
 
     name, vendor, package_name = "tap-aircall", "aircall", "tap-aircall"
-    common = common(lookback="P7D", window="P7D", page_size=50, most=50)
+    common = common(lookback="P7D", window="P7D", page_size=50, max_page_size=50)
     settings = {  # noqa: RUF012 - same
         "api_url": text("Address of the API.", format="url", default="https://api.aircall.io"),
         "api_id": token("API ID of a key made under Company Settings."),

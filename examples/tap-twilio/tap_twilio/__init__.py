@@ -43,7 +43,7 @@ class TapTwilio(VendorTap):
     """Singer tap for Twilio: the calls of an account, and the recordings of each call, without the sound."""
 
     name, vendor, package_name = "tap-twilio", "twilio", "tap-twilio"
-    common = common(lookback="P2D", window="P7D", page_size=1000, most=1000, start_required=True)
+    common = common(lookback="P2D", window="P7D", page_size=1000, max_page_size=1000, start_required=True)
     settings = {  # noqa: RUF012 - same
         "api_url": text("Address of the API.", format="url", default="https://api.twilio.com"),
         "account_sid": text("SID of the account, which stands in every path and is the user name."),

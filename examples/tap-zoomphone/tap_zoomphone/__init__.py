@@ -58,7 +58,7 @@ class TapZoomPhone(VendorTap):
     """Singer tap for Zoom Phone: the call history of an account, its users, and what is known of its recordings."""
 
     name, vendor, package_name = "tap-zoomphone", "zoomphone", "tap-zoomphone"
-    common = common(lookback="P2D", window="P7D", longest="P28D", page_size=300, most=300, start_required=True)
+    common = common(lookback="P2D", window="P7D", longest="P28D", page_size=300, max_page_size=300, start_required=True)
     settings = {"api_url": text("Address of the API.", format="url", default="https://api.zoom.us")}  # noqa: RUF012 - same
     required_to_start = ("start_date",)
     limit = Limit(10, 1.0)  # of a heavy route on a Business plan, and of a medium one on a Pro plan

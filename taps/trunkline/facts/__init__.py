@@ -1,4 +1,4 @@
-"""What a vendor's file imports: streams, paging, signing and settings, said in the vendor's own names.
+"""Names a vendor's file imports: streams, paging, signing and settings, in the vendor's own names.
 
     from trunkline.facts import NumberedPages, PagedStream, VendorTap, bearer, common, text, token
 

@@ -1,4 +1,4 @@
-"""OAuth2 as a vendor's file says it: the grant, where the token is fetched, and the settings it takes."""
+"""OAuth2 in a vendor's file: the grant, where the token is fetched, and the settings it takes."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class OAuth2(Grant):
 
     @property
     def settings(self) -> dict[str, Setting]:
-        """The settings that come with it; what a vendor's file says of one of them wins."""
+        """The settings that come with it; the vendor file's own form of one of them wins."""
         found = {self.client_id: text("Client ID of the OAuth2 application.")}
         if self.client_secret:
             found[self.client_secret] = token("Client secret of the OAuth2 application.")
@@ -51,7 +51,7 @@ class OAuth2(Grant):
     def __get__(self, tap: OwningTap, owner: type[Any]) -> Tokens: ...
 
     def __get__(self, tap: OwningTap | None, owner: type[Any]) -> OAuth2 | Tokens:
-        """The tokens of one tap, made when they are first used."""
+        """Return the tokens of one tap, made when they are first used."""
         if tap is None:
             return self
         tokens = tap.__dict__["sign"] = Tokens(self, tap)
@@ -88,7 +88,7 @@ def oauth2(  # noqa: PLR0913 - the facts of a grant, each named where it is used
         client_secret: Setting of its secret; empty for a client that has none.
         grant: `client_credentials`, `refresh_token`, or a vendor's own `grant_type`.
         refresh_token: Setting of the refresh token, with the grant of that name.
-        scope: The scopes to ask for, with spaces between them.
+        scope: The scopes to request, with spaces between them.
         params: What else stands in every token request.
         from_settings: Fields of the token request whose values are settings, by the field.
         credentials: Whether client ID and secret go into HTTP's basic authentication or into the body.

@@ -1,7 +1,7 @@
 """Streams that are read row by row of another stream: by each of its rows one more request, or a list of its own.
 
 A child lists the rows of its parent for itself, in windows and with a bookmark of its own: so it can be read without
-its parent, and goes on where it stopped.
+its parent, and resumes where it stopped.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class Parent(NamedTuple):
     """A row of the parent stream.
 
     Args:
-        name: What tells it from others, for messages.
+        name: Value that identifies it in messages.
         path: The child's path for it; None where the vendor gives the row no key.
         carried: What of it goes into the child's records, and its partition.
         context: The partition.
@@ -67,15 +67,15 @@ class ChildStream(VendorStream):
     key: ClassVar[str] = ""
     """The parent's field that stands in the path; its first primary key when empty."""
     key_setting: ClassVar[str] = ""
-    """Setting that names this field, where the vendor does not say which one it is."""
+    """Setting that names this field, where the vendor does not document which one it is."""
     noun: ClassVar[str] = "row"
     """A row of the parent, in messages."""
     thing: ClassVar[str] = "detail"
-    """What each of them has, in messages."""
+    """The noun for what each row has, in messages."""
     statuses: ClassVar[str] = "404 or 204"
-    """HTTP statuses that say that a row does not have it, in messages."""
+    """HTTP statuses that mean that a row does not have it, in messages."""
     often_missing: ClassVar[bool] = False
-    """Whether it is nothing special that a row does not have it."""
+    """Whether it is common that a row does not have it."""
 
     def __init__(self, tap: OwningTap) -> None:
         super().__init__(tap)
@@ -236,7 +236,7 @@ class ChildStream(VendorStream):
             self.run.missing += missing
             self.warn(
                 f"{missing} of {counted} {noun}s of {window} have no {thing} yet ({self.statuses}); "
-                "later runs ask again"
+                "later runs request them again"
             )
 
     def _other_key(self) -> str:

@@ -90,7 +90,7 @@ def _a(noun: str) -> str:
 def from_environment(
     properties: Mapping[str, Setting], prefix: str, environ: Mapping[str, str] | None = None
 ) -> dict[str, Any]:
-    """Settings from the environment, each in the type it has; a value that has no such form stays text and is refused.
+    """Read settings from the environment, each in its type; a value that has no such form stays text and is refused.
 
     Args:
         properties: The settings.
@@ -99,7 +99,7 @@ def from_environment(
     """
     environ = os.environ if environ is None else environ
     found = ((name, environ.get(prefix + name.upper().replace("-", "_"))) for name in properties)
-    # An empty variable is how a shell and a .env file say "not set".
+    # An empty variable is how a shell and a .env file mean "not set".
     return {name: _typed(properties[name], value) for name, value in found if value}
 
 
@@ -129,7 +129,7 @@ def _number(value: str) -> int | float | str:
 
 
 def _list(value: str) -> Any:
-    """A JSON list; or `a,b`, and a bare `a` is a list of one."""
+    """Return a JSON list; or `a,b`, and a bare `a` is a list of one."""
     parsed = _json(value)
     if isinstance(parsed, list) or value[0] in "[{":
         return parsed
@@ -207,7 +207,7 @@ def _has_half_surrogate(value: Any) -> bool:
 
 
 def _blank(value: Any, spec: Setting) -> str | None:
-    """Where a text that must say something is nothing but white space: `[2]` in a list, else empty; None: nowhere."""
+    """Return where a text is only white space: `[2]` in a list, else empty; None: nowhere."""
     if isinstance(value, list):
         places = (place for place, member in enumerate(value) if _blank(member, spec.get("items", {})) is not None)
         return next((f"[{place}]" for place in places), None)
@@ -215,7 +215,7 @@ def _blank(value: Any, spec: Setting) -> str | None:
 
 
 def must(spec: Setting) -> str:
-    """What a setting must be, in words."""
+    """Describe the values that a setting takes."""
     if "must" in spec:
         return str(spec["must"])
     if "enum" in spec:
@@ -305,7 +305,7 @@ def _file(value: str, spec: Setting) -> str:
 
 
 def _can_be_written(path: Path) -> bool:
-    """Whether a file can be put at a path, or into it if it is a folder; never in the place of a device."""
+    """Return whether a file can be put at a path, or into it if it is a folder; never in the place of a device."""
     try:
         path = path.resolve()
         folder = path if path.is_dir() else path.parent

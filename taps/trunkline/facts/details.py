@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 
 AT_ONCE = 256
-"""Requests for details that are queued before the first of them is answered, of one page of the list."""
+"""Requests for details that are queued before the first response, of one page of the list."""
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ class DetailStream(ChildStream):
     """
 
     detail: ClassVar[str] = ""
-    """Field that holds the detail, written with dots where it is in an object; empty when it is the answer itself."""
+    """Field that holds the detail, written with dots where it is in an object; empty when it is the body itself."""
 
     def shares_with(self, other: VendorStream) -> bool:
         """Share the list with its own stream, and with the other details of its rows; not one with many bookmarks."""
@@ -95,7 +95,7 @@ class DetailStream(ChildStream):
         return ctx.request(request, self.open_detail, owner=self)
 
     def open_detail(self, reply: Reply) -> msgspec.Raw:
-        """Find the detail in its answer."""
+        """Find the detail in its response."""
         return self._read_detail(reply.body)
 
     @functools.cached_property
@@ -103,7 +103,7 @@ class DetailStream(ChildStream):
         names = self.detail.split(".") if self.detail else []
         kind: Any = msgspec.Raw
         for name in reversed(names):
-            kind = msgspec.defstruct("Answer", [("inner", kind, msgspec.field(name=name))])
+            kind = msgspec.defstruct("Body", [("inner", kind, msgspec.field(name=name))])
         read = msgspec.json.Decoder(kind).decode
 
         def detail(body: bytes) -> Any:

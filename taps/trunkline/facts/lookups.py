@@ -11,7 +11,7 @@ from weakref import WeakKeyDictionary
 
 import msgspec
 
-from trunkline.errors import BadAnswer, BadRecord, ConfigInvalid
+from trunkline.errors import BadRecord, BadResponse, ConfigInvalid
 from trunkline.exact import decode
 from trunkline.facts.stream import Batch, VendorStream
 from trunkline.personal import e164
@@ -30,14 +30,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Lookups:
-    """What can be looked up and where, and what an answer looks like. It is also the rule that checks the file.
+    """Kinds of lookups, their paths, and the form of their responses. It is also the rule that checks the file.
 
     Args:
         kinds: Setting that lists the values of each kind, and the path where they are looked up, by a query parameter
             that is called like the kind.
         rows: Fields that may hold what was found, an object or a list of objects; the first that is there counts.
         found: Field that is true when something was found, and false when nothing was; empty when there is none.
-        error: Field that says why, where the answer is false for another reason; empty when there is none.
+        error: Field with the reason, where the response is false for another reason; empty when there is none.
         lower_case: Kinds whose values are the same in any case.
         file: Setting that names a CSV file with the columns kind and value; empty when there is none.
     """
@@ -62,7 +62,7 @@ class Lookups:
         return value.lower() if kind in self.lower_case else value
 
     def problem(self, kind: str, value: str) -> str:
-        """Say why a row of the file is no lookup; empty when it is one."""
+        """Return why a row of the file is no lookup; empty when it is one."""
         if kind not in self.kinds:
             *most, last = self.kinds
             return f"kind must be {', '.join(most)} or {last}" if most else f"kind must be {last}"
@@ -104,24 +104,24 @@ class Lookups:
             raise ConfigInvalid([f"{self.file} must be a CSV file that can be read"]) from None
 
     def open(self, reply: Reply) -> list[dict[str, Any]]:
-        """Find what an answer found; nothing where it says that there is nothing.
+        """Find the rows of a response; none where it reports that there are none.
 
         Raises:
-            BadAnswer: It contradicts itself.
+            BadResponse: It contradicts itself.
         """
-        answer = self._read(reply.body)
-        parts = (getattr(answer, f"field{number}") for number in range(len(self.rows)))
+        body = self._read(reply.body)
+        parts = (getattr(body, f"field{number}") for number in range(len(self.rows)))
         raw = next((part for part in parts if part is not msgspec.UNSET), None)
         content = None if raw is None else decode(raw)
-        if self.found and not answer.found:
-            if content or answer.error:
+        if self.found and not body.found:
+            if content or body.error:
                 other = self.rows[0] if content else self.error
-                raise BadAnswer("the answer has another form", f"its {self.found} is false, and it has a {other}")
+                raise BadResponse("the response has another form", f"its {self.found} is false, and it has a {other}")
             return []
         rows: list[Any] = content if isinstance(content, list) else [content]
         if not all(isinstance(row, dict) for row in rows):
-            said = f"its {self.found} is true, but it" if self.found else "it"
-            raise BadAnswer("the answer has another form", f"{said} has no {self.rows[0]}")
+            subject = f"its {self.found} is true, but it" if self.found else "it"
+            raise BadResponse("the response has another form", f"{subject} has no {self.rows[0]}")
         return rows
 
     @functools.cached_property
@@ -133,7 +133,7 @@ class Lookups:
         if self.found:
             fields.append(("found", bool, msgspec.field(name=self.found)))
             fields.append(("error", str | None, msgspec.field(name=self.error or "\0", default=None)))
-        return msgspec.json.Decoder(msgspec.defstruct("Answer", fields, kw_only=True)).decode
+        return msgspec.json.Decoder(msgspec.defstruct("Body", fields, kw_only=True)).decode
 
 
 @dataclass(frozen=True)
@@ -198,7 +198,7 @@ class Configured:
 
 @dataclass(frozen=True)
 class Found(Batch):
-    """What one lookup found for a stream.
+    """Rows that one lookup found for a stream.
 
     Args:
         stream: The stream.
@@ -233,7 +233,7 @@ class LookupFeed:
         return ReadOutcome()
 
     def split(self, job: Lookup, parts: tuple[Any, ...]) -> None:
-        """Do nothing: an answer to a lookup is small, and never split."""
+        """Do nothing: the response to a lookup is small, and never split."""
 
     def resolve(self, job: Lookup, outcome: ReadOutcome) -> None:  # noqa: ARG002 - there is nothing to decide
         """Note that it is done."""
@@ -258,11 +258,11 @@ class LookupStream(VendorStream):
 
     @functools.cached_property
     def configured(self) -> Configured:
-        """What is to be looked up."""
+        """The lookups of the config and the file."""
         return self.lookups.of(self.tap)
 
     def shares_with(self, other: VendorStream) -> bool:
-        """Share the answers with the other streams that are made of them."""
+        """Share the responses with the other streams that are made of them."""
         return isinstance(other, LookupStream) and other.lookups is self.lookups
 
     def feeds(self, listeners: Sequence[VendorStream]) -> Iterator[Feed]:
@@ -281,7 +281,7 @@ class LookupStream(VendorStream):
 
     @property
     def parts(self) -> int | None:
-        """The number of lookups; None where the file is none of lookups any more, which its reading will tell."""
+        """The number of lookups; None where the file has become invalid, which reading it reports."""
         try:
             return len(self.configured)
         except ConfigInvalid:
@@ -303,7 +303,7 @@ class LookupStream(VendorStream):
 
 
 class LookupResults(LookupStream):
-    """What each lookup found, so that one that found nothing is on record too.
+    """Results of each lookup, so that one that found nothing is on record too.
 
     Fields of a record: `kind` and `value`, which are its key, `matched`, and the two that `ids` names.
     """

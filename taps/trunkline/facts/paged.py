@@ -1,7 +1,7 @@
-"""Streams said in facts alone: windows of pages, whichever way the vendor pages.
+"""Streams declared as facts alone: windows of pages, whichever way the vendor pages.
 
 A stream of this kind needs no code: the names of the vendor's parameters and fields. What a vendor does otherwise, a
-method of `WindowedStream` or `PagedStream` says.
+method of `WindowedStream` or `PagedStream` takes precedence.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 import msgspec
 
-from trunkline.errors import BadAnswer
+from trunkline.errors import BadResponse
 from trunkline.facts.paging import CursorPages, NumberedPages, OffsetPages, OnePage, Paging
 from trunkline.facts.places import BodyReader, Header, Link, query_of
 from trunkline.facts.windowed import PageSource, WindowedStream
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 
 class Part(NamedTuple):
-    """What part of a window a request is for: its partition, and the parameters of one chunk of a list."""
+    """Part of a window that a request is for: its partition, and the parameters of one chunk of a list."""
 
     context: Mapping[str, str] = MappingProxyType({})
     chunk: tuple[Parameter, ...] = ()
@@ -47,7 +47,7 @@ WHOLE = Part()
 
 
 class PagedStream(WindowedStream):
-    """A stream that is read in pages; `paging` says what the vendor calls things."""
+    """A stream that is read in pages; `paging` holds the vendor's names."""
 
     paging: ClassVar[Paging]
     chunks: ClassVar[InChunks | None] = None
@@ -70,7 +70,7 @@ class PagedStream(WindowedStream):
     # -- requests ----------------------------------------------------------------------------------
 
     def span(self, window: Window) -> Iterable[Parameter]:
-        """The parameters of a window's ends, as the vendor's filter reads them."""
+        """Return the parameters of a window's ends, as the vendor's filter reads them."""
         facts = self.paging
         since, until = self.bounds(window)
         if facts.since and since is not None:
@@ -79,13 +79,13 @@ class PagedStream(WindowedStream):
             yield facts.until, facts.time(until)
 
     def page_request(self, window: Window, number: int, size: int, part: Part = WHOLE) -> Request:
-        """The request for one page of a window, of `size` rows."""
+        """Make the request for one page of a window, of `size` rows."""
         facts = self.paging
         place = (facts.offset, number * size) if isinstance(facts, OffsetPages) else (_page_of(facts), number)
         return self._listing(f"page {number}", window, part, (place, (facts.size, size)))
 
     def link_request(self, window: Window, cursor: str | None, part: Part = WHOLE) -> Request:
-        """The request for the page that a cursor names, or for the first one."""
+        """Make the request for the page that a cursor names, or for the first one."""
         facts = self.paging
         following = ((facts.cursor, cursor),) if isinstance(facts, CursorPages) and cursor is not None else ()
         about = "first page" if cursor is None else "next page"
@@ -111,54 +111,54 @@ class PagedStream(WindowedStream):
             return replace(request, method=self.http_method, form=dict(texts))
         return replace(request, method=self.http_method, params=texts)
 
-    # -- answers -----------------------------------------------------------------------------------
+    # -- responses ---------------------------------------------------------------------------------
 
     def open(self, reply: Reply) -> Page:
-        """Find the rows, the total and what follows where `paging` says they are."""
+        """Find the rows, the total and the next page where `paging` has them."""
         facts = self.paging
-        reader, place, body = self._read(reply.body)
-        answer = reader, body
-        rows = reader.get(body, place) if place else body
-        total = self._at(answer, reply, facts.total)
+        reader, place, fields = self._read(reply.body)
+        body = reader, fields
+        rows = reader.get(fields, place) if place else fields
+        total = self._at(body, reply, facts.total)
         if rows is None:
             if total != 0:
-                raise BadAnswer("the answer has another form", f"it has no list '{place}'")
+                raise BadResponse("the response has another form", f"it has no list '{place}'")
             rows = []
         more = pages = cursor = None
         if isinstance(facts, (NumberedPages, OffsetPages)) and facts.more:
-            said = self._at(answer, reply, facts.more)
-            more = said if isinstance(facts.more, Link) else bool(said)
+            value = self._at(body, reply, facts.more)
+            more = value if isinstance(facts.more, Link) else bool(value)
         if isinstance(facts, NumberedPages) and facts.pages:
-            pages = self._at(answer, reply, facts.pages)
+            pages = self._at(body, reply, facts.pages)
         if isinstance(facts, CursorPages):
-            cursor = self._cursor(facts, answer, reply)
+            cursor = self._cursor(facts, body, reply)
         return Page(rows, self.read_key, total, more, pages, cursor)
 
-    def _cursor(self, facts: CursorPages, answer: Any, reply: Reply) -> str | None:
-        if facts.more and not self._at(answer, reply, facts.more):
+    def _cursor(self, facts: CursorPages, body: Any, reply: Reply) -> str | None:
+        if facts.more and not self._at(body, reply, facts.more):
             return None
         if isinstance(facts.next, Link):
             return facts.next.parameter(reply, facts.cursor)
-        said = self._at(answer, reply, facts.next)
-        if said is None or said == "":
+        value = self._at(body, reply, facts.next)
+        if value is None or value == "":
             return None
-        text = str(said)
+        text = str(value)
         if "?" in text:  # a link in a field
             text = query_of(text, facts.cursor) or ""
         if not text:
-            raise BadAnswer("the answer has another form", f"its next page's link has no parameter {facts.cursor}")
+            raise BadResponse("the response has another form", f"its next page's link has no parameter {facts.cursor}")
         return text
 
-    def _at(self, answer: Any, reply: Reply, place: Place) -> Any:
+    def _at(self, body: Any, reply: Reply, place: Place) -> Any:
         if isinstance(place, Header):
             return place.number(reply)
         if isinstance(place, Link):
             return place.read(reply)
-        reader, body = answer
-        return reader.get(body, place) if place else None
+        reader, fields = body
+        return reader.get(fields, place) if place else None
 
     def _read(self, body: bytes) -> tuple[BodyReader, str, Any]:
-        """Read a body in the first of the vendor's forms that fits: what reads it, where its rows stand, its fields."""
+        """Read a body in the first of the vendor's forms that fits: its reader, the place of its rows, its fields."""
         *others, (place, reader) = self._readers
         for other, other_reader in others:
             with contextlib.suppress(msgspec.ValidationError):
@@ -173,17 +173,17 @@ class PagedStream(WindowedStream):
     def _reader(self, rows_at: str) -> BodyReader:
         facts = self.paging
         rows, total, optional = list[msgspec.Raw], int, facts.none_left_out
-        wanted: list[tuple[Place, Any, bool]] = [
+        places: list[tuple[Place, Any, bool]] = [
             (rows_at, rows | None if optional else rows, optional),
             (facts.total, total | None if optional else total, optional),
         ]
         if isinstance(facts, (NumberedPages, OffsetPages)):
-            wanted.append((facts.more, Any, True))
+            places.append((facts.more, Any, True))
         if isinstance(facts, NumberedPages):
-            wanted.append((facts.pages, int | None, True))
+            places.append((facts.pages, int | None, True))
         if isinstance(facts, CursorPages):
-            wanted += [(facts.next, str | int | None, True), (facts.more, Any, True)]
-        fields = {place: (kind, optional) for place, kind, optional in wanted if isinstance(place, str) and place}
+            places += [(facts.next, str | int | None, True), (facts.more, Any, True)]
+        fields = {place: (kind, optional) for place, kind, optional in places if isinstance(place, str) and place}
         return BodyReader(fields, list[msgspec.Raw])
 
     # -- reading -----------------------------------------------------------------------------------
@@ -203,7 +203,7 @@ class PagedStream(WindowedStream):
         return (yield from numbered.read_together(sources, job, ctx))
 
     def first_request(self, window: Window) -> Request:
-        """The request for the first page of a window."""
+        """Make the request for the first page of a window."""
         if isinstance(self.paging, (CursorPages, OnePage)):
             return self.link_request(window, None)
         return super().first_request(window)

@@ -19,16 +19,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Paging:
-    """What all ways have in common.
+    """Facts that all ways of paging share.
 
     Args:
-        rows: Field that holds the rows; empty when the answer itself is the list. Several where the vendor has more
-            than one form of its answer: the first that fits.
+        rows: Field that holds the rows; empty when the body itself is the list. Several where the vendor has more
+            than one form of its response: the first that fits.
         since: Parameter of the span's lower end; empty where there is none.
         until: Parameter of the span's upper end.
         size: Parameter of the rows requested at once; empty where there is none.
-        total: Where the number of rows of the whole span stands; empty when the vendor does not say it.
-        none_left_out: Whether an answer may leave the rows out when its total is 0.
+        total: Where the number of rows of the whole span stands; empty when the vendor does not send it.
+        none_left_out: Whether a response may leave the rows out when its total is 0.
         place: Where the parameters go: `query`, `body` (JSON, names with dots in objects) or `form`.
         extra_params: What else stands in every request.
         extra_params_if: The same, for a setting that is on.
@@ -56,7 +56,7 @@ class NumberedPages(Paging):
     Args:
         page: Parameter of the page's number.
         more: Where it stands that pages follow: null, false, empty or not there on the last page; empty when the vendor
-            does not say it. Where it is a link, only its presence counts: a link is never followed.
+            does not send it. Where it is a link, only its presence counts: a link is never followed.
         pages: Where the number of pages stands.
         first: Number of the first page, or the setting that holds it; `auto` in the setting finds it out.
     """
@@ -100,4 +100,4 @@ class CursorPages(Paging):
 
 @dataclass(frozen=True, kw_only=True)
 class OnePage(Paging):
-    """All rows in one answer."""
+    """All rows in one response."""

@@ -1,4 +1,4 @@
-"""What a stream is read once for each of: the values of a list in the config, or the chunks of one that is too long."""
+"""Partitions and chunks: a stream is read once for each value of a list in the config, or chunk of a long one."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class PerSetting:
     noun: str = "partition"
 
     def contexts(self, config: Mapping[str, Any]) -> list[dict[str, str]]:
-        """The context of each value, each once."""
+        """Return the context of each value, each once."""
         return [{self.field: value} for value in dict.fromkeys(config.get(self.setting, ()))]
 
 
@@ -45,7 +45,7 @@ class InChunks:
         self.settings, self.longest, self.separator = settings, longest, separator
 
     def cut(self, config: Mapping[str, Any]) -> list[tuple[tuple[str, str], ...]]:
-        """The parameters of each chunk; without ids one that has none."""
+        """Return the parameters of each chunk; without ids one that has none."""
         for name in self.settings:
             ids = list(dict.fromkeys(value.strip() for value in config.get(name, ())))
             if ids:

@@ -75,7 +75,7 @@ class _Rows:
 
 
 class PerRow(ChildStream, PagedStream):
-    """A list for each row of another stream, paged in any way: `paging` says how, `path` where.
+    """A list for each row of another stream, paged in any way: `paging` holds how, `path` where.
 
     Each list is proven as a full table is. A list that fails fails its window; one that the vendor does not have (404)
     is counted, and requested again within the lookback.
@@ -85,11 +85,11 @@ class PerRow(ChildStream, PagedStream):
 
     @property
     def identity(self) -> Sequence[str]:
-        """The vendor's fields that tell the rows of one list apart."""
+        """The vendor's fields that identify the rows of one list."""
         return [name for name in self.primary_keys if name not in self.carries] or self.primary_keys
 
     def span(self, window: Window) -> tuple[()]:  # noqa: ARG002 - it has none
-        """A row's list has no span."""
+        """Return nothing: a row's list has no span."""
         return ()
 
     def may_wait(self, window: Window) -> bool:  # noqa: ARG002 - whatever it is

@@ -1,4 +1,4 @@
-"""Where a fact stands in an answer: at a dotted path of its body, in a header, or in a link."""
+"""Places of a fact in a response: at a dotted path of its body, in a header, or in a link."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from urllib.parse import parse_qs, urlsplit
 import msgspec
 import requests
 
-from trunkline.errors import BadAnswer
+from trunkline.errors import BadResponse
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -34,24 +34,24 @@ class Header:
     name: str
 
     def read(self, reply: Reply) -> str | None:
-        """The header's value; None where it is not there."""
+        """Return the header's value; None where it is not there."""
         return reply.headers.get(self.name)
 
     def number(self, reply: Reply) -> int | None:
-        """The header's value as a number.
+        """Return the header's value as a number.
 
         Raises:
-            BadAnswer: It is none.
+            BadResponse: It is none.
         """
         text = self.read(reply)
         if text is not None and text.strip() and not text.strip().isdecimal():
-            raise BadAnswer("the answer has another form", f"its {self.name} is no number")
+            raise BadResponse("the response has another form", f"its {self.name} is no number")
         return int(text) if text and text.strip() else None
 
 
 @dataclass(frozen=True)
 class Link:
-    """A link of the header `Link` (RFC 8288), by its relation. It is never followed: only what it says is used.
+    """A link of the header `Link` (RFC 8288), by its relation. Only its presence and query are used, never its host.
 
     Args:
         rel: Its relation; vendors put it between quotes of every kind.
@@ -60,12 +60,12 @@ class Link:
     rel: str
 
     def read(self, reply: Reply) -> bool | None:
-        """Whether the header has such a link; None where there is no such header."""
+        """Return whether the header has such a link; None where there is no such header."""
         header = reply.headers.get("Link")
         return None if header is None else self._url(header) is not None
 
     def parameter(self, reply: Reply, name: str) -> str | None:
-        """A parameter in the query of the link; None where there is no such link."""
+        """Return a parameter in the query of the link; None where there is no such link."""
         url = self._url(reply.headers.get("Link") or "")
         return None if url is None else query_of(url, name)
 
@@ -75,7 +75,7 @@ class Link:
 
 
 def query_of(url: str, name: str) -> str | None:
-    """The value of a parameter in the query of a URL, be it relative; None where it has none."""
+    """Return the value of a parameter in the query of a URL, be it relative; None where it has none."""
     try:
         return parse_qs(urlsplit(url).query, keep_blank_values=True).get(name, [None])[0]
     except ValueError:
@@ -98,9 +98,9 @@ class BodyReader:
         self.read: Callable[[bytes], Any] = msgspec.json.Decoder(_struct(tree) if tree else whole).decode
         self._getters = {path: _getter(tree, path) for path in fields}
 
-    def get(self, answer: Any, path: str) -> Any:
-        """A field of what was read; None where it or an object on the way to it is not there."""
-        return self._getters[path](answer)
+    def get(self, body: Any, path: str) -> Any:
+        """Return a field of what was read; None where it or an object on the way to it is not there."""
+        return self._getters[path](body)
 
 
 def _struct(tree: Mapping[str, Any]) -> type[msgspec.Struct]:
@@ -113,7 +113,7 @@ def _struct(tree: Mapping[str, Any]) -> type[msgspec.Struct]:
             kind, optional = inner
         default = {"default": None} if optional else {}
         fields.append((f"field{number}", kind, msgspec.field(name=name, **default)))
-    return msgspec.defstruct("Answer", fields, kw_only=True)
+    return msgspec.defstruct("Body", fields, kw_only=True)
 
 
 def _all_optional(tree: Mapping[str, Any]) -> bool:
@@ -126,11 +126,11 @@ def _getter(tree: Mapping[str, Any], path: str) -> Callable[[Any], Any]:
         places.append(f"field{list(tree).index(name)}")
         tree = tree[name]
 
-    def at(answer: Any) -> Any:
+    def at(body: Any) -> Any:
         for place in places:
-            if answer is None:
+            if body is None:
                 return None
-            answer = getattr(answer, place)
-        return answer
+            body = getattr(body, place)
+        return body
 
     return at

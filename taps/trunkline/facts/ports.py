@@ -25,7 +25,7 @@ class OwningTap(Protocol):
     common: ClassVar[Any]
     required_to_start: ClassVar[Sequence[str]]
     filter_hint: ClassVar[str]
-    noes: int
+    denials: int
     run_start: datetime
     keep_settings: Callable[[Mapping[str, str]], None] | None
 
@@ -43,7 +43,7 @@ class OwningTap(Protocol):
 
     @property
     def account(self) -> Mapping[str, str]:
-        """The settings that tell the account, for the state."""
+        """The settings that identify the account, for the state."""
 
     @property
     def logger(self) -> logging.Logger:
@@ -53,7 +53,7 @@ class OwningTap(Protocol):
         """Return whether the user has set a setting, be it to its default."""
 
     def hint(self, status: int) -> str:
-        """Return what to do when the vendor answers with this status."""
+        """Return what to do about a response with this status."""
 
     def read_records(self, stream: Any, context: Mapping[str, Any] | None) -> Records:
         """Read a stream without writing messages or moving its bookmark."""

@@ -1,4 +1,4 @@
-"""How a vendor says no in the body of a response, which may be a success for HTTP; each makes the `errors` of a tap."""
+"""Refusals in the body of a response, which may be a success for HTTP; each class makes the `errors` of a tap."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
-from trunkline.errors import AccessDenied, BadAnswer, Refused
+from trunkline.errors import AccessDenied, BadResponse, Refused
 from trunkline.exact import BROKEN
 from trunkline.facts.places import BodyReader
 from trunkline.steps.fetch.exchange import Retriable
@@ -23,25 +23,25 @@ if TYPE_CHECKING:
     from trunkline.steps.fetch.exchange import Request
 
 _FAULTS = {HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_EARLY, HTTPStatus.TOO_MANY_REQUESTS}
-_TOLD_BY_HTTP = {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN, HTTPStatus.TOO_MANY_REQUESTS}
-"""Statuses that say more than the words of a body: about the key, and about the pace."""
+_DECIDED_BY_HTTP = {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN, HTTPStatus.TOO_MANY_REQUESTS}
+"""Statuses that outweigh the words of a body: about the key, and about the pace."""
 _LARGEST_ERROR = 65_536  # bytes of a body in which a code is looked for
 _DEEPEST_ERROR = 3  # objects around it
 _NO_ERROR = {"0", "none", "null", "ok", "success"}
 
 
 class HttpErrors:
-    """Errors that the HTTP status tells: those of a vendor whose body says nothing else."""
+    """Errors of the HTTP status alone: those of a vendor whose body adds nothing."""
 
     def refuse(self, tap: OwningTap, request: Request, status: int, body: bytes) -> None:
-        """Raise if the response is a no that its HTTP status does not tell, or tells wrongly."""
+        """Raise if the response is a refusal that its HTTP status does not show, or shows wrongly."""
 
-    def is_answer(self, status: int, body: bytes) -> bool:  # noqa: ARG002 - for vendors whose body decides
-        """Whether this is the answer to the request: any 2xx, unless the body knows better."""
+    def is_success(self, status: int, body: bytes) -> bool:  # noqa: ARG002 - for vendors whose body decides
+        """Return whether this is the response to the request: any 2xx, unless the body decides otherwise."""
         return _is_success(status)
 
-    def reason(self, body: bytes) -> str:  # noqa: ARG002 - for vendors whose errors say why
-        """The vendor's own words in an error's body, where they are fit to be shown."""
+    def reason(self, body: bytes) -> str:  # noqa: ARG002 - for vendors whose errors give a reason
+        """Return the vendor's own words in an error's body, where they are fit to be shown."""
         return ""
 
 
@@ -70,7 +70,7 @@ class StatusInBody(HttpErrors):
             tap.client.judge(request, inner, reason=_text(words), inside=f"{self.status} of an HTTP {status}")
 
     def reason(self, body: bytes) -> str:
-        """The vendor's own words."""
+        """Return the vendor's own words."""
         return _text(self._read(body)[1])
 
 
@@ -82,7 +82,7 @@ class ErrorInBody(HttpErrors):
         error: Field that is there, and neither null nor empty, in an error.
         success: Field that is false in an error.
         not_found: Whether `success` that is false without an error means that nothing was found; then a 404 whose body
-            says so is an answer, too.
+            reports that is a success, too.
         denied: Pattern of the words that are about the credentials: they end the tap, and are shown.
         remedy: The remedy for any other error, which is not retried; without one an error is retried.
     """
@@ -103,7 +103,7 @@ class ErrorInBody(HttpErrors):
         return [f'"{path.rpartition(".")[2]}"'.encode() for path in fields]
 
     def refuse(self, tap: OwningTap, request: Request, status: int, body: bytes) -> None:
-        """The body decides before HTTP."""
+        """Let the body decide before HTTP."""
         if not any(name in body for name in self._names):  # a page of rows is not read for an error that is not there
             return
         error, success = self._read(body)
@@ -112,14 +112,14 @@ class ErrorInBody(HttpErrors):
         what = f"{request.about} failed"
         if self.denied and re.search(self.denied, _text(error), re.IGNORECASE):
             words = one_line(_text(error), request.personal)
-            raise AccessDenied(what, f"the vendor answered: {words}", tap.hint(HTTPStatus.FORBIDDEN))
-        if self.remedy and status < HTTPStatus.INTERNAL_SERVER_ERROR and status not in _TOLD_BY_HTTP:
+            raise AccessDenied(what, f"the vendor's message is: {words}", tap.hint(HTTPStatus.FORBIDDEN))
+        if self.remedy and status < HTTPStatus.INTERNAL_SERVER_ERROR and status not in _DECIDED_BY_HTTP:
             raise Refused(what, f"the vendor refused it (HTTP {status})", self.remedy, status=status)
         if not self.remedy and _is_success(status):
-            raise Retriable("a response that says that it is an error", final=BadAnswer)
+            raise Retriable("a response that reports an error", final=BadResponse)
 
-    def is_answer(self, status: int, body: bytes) -> bool:
-        """Any 2xx, and a 404 that says that nothing was found."""
+    def is_success(self, status: int, body: bytes) -> bool:
+        """Return whether it is any 2xx, or a 404 that reports that nothing was found."""
         if self.not_found and status == HTTPStatus.NOT_FOUND:
             error, success = self._read(body)
             return success is False and not error
@@ -151,7 +151,7 @@ class CodeInBody(HttpErrors):
             ends the tap, whatever its form, unless it is a fault of a server or a network.
     """
 
-    def __init__(  # noqa: PLR0913 - facts, each named where they are said
+    def __init__(  # noqa: PLR0913 - facts, each named where they are given
         self,
         *codes: str,
         message: str,
@@ -173,16 +173,16 @@ class CodeInBody(HttpErrors):
         self._hint = re.compile("|".join(spelt).encode(), re.IGNORECASE)
 
     def refuse(self, tap: OwningTap, request: Request, status: int, body: bytes) -> None:
-        """The envelope decides before HTTP: wrong credentials may come as a 500, and many tries lock the user out."""
+        """Let the envelope decide before HTTP: wrong credentials may be a 500, and many tries lock the user out."""
         error, succeeded = self.find(body), tap.client.succeeded.is_set()
-        what, why = f"{request.about} failed", f"the vendor answered {one_line(error.code) or f'HTTP {status}'}"
+        what, why = f"{request.about} failed", f"the vendor responded with {one_line(error.code) or f'HTTP {status}'}"
         if self._denied.search(error.code) or (not succeeded and self._denied.search(error.message)):
             raise AccessDenied(what, why, tap.hint(HTTPStatus.UNAUTHORIZED))
         if status == HTTPStatus.UNAUTHORIZED:
             tap.client.judge(request, status, reason=error.code)
         if self._locks_out and not succeeded and self._is_no(error, status, body):
-            tap.noes += 1
-            if tap.noes > 1:
+            tap.denials += 1
+            if tap.denials > 1:
                 why += ", the second no before any success: more tries could lock the user out"
                 raise AccessDenied(what, why, tap.hint(HTTPStatus.UNAUTHORIZED))
         if self._forbidden.search(error.code):
@@ -193,11 +193,11 @@ class CodeInBody(HttpErrors):
             tap.client.judge(request, HTTPStatus.INTERNAL_SERVER_ERROR, reason=error.code, inside="an error, as if")
 
     def reason(self, body: bytes) -> str:
-        """The error's code."""
+        """Return the error's code."""
         return self.find(body).code
 
     def find(self, body: bytes) -> Coded:
-        """The error in a body, wherever its envelope stands; empty where there is none."""
+        """Find the error in a body, wherever its envelope stands; empty where there is none."""
         if len(body) > _LARGEST_ERROR or not self._hint.search(body):
             return Coded()
         try:
@@ -218,7 +218,7 @@ class CodeInBody(HttpErrors):
         return next(filter(None, inner), None)
 
     def _is_no(self, error: Coded, status: int, body: bytes) -> bool:
-        """Whether a response is a no to what was sent, and neither rows nor a fault of a server or a network."""
+        """Return whether a response refuses what was sent, and is neither rows nor a fault of a server or a network."""
         if any(error):
             return True
         if status in _FAULTS or status >= HTTPStatus.INTERNAL_SERVER_ERROR or status == HTTPStatus.NO_CONTENT:
@@ -240,7 +240,7 @@ def _is_success(status: int) -> bool:
 
 
 def _reader(*paths: str) -> Callable[[bytes], tuple[Any, ...]]:
-    """What reads some fields of a body, alone and in one pass; None for each where the body has another form."""
+    """Compile a reader of some fields of a body, in one pass; None for each where the body has another form."""
     reader = BodyReader({path: (Any, True) for path in paths if path})
 
     def read(body: bytes) -> tuple[Any, ...]:
@@ -262,12 +262,12 @@ def _plain(name: str) -> str:
 
 
 def _plainly_named(value: Any) -> Mapping[str, Any] | None:
-    """An object's fields by their plain names; None for anything else."""
+    """Return an object's fields by their plain names; None for anything else."""
     return {_plain(str(name)): member for name, member in value.items()} if isinstance(value, dict) else None
 
 
 def _within(fields: Mapping[str, Any] | None, names: Sequence[str]) -> Mapping[str, Any] | None:
-    """The fields of an object inside of others; None where there is none."""
+    """Return the fields of an object inside of others; None where there is none."""
     for name in names:
         fields = _plainly_named(fields.get(name)) if fields is not None else None
     return fields

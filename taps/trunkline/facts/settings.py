@@ -1,7 +1,7 @@
 """Settings of a vendor's tap, each a JSON Schema property, and rules about several of them.
 
 Formats such as `duration`, `date` and `url` are checked by `trunkline.facts.config`; `secret` marks a value that is
-never shown, and `must` says in words what a setting must be, so that an error never has to show a value.
+never shown, and `must` describes the values that a setting takes, so that an error never has to show a value.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ if TYPE_CHECKING:
 
 
 def text(description: str, **more: Any) -> Setting:
-    """A setting that is a text and not blank; `secret=True` marks it as one never to be shown."""
+    """Describe a setting that is a text and not blank; `secret=True` marks it as one never to be shown."""
     return {"type": "string", "minLength": 1, "description": description, **more}
 
 
 def token(description: str) -> Setting:
-    """A secret that is sent in a header, where only printable ASCII has a place."""
+    """Describe a secret that is sent in a header, where only printable ASCII has a place."""
     return text(
         description,
         secret=True,
@@ -32,7 +32,7 @@ def token(description: str) -> Setting:
 
 
 def array(description: str, items: Mapping[str, Any] | None = None, **more: Any) -> Setting:
-    """A setting that is a list, of texts unless `items` says otherwise."""
+    """Describe a setting that is a list, of texts unless `items` has another schema."""
     return {
         "type": "array",
         "items": dict(items or {"type": "string", "minLength": 1}),
@@ -42,17 +42,17 @@ def array(description: str, items: Mapping[str, Any] | None = None, **more: Any)
 
 
 def integer(description: str, **more: Any) -> Setting:
-    """A setting that is a whole number; `minimum`, `maximum` and `default` as in JSON Schema."""
+    """Describe a setting that is a whole number; `minimum`, `maximum` and `default` as in JSON Schema."""
     return {"type": "integer", **more, "description": description}
 
 
 def number(description: str, **more: Any) -> Setting:
-    """A setting that is a number; `minimum`, `exclusiveMinimum`, `maximum` and `default` as in JSON Schema."""
+    """Describe a setting that is a number; `minimum`, `exclusiveMinimum`, `maximum` and `default` as in JSON Schema."""
     return {"type": "number", **more, "description": description}
 
 
 def switch(description: str, *, default: bool = False) -> Setting:
-    """A setting that is true or false."""
+    """Describe a setting that is true or false."""
     return {"type": "boolean", "default": default, "description": description}
 
 
@@ -64,7 +64,7 @@ def objects(
     required: Sequence[str] = (),
     **more: Any,
 ) -> Setting:
-    """A setting that is a list of objects of several kinds.
+    """Describe a setting that is a list of objects of several kinds.
 
     Args:
         description: Sentence for the documentation.
@@ -143,18 +143,18 @@ def common(  # noqa: PLR0913 - each is one fact
     lookback: str | None = None,
     window: str | None = None,
     page_size: int | None = None,
-    most: int | None = None,
+    max_page_size: int | None = None,
     longest: str | None = None,
     start_required: bool = False,
 ) -> dict[str, Setting]:
-    """The settings every tap has; a tap without dates, windows or pages leaves their defaults out.
+    """Return the settings every tap has; a tap without dates, windows or pages leaves their defaults out.
 
     Args:
         lookback: Default of `lookback`, an ISO 8601 duration.
         window: Default of `window`, an ISO 8601 duration.
         page_size: Default of `page_size`, in records.
-        most: Largest `page_size` the vendor documents.
-        longest: Longest `window` that the vendor answers in full, an ISO 8601 duration in whole days; of a longer one
+        max_page_size: Largest `page_size` the vendor documents.
+        longest: Longest `window` that the vendor returns in full, an ISO 8601 duration in whole days; of a longer one
             it would leave rows out without a word.
         start_required: Whether there is no reading without a `start_date`.
     """
@@ -174,8 +174,8 @@ def common(  # noqa: PLR0913 - each is one fact
                 default=lookback,
             ),
             "window": text(
-                "Longest span asked for at once, as an ISO 8601 duration."
-                + (f" The vendor answers at most {longest} in full." if longest else ""),
+                "Longest span requested at once, as an ISO 8601 duration."
+                + (f" The vendor returns at most {longest} in full." if longest else ""),
                 format="duration",
                 default=window,
                 least=1,
@@ -183,8 +183,8 @@ def common(  # noqa: PLR0913 - each is one fact
             ),
         }
     if page_size:
-        largest = {"maximum": most} if most else {}
-        dates["page_size"] = integer("Records asked for at once.", minimum=1, **largest, default=page_size)
+        largest = {"maximum": max_page_size} if max_page_size else {}
+        dates["page_size"] = integer("Records requested at once.", minimum=1, **largest, default=page_size)
     return {
         **dates,
         "concurrency": integer(
@@ -196,14 +196,14 @@ def common(  # noqa: PLR0913 - each is one fact
             maximum=1_000_000,
         ),
         "request_timeout": number(
-            "Seconds until the headers of a response must be there, and in which its body must go on.",
+            "Seconds until the headers of a response must be there, and in which more of its body must come.",
             exclusiveMinimum=0,
             maximum=86_400,
             default=60,
         ),
         "max_attempts": integer("Tries per request before it has failed.", minimum=1, maximum=100, default=8),
         "unknown_fields": text(
-            "What becomes of a top-level field that the schema does not name: kept in the column _extra, dropped, or "
+            "Handling of a top-level field that the schema does not name: kept in the column _extra, dropped, or "
             "an error.",
             enum=["keep", "drop", "fail"],
             default="keep",
@@ -221,11 +221,11 @@ def common(  # noqa: PLR0913 - each is one fact
         ),
         "ca_bundle": text("Path of a private certificate authority (PEM).", format="file"),
         "new_account": switch(
-            "Go on from a state whose bookmarks belong to another account: for one run, after the account has moved to "
+            "Accept a state whose bookmarks belong to another account: for one run, after the account has moved to "
             "another address."
         ),
         "run_report": text(
-            "Path of a JSON file that says how the run went, with its figures as OpenMetrics text beside it; or of a "
+            "Path of a JSON file for the report of the run, with its figures as OpenMetrics text beside it; or of a "
             "folder, which gets a file for each run.",
             format="file",
             written=True,

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def header(name: str, setting: str, scheme: str = "", **more: str) -> Sign:
-    """The value of a setting in a header of the vendor's own.
+    """Send the value of a setting in a header of the vendor's own.
 
     Args:
         name: The header.
@@ -35,7 +35,7 @@ def header(name: str, setting: str, scheme: str = "", **more: str) -> Sign:
 
 
 def bearer(setting: str) -> Sign:
-    """A bearer token (RFC 6750)."""
+    """Send a bearer token (RFC 6750)."""
     return header("Authorization", setting, "Bearer")
 
 

@@ -29,7 +29,7 @@ class Table(Window):
     def __str__(self) -> str:
         return "the whole table"
 
-    def holds(self, instant: datetime) -> bool:  # noqa: ARG002 - whatever it says
+    def holds(self, instant: datetime) -> bool:  # noqa: ARG002 - whatever it is
         """Every row belongs to it."""
         return True
 
@@ -52,7 +52,7 @@ class SnapshotStream(PagedStream):
 
     @property
     def table(self) -> Table:
-        """What is read."""
+        """The whole table, as a window."""
         return Table(None, instants.floor(self.tap.run_start, self.tick))
 
     def feeds(self, listeners: Sequence[VendorStream]) -> Iterator[Feed]:
@@ -61,11 +61,11 @@ class SnapshotStream(PagedStream):
         yield feeds.WindowFeed(feeds.Jobs([self.table], None), functools.partial(self.read, listeners), {}, listeners)
 
     def place(self) -> object:
-        """The same in each run."""
+        """Return the same in each run."""
         return None
 
     def span(self, window: Window) -> tuple[()]:  # noqa: ARG002 - it has none
-        """A table has no span."""
+        """Return nothing: a table has no span."""
         return ()
 
     def may_wait(self, window: Window) -> bool:  # noqa: ARG002 - whatever it is
@@ -77,7 +77,7 @@ class SnapshotStream(PagedStream):
         return True
 
     def probe(self, ctx: ReadContext) -> Generator[PendingReply, Reply, list[Batch]]:
-        """The first page."""
+        """Request the first page."""
         request: Request = self.first_request(self.table)
         reply = yield ctx.request(request, self.open)
         return [WindowRows(self, self.table, (reply.parsed or EMPTY).rows)]

@@ -1,4 +1,4 @@
-"""What a vendor's stream is made of: facts as class attributes, and the few questions the steps ask of it."""
+"""A vendor's stream: facts as class attributes, and the few methods that the steps call."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _NAMED = re.compile(r"\{(\w+)\}")
 
 @dataclass(frozen=True)
 class Batch:
-    """What came for one stream, which makes its records of it; each kind of stream has its kind of batch.
+    """Data that came for one stream, which makes its records of it; each kind of stream has its kind of batch.
 
     Args:
         stream: The stream.
@@ -117,7 +117,7 @@ class VendorStream(sdk.OwnSync):
         return schema if self.config.get("pii", "clear") == "clear" else personal.softened(schema)
 
     def compile_shape(self, *, as_dict: bool = False) -> Shape:
-        """Compile what makes the stream's records, with property selection; as dicts, if somebody goes on with them."""
+        """Compile the maker of the stream's records, with property selection; as dicts, if the caller changes them."""
         schema = self.schema
         left = {*sdk.unmentioned(self)}
         selected = {name for name in schema["properties"] if name not in left and self.mask["properties", name]}
@@ -132,7 +132,7 @@ class VendorStream(sdk.OwnSync):
             keeps_odd=self.config["pii"] == "clear",
             read_time=self.read_time if self.reads_times else instants.read,
             computed=self.computed,
-            compute=self.compute if self.mends else None,
+            compute=self.compute if self.computes else None,
             latest=self.latest,
             text_or_number=self.text_or_number,
             text_or_json=self.text_or_json,
@@ -147,21 +147,21 @@ class VendorStream(sdk.OwnSync):
         self.run.shape.note_unknown(fields)
 
     def protection(self) -> Callable[[dict[str, Any]], dict[str, Any]] | None:
-        """What makes finished records fit to leave, by the setting `pii`; None when they leave as they are."""
+        """Return the function that protects finished records, by the setting `pii`; None when they stay as they are."""
         if self.config["pii"] == "clear":
             return None
         change, digest = self._changes
         return personal.protect(self.schema, self.primary_keys, change, digest, EXTRA)
 
     def protection_of_unknown(self) -> Callable[[Any], Any]:
-        """What does the same to a value that the schema does not name."""
+        """Return the function that does the same to a value that the schema does not name."""
         if self.config["pii"] == "clear":
             return lambda value: value
         return functools.partial(personal.unknown, self._changes[0])
 
     @functools.cached_property
     def _changes(self) -> tuple[personal.Change, personal.Change]:
-        """What becomes of a personal text, and of one that is a key."""
+        """The function that protects a personal text, and that for a key."""
         key = self.config.get("pii_key")
         digest = personal.hasher(key, self.config.get("phone_region")) if key else personal.drop
         return digest if self.config["pii"] == "hash" else personal.drop, digest
@@ -188,7 +188,7 @@ class VendorStream(sdk.OwnSync):
         return instants.read(text)
 
     def compute(self, row: Any) -> None:
-        """Mend what the vendor writes in more than one way; for what one field can't tell (see `computed`).
+        """Normalise what the vendor writes in more than one way; for what one field can't show (see `computed`).
 
         Args:
             row: The vendor's row, changed in place: a dict, or a struct that can be used like one.
@@ -200,15 +200,15 @@ class VendorStream(sdk.OwnSync):
         return type(self).read_time is not VendorStream.read_time
 
     @property
-    def mends(self) -> bool:
+    def computes(self) -> bool:
         """Whether `compute` does anything."""
         return type(self).compute is not VendorStream.compute
 
     def feeds(self, listeners: Sequence[VendorStream]) -> Iterator[Feed]:
-        """What to read for this stream.
+        """Yield what to read for this stream.
 
         Args:
-            listeners: The streams that want what is read: this one, or others read from the same answers, or both.
+            listeners: The streams that take what is read: this one, or others read from the same responses, or both.
         """
         raise NotImplementedError
 
@@ -223,18 +223,18 @@ class VendorStream(sdk.OwnSync):
         return len(self.partitions) if self.partitions is not None else None
 
     def shares_with(self, other: VendorStream) -> bool:  # noqa: ARG002 - for streams that do
-        """Whether this stream is read from the same answers as another one of its tap."""
+        """Return whether this stream is read from the same responses as another one of its tap."""
         return False
 
     def place(self) -> object:
-        """Where the stream stands; streams that list the same answers share them when they stand at the same place."""
+        """Return where the stream stands; streams that list the same responses share them when they stand alike."""
         return None
 
     def probe(self, ctx: ReadContext) -> Generator[PendingReply, Reply, list[Batch]]:
         """Show with as few requests as possible whether this stream can be read.
 
         Returns:
-            What was read: it must be fit to be written.
+            Data that was read: it must be fit to be written.
         """
         raise NotImplementedError
 
@@ -277,5 +277,5 @@ class VendorStream(sdk.OwnSync):
         """Raise if a window that adds up is not to be believed all the same."""
 
     def warn(self, message: str) -> None:
-        """Tell the user."""
+        """Log a note."""
         self.logger.warning("%s: %s", self.name, message)

@@ -1,4 +1,4 @@
-"""What a vendor's tap is made of: its settings, how it signs, how it says no, and its streams."""
+"""A vendor's tap: its settings, how it signs, how it refuses, and its streams."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class TapFacts(sdk.ConfigFiles, Tap):
 
     Args:
         run_start: The moment the run counts as started, aware; now when left out.
-        transport: Answers in place of the network, for tests.
+        transport: Adapter in place of the network, for tests.
         map_all: Whether stream maps are built for streams that are not selected too.
         kwargs: What the SDK's `Tap` takes.
     """
@@ -68,22 +68,22 @@ class TapFacts(sdk.ConfigFiles, Tap):
     """Rules about several settings (`NotBoth`, `InOrder`, `AtLeastOne`)."""
     required: ClassVar[Sequence[str]] = ()
     required_to_start: ClassVar[Sequence[str]] = ()
-    """Settings needed only when there is no bookmark to go on from."""
+    """Settings needed only when there is no bookmark to continue from."""
     account_settings: ClassVar[Sequence[str]] = ("api_url",)
-    """Settings that tell one account of the vendor from another: a state remembers them, in clear."""
+    """Settings that distinguish accounts of the vendor: a state keeps them, in clear."""
     limit: ClassVar[Limit | None] = None
     """The documented rate limit."""
     limit_headers: ClassVar[str] = "X-RateLimit"
     """How the vendor's headers about it begin, before `-Remaining` and `-Reset`."""
     stream_types: ClassVar[Sequence[type[VendorStream]]]
     errors: ClassVar[HttpErrors] = HttpErrors()
-    """How the vendor says no in a body (`StatusInBody`, `CodeInBody`, `ErrorInBody`)."""
-    noes = 0
-    """Responses before any success that were a no, where many of them lock the user out."""
+    """The form of the vendor's refusals in a body (`StatusInBody`, `CodeInBody`, `ErrorInBody`)."""
+    denials = 0
+    """Refused sign-ins before any success, where many of them lock the user out."""
     hints: ClassVar[Mapping[int, str]] = {}
-    """What to do when the vendor answers with an HTTP status."""
+    """The remedy for a response with an HTTP status."""
     filter_hint: ClassVar[str] = "Report it: the vendor has changed the way it filters"
-    """What to do when the vendor ignored the filter."""
+    """The remedy when the vendor ignored the filter."""
 
     def __init__(
         self,
@@ -112,30 +112,30 @@ class TapFacts(sdk.ConfigFiles, Tap):
             cls.config_jsonschema = {"type": "object", "properties": properties, "required": list(cls.required)}
             schemas.beside(cls.vendor, cls.__module__)
 
-    # -- what a vendor says of itself --------------------------------------------------------------
+    # -- a vendor's own methods -----------------------------------------------------------------
 
     def sign(self, request: Request, /) -> tuple[Mapping[str, str], Any]:
         """Headers with the credentials, and the body to send."""
         raise NotImplementedError
 
     def refuse(self, request: Request, status: int, body: bytes) -> None:
-        """Raise if the response is a no that its HTTP status does not tell, or tells wrongly."""
+        """Raise if the response is a refusal that its HTTP status does not show, or shows wrongly."""
         self.errors.refuse(self, request, status, body)
 
-    def is_answer(self, status: int, body: bytes) -> bool:
-        """Whether this is the answer to the request: any 2xx, unless a vendor's body knows better."""
-        return self.errors.is_answer(status, body)
+    def is_success(self, status: int, body: bytes) -> bool:
+        """Return whether this is the response to the request: any 2xx, unless a vendor's body decides otherwise."""
+        return self.errors.is_success(status, body)
 
     def reason(self, body: bytes) -> str:
-        """The vendor's own words in an error's body."""
+        """Return the vendor's own words in an error's body."""
         return self.errors.reason(body)
 
     def hint(self, status: int) -> str:
-        """What to do when the vendor answers with this status."""
+        """Return the remedy for a response with this status."""
         return self.hints.get(status) or _HINTS.get(status, "")
 
     def check_config(self, config: Mapping[str, Any]) -> list[str]:
-        """What is wrong with a config whose settings are each right for themselves."""
+        """Return what is wrong with a config whose settings are each right for themselves."""
         found = []
         start, end = config.get("start_date"), config.get("end_date")
         if start and end and instants.from_iso(start) >= instants.from_iso(end):
@@ -150,7 +150,7 @@ class TapFacts(sdk.ConfigFiles, Tap):
 
     @classmethod
     def missing_to_start(cls, config: Mapping[str, Any]) -> list[str]:
-        """What a run without a bookmark needs and the config does not have, a sentence each."""
+        """Return what a run without a bookmark needs and the config does not have, a sentence each."""
         properties = {**cls.settings, **cls.common}
         return [
             f"{name} is missing: it must be {settings.must(properties[name])}"
@@ -170,7 +170,7 @@ class TapFacts(sdk.ConfigFiles, Tap):
     # -- streams -----------------------------------------------------------------------------------
 
     def discover_streams(self) -> Sequence[VendorStream]:
-        """The vendor's streams, but for those that need a setting which is not set.
+        """Return the vendor's streams, but for those that need a setting which is not set.
 
         Raises:
             ConfigInvalid: The catalog selects one of these.
@@ -195,8 +195,8 @@ class TapFacts(sdk.ConfigFiles, Tap):
         return setting in self._set_by_user
 
     def setup_mapper(self) -> None:
-        """Compile the stream maps; the streams come first, as they complete a catalog that says too little."""
-        self.streams  # noqa: B018 - made and kept by asking for them
+        """Compile the stream maps; the streams come first, as they complete a catalog that names too little."""
+        self.streams  # noqa: B018 - made and kept by this access
         super().setup_mapper()
 
     def _build_maps(self) -> None:
@@ -204,7 +204,7 @@ class TapFacts(sdk.ConfigFiles, Tap):
         sdk.register_maps(self, of_all=self._map_all)
 
     def ordered_streams(self) -> list[VendorStream]:
-        """The streams in the order the vendor's file names them."""
+        """Return the streams in the order the vendor's file names them."""
         names = [stream_type.name for stream_type in self.stream_types]  # type: ignore[misc]
         return [self.streams[name] for name in names if name in self.streams]  # type: ignore[misc]
 
@@ -217,7 +217,7 @@ class TapFacts(sdk.ConfigFiles, Tap):
         return self.message_writer
 
     def _urls(self, config: Mapping[str, Any]) -> dict[str, str]:
-        """The base URLs by their settings."""
+        """Return the base URLs by their settings."""
         properties: Mapping[str, Setting] = self.config_jsonschema["properties"]
         return {
             name: config[name] for name, spec in properties.items() if spec.get("format") == "url" and config.get(name)
@@ -225,7 +225,7 @@ class TapFacts(sdk.ConfigFiles, Tap):
 
     @functools.cached_property
     def client(self) -> Client:
-        """What sends requests."""
+        """The client that sends requests."""
         config, per_minute = self.config, self.config.get("requests_per_minute")
         urls = self._urls(config)
         # Before the first request an error may name the account; from then on a vendor's words may give it away.
@@ -269,7 +269,7 @@ class TapFacts(sdk.ConfigFiles, Tap):
 
     @functools.cached_property
     def account(self) -> dict[str, str]:
-        """What a state remembers of the account it belongs to."""
+        """The settings that a state keeps of the account it belongs to."""
         return bookmark.account(self.config, self.account_settings)
 
     @property
@@ -302,7 +302,7 @@ class TapFacts(sdk.ConfigFiles, Tap):
         for name, spec in properties.items():
             if "default" in spec:
                 self._config.setdefault(name, copy.deepcopy(spec["default"]))
-        # What is wrong by itself can't be compared with anything; the rest can, so that all is told at once.
+        # What is wrong by itself can't be compared with anything; the rest can, so that all is reported at once.
         wrong = {line.partition(" ")[0].partition("[")[0] for line in found}
         found += self.check_config({name: value for name, value in self._config.items() if name not in wrong})
         if found and raise_errors:
@@ -317,7 +317,7 @@ class TapFacts(sdk.ConfigFiles, Tap):
         """
         super().load_state(bookmark.check(state))
         if not self.bookmarks.get("bookmarks"):
-            return  # discovery takes any config, also one that does not say whose account it is
+            return  # discovery takes any config, also one that does not name its account
         moved = bool(self.config.get("new_account"))
         streams = [stream_type.name for stream_type in self.stream_types]  # type: ignore[misc]
         for line in bookmark.claim(self.bookmarks, self.account, streams, moved=moved):

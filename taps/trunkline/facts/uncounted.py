@@ -1,4 +1,4 @@
-"""Streams whose vendor counts nothing: a span is requested at once, and split until its answer is provably whole.
+"""Streams whose vendor counts nothing: a span is requested at once, and split until its response is provably whole.
 
 Where a row may change without any date (`unsettled`), those rows are read again before the windows, whatever their age.
 """
@@ -42,7 +42,7 @@ class Unsettled:
     """Rows whose state may change without any date.
 
     Args:
-        field: The field that tells them.
+        field: The field that marks them.
         values: What it then holds.
         noun: What such rows are called, in messages.
     """
@@ -122,7 +122,7 @@ class UncountedStream(WindowedStream):
             def give(page: Page, reply: Reply, span: SpanRows = span) -> None:
                 given.append((replace(span, rows=page.rows), page, reply))
 
-            question = whole.Question(
+            source = whole.SpanSource(
                 window,
                 self.page_size,
                 functools.partial(self.queue, ctx, span),
@@ -131,7 +131,7 @@ class UncountedStream(WindowedStream):
                 may_wait=not unsettled and self.may_wait(window),
                 may_leave=unsettled,
             )
-            verdict = yield from whole.read_whole(question, firsts[place])
+            verdict = yield from whole.read_whole(source, firsts[place])
             if isinstance(verdict, feeds.WindowUnsettled):
                 marker = marker or verdict
             elif not isinstance(verdict, int):
@@ -165,10 +165,10 @@ class UncountedStream(WindowedStream):
         return ctx.request(request, self.open)
 
     def split(self, window: Window, by: str, page: Page) -> Sequence[Window]:
-        """Smaller windows for one that holds more than an answer, by what the answer covers."""
+        """Return smaller windows for one that holds more than a response, by what the response covers."""
         dates = []
         for raw in page.rows:
-            with contextlib.suppress(msgspec.MsgspecError, ValueError, TypeError):  # told when the row's turn comes
+            with contextlib.suppress(msgspec.MsgspecError, ValueError, TypeError):  # reported when the row's turn comes
                 dates.append(self.read_time(getattr(self._read_dates(raw), by))[0])
         if not dates:
             return window.halves(self.grain) or ()
@@ -186,11 +186,11 @@ class UncountedStream(WindowedStream):
 
     def open(self, reply: Reply) -> Page:
         """Find the rows; there is no total."""
-        answer = self._reader.read(reply.body)
-        return Page(self._reader.get(answer, str(self.paging.rows)) if self.paging.rows else answer, self.read_key)
+        body = self._reader.read(reply.body)
+        return Page(self._reader.get(body, str(self.paging.rows)) if self.paging.rows else body, self.read_key)
 
     def probe(self, ctx: ReadContext) -> Generator[PendingReply, Reply, list[Batch]]:
-        """The newest day of each partition."""
+        """Request the newest day of each partition."""
         batches: list[Batch] = []
         refused: list[Refused] = []
         window = plan.Window(instants.floor(self.until - timedelta(days=1), self.tick), self.until)
@@ -211,7 +211,7 @@ class UncountedStream(WindowedStream):
     # -- rows --------------------------------------------------------------------------------------
 
     def records(self, batch: Any) -> Iterator[tuple[dict[str, Any], datetime | None]]:
-        """The rows; one counts for the bookmark by the date it was requested with, an unsettled one not at all."""
+        """Yield the rows; one counts for the bookmark by the date it was requested with, an unsettled one never."""
         if batch.unsettled:
             self._judge_states(batch)
         for record, instant in super().records(batch):
@@ -224,7 +224,7 @@ class UncountedStream(WindowedStream):
         for raw in batch.rows:
             try:
                 state = self._read_state(raw).state
-            except msgspec.MsgspecError:  # told when the row's turn comes
+            except msgspec.MsgspecError:  # reported when the row's turn comes
                 continue
             if (state is None or isinstance(state, str)) and state not in facts.values:
                 raise Unproven(

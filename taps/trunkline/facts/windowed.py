@@ -65,7 +65,7 @@ class PageSource:
                 listener.emit_page(ctx, window, page, reply, self.context)
 
     def may_wait(self, window: Window) -> bool:
-        """Whether the next run reads this window again anyway."""
+        """Return whether the next run reads this window again anyway."""
         return self.stream.may_wait(window)
 
     def warn(self, message: str) -> None:
@@ -74,16 +74,16 @@ class PageSource:
 
 
 class WindowedStream(VendorStream):
-    """A stream that is asked for span by span, with its bookmark in the replication key."""
+    """A stream that is requested span by span, with its bookmark in the replication key."""
 
     tick: timedelta = instants.SECOND
-    """What the vendor's filter can tell apart."""
+    """The smallest difference that the vendor's filter knows."""
     up_to_now: bool = False
     """Whether the tick that the run starts in is read too, where ticks are long: a day that is not over yet."""
     beginning: datetime | None = None
-    """What stands for 'everything' in the vendor's filter."""
+    """The start of 'everything' in the vendor's filter."""
     inclusive: bool = False
-    """Whether the vendor says without contradiction that the lower end of its filter is inclusive."""
+    """Whether the vendor documents without contradiction that the lower end of its filter is inclusive."""
     filter_tolerance: timedelta | None = plan.MINUTE
     """Rows further outside the requested span than this show that the filter was ignored; None: no row can show it."""
     rounds: bool = False
@@ -117,12 +117,12 @@ class WindowedStream(VendorStream):
         return [*self.per.contexts(self.config)] if self.per else None
 
     def path_of(self, context: Mapping[str, str]) -> str:
-        """The path of a partition: its values, and those of settings, stand in the place of their names."""
+        """Return the path of a partition: its values, and those of settings, stand in the place of their names."""
         return self.filled(str(self.path), context)
 
     @property
     def identity(self) -> Sequence[str]:
-        """The vendor's fields that tell its rows apart."""
+        """The vendor's fields that identify its rows."""
         return self.primary_keys
 
     # -- where it stands ---------------------------------------------------------------------------
@@ -145,11 +145,11 @@ class WindowedStream(VendorStream):
         return max(self.tick, plan.MINUTE)
 
     def bounds(self, window: Window) -> tuple[datetime | None, datetime]:
-        """The edges to request for a window, in UTC on whole ticks; None stands for no lower one."""
+        """Return the edges to request for a window, in UTC on whole ticks; None stands for no lower one."""
         return window.bounds(self.tick, self.grain, instants.floor(self.tap.run_start, self.tick))
 
     def may_wait(self, window: Window) -> bool:
-        """Whether a window is the newest part of a run that goes up to now: the next run reads it again."""
+        """Return whether a window is the newest part of a run that goes up to now: the next run reads it again."""
         return self.end_date is None and window.until >= self.until
 
     @functools.cached_property
@@ -187,7 +187,7 @@ class WindowedStream(VendorStream):
 
     @property
     def longest_span(self) -> timedelta | None:
-        """The longest span that the vendor answers in full, as `common` says it; None where any is."""
+        """The longest span that the vendor returns in full, as in `common`; None where any is."""
         text = self.tap.common.get("window", {}).get("longest")
         return instants.duration(text) if text else None
 
@@ -197,7 +197,7 @@ class WindowedStream(VendorStream):
         return instants.duration(own or self.config[setting])
 
     def jobs(self, start: plan.Start) -> feeds.Jobs:
-        """What to read, from where the stream starts."""
+        """Plan what to read, from where the stream starts."""
         return feeds.windows(
             start,
             self.until,
@@ -253,7 +253,7 @@ class WindowedStream(VendorStream):
 
     @property
     def look_ahead(self) -> int:
-        """Pages wanted before the one at hand is used up."""
+        """The pages to request before the one at hand is used up."""
         concurrency = int(self.config["concurrency"])
         return 1 if concurrency == 1 else 2 * concurrency
 
@@ -268,18 +268,18 @@ class WindowedStream(VendorStream):
         return (yield from numbered.read_together([PageSource(self, listeners, context)], job, ctx))
 
     def page_request(self, window: Window, number: int, size: int) -> Request:
-        """The request for one page of a window, of `size` rows."""
+        """Make the request for one page of a window, of `size` rows."""
         raise NotImplementedError
 
     def first_request(self, window: Window) -> Request:
-        """The request for the first page of a window."""
+        """Make the request for the first page of a window."""
         return self.page_request(window, self.first_page or 0, self.page_size)
 
     def open(self, reply: Reply) -> Page:
-        """Check the form of an answer and find its rows and what it says about them.
+        """Check the form of a response and find its rows and what it states about them.
 
         Raises:
-            BadAnswer: The answer is well-formed JSON but not what the vendor documents.
+            BadResponse: The response is well-formed JSON but not what the vendor documents.
         """
         raise NotImplementedError
 
@@ -295,7 +295,7 @@ class WindowedStream(VendorStream):
         ctx.emit(WindowRows(self, window, page.rows, self.replication_key or "", context), reply)
 
     def probe(self, ctx: ReadContext) -> Generator[PendingReply, Reply, list[Batch]]:
-        """The first page of the last day, and when nothing is there that of the whole span."""
+        """Request the first page of the last day, and when nothing is there that of the whole span."""
         day = plan.Window(instants.floor(self.until - timedelta(days=1), self.tick), self.until)
         since = self.start_date or self.beginning
         if since and self.longest_span:
@@ -316,7 +316,7 @@ class WindowedStream(VendorStream):
     # -- judging rows ------------------------------------------------------------------------------
 
     def records(self, batch: Any) -> Iterator[tuple[dict[str, Any], datetime | None]]:
-        """The rows that belong to the window."""
+        """Yield the rows that belong to the window."""
         assert isinstance(batch, WindowRows)  # noqa: S101 - what this stream emits
         by, odd = batch.by, self.skips_keyless or self.unfinished
         since, until = batch.window.since or instants.BEGINNING, batch.window.until
@@ -355,7 +355,7 @@ class WindowedStream(VendorStream):
         return msgspec.json.Decoder(msgspec.defstruct("End", [end])).decode
 
     def belongs(self, rows: WindowRows, moments: Mapping[str, datetime]) -> bool:
-        """Whether a row is this window's, by the field that the vendor filtered on.
+        """Return whether a row is this window's, by the field that the vendor filtered on.
 
         Raises:
             Unproven: The row is so far outside that the vendor must have ignored the filter.

@@ -210,7 +210,7 @@ def _unread(name: str) -> dict[str, Any]:
 
 def _counted(tally: Tally) -> dict[str, Any]:
     return {
-        "pages": tally.answers,
+        "pages": tally.responses,
         "requests": tally.requests,
         "retries": tally.retries,
         "waited_seconds": round(float(tally.waited), 3),

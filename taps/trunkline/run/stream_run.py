@@ -271,7 +271,7 @@ def table(runs: Sequence[StreamRun], tallies: Mapping[str, Tally]) -> list[str]:
         rows.append((
             run.stream.name,
             str(run.rows),
-            str(tally.answers),
+            str(tally.responses),
             str(tally.requests),
             str(tally.retries),
             f"{tally.waited:.1f} s",

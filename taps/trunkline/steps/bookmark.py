@@ -27,7 +27,7 @@ _PORTS = {"https": 443, "http": 80}
 
 
 def check(state: Any) -> dict[str, Any]:
-    """The state as given, or an error that says what is wrong with it.
+    """Return the state as given, or raise an error that names what is wrong with it.
 
     Args:
         state: The content of the file given with `--state`.
@@ -66,17 +66,17 @@ def _invalid(why: str) -> StateInvalid:
 
 
 def account(config: Mapping[str, Any], names: Collection[str]) -> dict[str, str]:
-    """What a state remembers of the account it belongs to: settings that are no secret, in clear.
+    """Return the settings that a state keeps of its account: those that are no secret, in clear.
 
     Args:
         config: The settings.
-        names: Those that tell one account from another.
+        names: Those that distinguish accounts.
     """
     return {name: _address(str(config[name])) if name == "api_url" else str(config[name]).strip() for name in names}
 
 
 def _address(url: str) -> str:
-    """An address as it is compared: without what makes no other server of it."""
+    """Return an address as it is compared: without what makes no other server of it."""
     parts = urlsplit(url.strip())
     host = (parts.hostname or "").rstrip(".")
     port = "" if parts.port in {None, _PORTS.get(parts.scheme)} else f":{parts.port}"
@@ -84,7 +84,7 @@ def _address(url: str) -> str:
 
 
 def claim(state: dict[str, Any], ours: Mapping[str, str], streams: Collection[str], *, moved: bool) -> list[str]:
-    """See that a state belongs to this tap and account; what does not say so, says so from now on.
+    """Check that a state belongs to this tap and account; one without an account is marked with this one from now on.
 
     Args:
         state: The tap's state, changed in place.
@@ -117,30 +117,30 @@ def claim(state: dict[str, Any], ours: Mapping[str, str], streams: Collection[st
             if not moved:
                 raise StateInvalid(
                     "the state belongs to another account",
-                    f"{name} was read from {_told(theirs)}, the config says {_told(ours)}",
+                    f"{name} was read from {_described(theirs)}, the config has {_described(ours)}",
                     "Use the state of this account; or none, to start again from start_date; or, if it is the same "
                     "account at another address, set new_account to true for one run",
                 )
             lines.append(
-                f"{name}: the bookmark of {_told(theirs)} is taken over for {_told(ours)}, as new_account is set"
+                f"{name}: the bookmark of {_described(theirs)} is kept for {_described(ours)}, as new_account is set"
             )
         kept[name][_ACCOUNT] = dict(ours)
     return lines
 
 
 def _read_account(entry: Mapping[str, Any]) -> dict[str, str]:
-    said = entry.get(_ACCOUNT)
-    if not isinstance(said, dict):
+    account = entry.get(_ACCOUNT)
+    if not isinstance(account, dict):
         return {}
-    return {name: value for name, value in said.items() if isinstance(value, str)}
+    return {name: value for name, value in account.items() if isinstance(value, str)}
 
 
 def _plain(value: str) -> str:
-    """A value of an account as it is compared: an address or a name is the same in capitals."""
+    """Return a value of an account as it is compared: an address or a name is the same in capitals."""
     return value.strip().rstrip("/").casefold()
 
 
-def _told(of: Mapping[str, str]) -> str:
+def _described(of: Mapping[str, str]) -> str:
     return ", ".join(f"{name} {printable(value)}" for name, value in of.items())
 
 
@@ -152,13 +152,13 @@ _MOST_NAMES = 10
 
 
 def ahead(state: Mapping[str, Any], now: datetime) -> Iterator[str]:
-    """The bookmarks of a state that lie in the future, in lines: no run has written them, or its clock was wrong."""
+    """Yield the bookmarks of a state that lie in the future, in lines: set by hand, or by a wrong clock."""
     for name, entry in state.get("bookmarks", {}).items():
         parts = entry.get(_PARTS)
         for part in (entry, *(parts if isinstance(parts, list) else ())):
             try:
                 at = instants.from_iso(part[_VALUE])
-            except (KeyError, ValueError, TypeError, OverflowError):  # none, or told when it is used
+            except (KeyError, ValueError, TypeError, OverflowError):  # none, or reported when it is used
                 continue
             if at > now:
                 context = part.get("context")

@@ -39,7 +39,7 @@ class WindowUnsettled:
 
 
 class Jobs:
-    """Jobs in order, windows planned as the answers come.
+    """Jobs in order, windows planned as the responses come.
 
     Args:
         first: Jobs that stand at the beginning as they are.
@@ -52,12 +52,12 @@ class Jobs:
         self._parts: dict[Hashable, tuple[Hashable, ...]] = {}
 
     def preceded_by(self, job: Hashable) -> Jobs:
-        """The same, with one more job before all others."""
+        """Return the same jobs, with one more before all others."""
         self._queue.appendleft(job)
         return self
 
     def upcoming(self) -> Iterator[Hashable]:
-        """The jobs still to read; windows that rest on a supposition are long empty ones, or of the usual length."""
+        """Yield the jobs still to read; windows that rest on a supposition are long empty ones, or of usual length."""
         for job in self._queue:
             yield from self._leaves(job)
         pace = self._pace
@@ -76,7 +76,7 @@ class Jobs:
         self._parts[job] = parts
 
     def resolve(self, job: Hashable, outcome: ReadOutcome) -> None:
-        """The first upcoming job was read."""
+        """Note that the first upcoming job was read."""
         if self._queue:
             leaves = list(self._leaves(self._queue.popleft()))
             self._queue.extendleft(reversed(leaves[1:]))
@@ -102,25 +102,25 @@ def windows(  # noqa: PLR0913 - the facts of a vendor's filter, each by its name
     inclusive: bool,
     longest: timedelta | None = None,
 ) -> Jobs:
-    """The windows of a stream from where it starts.
+    """Plan the windows of a stream from where it starts.
 
     Args:
         start: Where to begin, and why.
         until: Where to end (exclusive).
-        length: Longest span asked for at once.
-        tick: What the vendor's filter can tell apart.
+        length: Longest span requested at once.
+        tick: Smallest difference that the vendor's filter knows.
         grain: What it may round to: seams lie on whole ones.
         lookback: What is read again before a bookmark.
         beginning: What stands for "everything" in the vendor's filter; None for no lower filter at all.
-        inclusive: Whether the vendor says without contradiction that the lower end of its filter is inclusive.
-        longest: The longest span that the vendor answers in full, if it has one.
+        inclusive: Whether the vendor documents without contradiction that the lower end of its filter is inclusive.
+        longest: The longest span that the vendor returns in full, if it has one.
 
     Returns:
         The jobs; with no place to start, a single window that is halved as needed.
     """
     if start.at is None:
         return Jobs([Window(beginning, until)], None)
-    # A filter that knows whole ticks is asked from the tick the start lies in.
+    # A filter that knows whole ticks is requested from the tick the start lies in.
     at = instants.floor(start.at, tick)
     length = max(instants.floor(instants.EPOCH + length, grain) - instants.EPOCH, grain)
     # The first instant of all is requested from a grain earlier where the vendor may take its filter's end as exclusive
@@ -137,13 +137,13 @@ class Listener(Protocol):
 
 
 class WindowFeed:
-    """The windows of a stream (or of one of its partitions), and the streams that want their rows.
+    """The windows of a stream (or of one of its partitions), and the streams that take their rows.
 
     Args:
         jobs: What to read.
         read: Reads one job.
         context: What names the partition; empty for a stream without partitions.
-        listeners: The streams that want the rows.
+        listeners: The streams that take the rows.
     """
 
     def __init__(

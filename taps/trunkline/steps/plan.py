@@ -1,4 +1,4 @@
-"""Plan: which windows to ask for. Pure functions on aware instants; nothing here knows a vendor or the clock."""
+"""Plan: which windows to request. Pure functions on aware instants; nothing here knows a vendor or the clock."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ MOST_PIECES = 64
 MINUTE = timedelta(minutes=1)
 """Seams lie on whole minutes: a server that rounds the bounds of its filter leaves those as they are."""
 
-_ROOM = 1.4  # pieces more than the density asks for: rows do not come evenly
+_ROOM = 1.4  # pieces more than the density requires: rows do not come evenly
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class Window:
         since: Lower edge.
         until: Upper edge.
         seam: Whether the first row on the lower edge must come with this window: another window ends there, or a run
-            begins. It is then requested from a grain earlier, as no vendor says for certain whether the lower end of
+            begins. It is then requested from a grain earlier, as no vendor is certain about whether the lower end of
             its filter is inclusive and how it is rounded.
     """
 
@@ -44,7 +44,7 @@ class Window:
         return f"{since} to {instants.to_iso(self.until)}"
 
     def holds(self, instant: datetime) -> bool:
-        """Whether `instant` belongs to this window: the row on the upper edge is the next window's."""
+        """Return whether `instant` belongs to this window: the row on the upper edge is the next window's."""
         return (self.since is None or self.since <= instant) and instant < self.until
 
     def halves(self, grain: timedelta) -> tuple[Window, Window] | None:
@@ -58,13 +58,13 @@ class Window:
         return replace(self, until=middle), replace(self, since=middle, seam=True)
 
     def pieces(self, low: datetime, high: datetime, grain: timedelta) -> tuple[Window, ...]:
-        """Split so that a piece should hold what an answer can: by how much of the span one full answer covered.
+        """Split so that a piece should hold what a response can: by how much of the span one full response covered.
 
-        An answer in order of time covers a small part of the span, and tells how dense the rest is; one without order
+        A response in order of time covers a small part of the span, and shows how dense the rest is; one without order
         covers nearly all of it, and then the span is halved.
 
         Args:
-            low: The earliest instant in the answer.
+            low: The earliest instant in the response.
             high: The latest one.
             grain: The shortest span that is requested alone.
 
@@ -72,7 +72,7 @@ class Window:
             The pieces in order, without a gap or an overlap; none when the window is a single grain.
         """
         since = self.since or max(instants.floor(low, grain), instants.EPOCH)
-        if since >= self.until:  # what came does not lie in the window: it says nothing about how dense that is
+        if since >= self.until:  # what came does not lie in the window: it shows nothing of how dense that is
             return self.halves(grain) or ()
         first = [] if self.since else [replace(self, until=since)]
         rest = self if self.since else Window(since, self.until, seam=True)
@@ -98,12 +98,12 @@ class Window:
         )
 
     def bounds(self, tick: timedelta, grain: timedelta, latest: datetime) -> tuple[datetime | None, datetime]:
-        """The edges to request, on whole ticks; what lies outside of the window itself belongs to its neighbours.
+        """Return the edges to request, on whole ticks; what lies outside of the window belongs to its neighbours.
 
         Args:
-            tick: What the vendor's filter can tell apart.
+            tick: Smallest difference that the vendor's filter knows.
             grain: What it may round to.
-            latest: The run's start: later rows are not wanted, as they would keep moving the pages.
+            latest: The run's start: later rows are not requested, as they would keep moving the pages.
         """
         since = self.since
         if since is not None:
@@ -116,9 +116,9 @@ class Start:
     """Where a stream begins to read, and why.
 
     Args:
-        at: The first instant asked for; None means everything the vendor has.
+        at: The first instant requested; None means everything the vendor has.
         why: One clause for the log.
-        bookmark: The bookmark to go on from, capped at the run's start.
+        bookmark: The bookmark to continue from, capped at the run's start.
     """
 
     at: datetime | None
@@ -135,7 +135,7 @@ def start(*, bookmark: datetime | None, start_date: datetime | None, lookback: t
     if bookmark is None:
         return Start(start_date, "start_date" if start_date else "no bookmark and no start_date: everything", None)
     bookmark = min(bookmark, run_start)
-    bookmark = max(bookmark, instants.EARLIEST)  # year 1, a server's way to say "no date", has no room for a lookback
+    bookmark = max(bookmark, instants.EARLIEST)  # year 1, a server's form of "no date", has no room for a lookback
     if start_date and start_date > bookmark:
         return Start(start_date, "start_date, which is newer than the bookmark", bookmark)
     at = bookmark - lookback
@@ -153,7 +153,7 @@ def end(*, end_date: datetime | None, run_start: datetime, tick: timedelta) -> d
 class Pace:
     """How far the plan has come: the next window begins `at`, after `empties` windows in a row without a row.
 
-    The same answers give the same windows whatever is fetched ahead, so that the output does not depend on it.
+    The same responses give the same windows whatever is fetched ahead, so that the output does not depend on it.
     """
 
     at: datetime
@@ -163,7 +163,7 @@ class Pace:
     empties: int = 0
     begun: bool = False
     longest: timedelta | None = None
-    """The longest span that the vendor answers in full: empty windows do not grow beyond it."""
+    """The longest span that the vendor returns in full: empty windows do not grow beyond it."""
 
     @property
     def window(self) -> Window | None:
@@ -183,14 +183,14 @@ class Pace:
         return Window(self.at, instants.floor(until, self.grain) if self.grain else until, seam=self.begun)
 
     def after(self, window: Window, *, empty: bool) -> Pace:
-        """The plan once `window` was read, or is supposed to have been."""
+        """Return the plan once `window` was read, or is supposed to have been."""
         return replace(self, at=window.until, empties=self.empties + 1 if empty else 0, begun=True)
 
     def noted(self, *, empty: bool) -> Pace:
-        """The plan once one more part of a window that was split was read."""
+        """Return the plan once one more part of a window that was split was read."""
         return replace(self, empties=self.empties + 1 if empty else 0)
 
     @property
     def likely_empty(self) -> bool:
-        """What to suppose of a window not read yet: more of the same once the windows have begun to grow."""
+        """The supposed outcome of a window not read yet: more of the same once the windows have begun to grow."""
         return self.empties >= GROW_AFTER

@@ -62,12 +62,12 @@ class BlockWriter(GenericSingerWriter[bytes, Message]):
         self._stamp = b""
         self.tick()
 
-    def record_line(self, stream: str, wanted: Callable[[Any, bytes], bool] | None = None) -> Callable[[Any], None]:
-        """A function that writes one record of `stream`, the message around it prepared once.
+    def record_line(self, stream: str, keep: Callable[[Any, bytes], bool] | None = None) -> Callable[[Any], None]:
+        """Make a function that writes one record of `stream`, the message around it prepared once.
 
         Args:
             stream: Its name.
-            wanted: Gets each record and its JSON, and says whether it is to be written; all are when left out.
+            keep: Gets each record and its JSON, and returns whether it is to be written; all are when left out.
         """
         prefix = self.before_record(stream)
         encode_into, block = _encoder.encode_into, self._block
@@ -80,7 +80,7 @@ class BlockWriter(GenericSingerWriter[bytes, Message]):
             except (ValueError, RecursionError, msgspec.MsgspecError) as exc:
                 del block[mark:]  # half a line would be glued to the next one
                 raise _unwritable(stream, exc) from None
-            if wanted is not None and not wanted(record, bytes(block[mark + len(prefix) :])):
+            if keep is not None and not keep(record, bytes(block[mark + len(prefix) :])):
                 block[mark:] = b""
                 return
             block.extend(self._stamp)
@@ -90,15 +90,15 @@ class BlockWriter(GenericSingerWriter[bytes, Message]):
         return write
 
     def before_record(self, stream: str) -> bytes:
-        """What stands before the record in its line."""
+        """Return the beginning of a record's line."""
         return b'{"type":"RECORD","stream":' + msgspec.json.encode(stream) + b',"record":'
 
     def after_record(self, now: datetime) -> bytes:
-        """What stands behind it: when it was extracted."""
+        """Return the end of a record's line: when it was extracted."""
         return b',"time_extracted":"%s"}\n' % instants.to_iso(now).encode()
 
     def tick(self) -> None:
-        """Look at the clock: once for each answer is often enough, once for each record is not cheap enough."""
+        """Look at the clock: once for each response is often enough, once for each record is not cheap enough."""
         self._stamp = self.after_record(datetime.now(instants.UTC))
         if time.monotonic() - self._since > AGE:
             self.flush()
@@ -117,7 +117,7 @@ class BlockWriter(GenericSingerWriter[bytes, Message]):
             self.flush()
 
     def abandon(self) -> None:
-        """Write nothing more, not even the rest of a line that is being written: nobody reads."""
+        """Write nothing more, not even the rest of a line that is being written: the reader is gone."""
         self._abandoned = True
 
     def flush(self) -> None:
@@ -156,13 +156,13 @@ def _unwritable(stream: str, exc: Exception) -> BadRecord:
 
 
 def lost(output: BinaryIO, exc: OSError | ValueError) -> OutputLost:
-    """The error of an output that can't be written; nothing more is written to it."""
+    """Return the error of an output that can't be written; nothing more is written to it."""
     _let_go(output)
     reason = exc.strerror if isinstance(exc, OSError) else "it is closed"
     return OutputLost(
         "standard output could not be written",
         f"{reason}: the target has probably ended",
-        "Look at the target's own log; the next run goes on from the last STATE it passed on",
+        "Look at the target's own log; the next run continues from the last STATE it passed on",
     )
 
 

@@ -34,8 +34,8 @@ from trunkline.doors.airbyte.spec import specification
 from trunkline.doors.failures import error_lines
 from trunkline.doors.vendors import vendor_tap
 from trunkline.errors import (
-    BadAnswer,
     BadRecord,
+    BadResponse,
     ConfigInvalid,
     OutputLost,
     Stopped,
@@ -181,7 +181,7 @@ def failure_type(error: BaseException) -> str:
     """Who can do something about an error: the user, time, or nobody but us (or the vendor)."""
     if isinstance(error, Unavailable):
         return "transient_error"
-    if isinstance(error, (BadAnswer, BadRecord, Unproven)):
+    if isinstance(error, (BadResponse, BadRecord, Unproven)):
         return "system_error"
     # All others of ours, and the SDK's, are about settings, catalog, state or credentials.
     ours = isinstance(error, TrunklineError) or type(error).__module__.startswith("singer_sdk.")
@@ -365,7 +365,7 @@ def _failures(run: StreamRun, name: str) -> list[dict[str, Any]]:
     if not run.failures:
         return []
     kinds = {failure_type(error) for _, error in run.causes}
-    # Time alone mends nothing while something else is wrong; what the user can mend comes after what is our own.
+    # Waiting helps with nothing while something else is wrong; what the user can fix comes after what is our own.
     kind = next(kind for kind in ("system_error", "config_error", "transient_error") if kind in kinds)
     told = run.failures[:_MOST_FAILURES]
     if len(run.failures) + run.untold > len(told):

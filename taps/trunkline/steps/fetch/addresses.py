@@ -1,7 +1,7 @@
 """Where requests may go: which URLs are addresses at all, which hosts are this machine, and past which proxy.
 
 An unencrypted connection is allowed to this machine alone, so nothing on the way may lead it elsewhere: no proxy, no
-name that another machine answers to, no spelling that two readers of URLs take for different hosts.
+name that belongs to another machine, no spelling that two readers of URLs take for different hosts.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _LOCAL = ".localhost"
 
 
 def read(url: str) -> SplitResult | None:
-    """The parts of a URL; None when it has no host, or one that readers of URLs may differ about.
+    """Return the parts of a URL; None when it has no host, or one that readers of URLs may differ about.
 
     Args:
         url: Any text.
@@ -52,7 +52,7 @@ def read(url: str) -> SplitResult | None:
 
 
 def is_loopback(host: str) -> bool:
-    """Whether a host is this machine: an address that can be no other's, or a name that leads to such ones alone."""
+    """Return whether a host is this machine: an address of no other, or a name that leads to such ones alone."""
     if host == "localhost":
         return True  # where it leads is seen when a connection is made
     if not host.endswith(_LOCAL):
@@ -73,7 +73,7 @@ def _is_here(address: str) -> bool:
 
 
 def proxies(url: str) -> Mapping[str, str]:
-    """The proxies that the environment names for a URL; none for this machine, which is another one for a proxy."""
+    """Return the proxies that the environment names for a URL; none for this machine: a proxy has its own."""
     host = urlsplit(url).hostname or ""
     if host.endswith(_LOCAL) or is_loopback(host):
         return {}
@@ -88,7 +88,7 @@ def _share(connection: HTTPConnection) -> None:
     try:
         number = len(socket.getaddrinfo(connection.host, connection.port, type=socket.SOCK_STREAM))
     except (OSError, UnicodeError):
-        number = 1  # whoever connects finds out
+        number = 1  # connecting shows it
     connection.timeout = min(connection.timeout, left.left()) / max(number, 1)
 
 

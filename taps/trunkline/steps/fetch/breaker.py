@@ -13,13 +13,13 @@ _DOWN, _LATER = "the vendor is down", "Run again later"
 
 
 class Breaker:
-    """Shared by all requests of a tap: tells one broken partition, or endpoint, from a vendor that is down."""
+    """Breaker of all requests of a tap: separates one broken partition, or endpoint, from a vendor that is down."""
 
     def __init__(self) -> None:
         self._tripped = self._shut = False
         self.why, self.remedy = _DOWN, _LATER
         """Why nothing is sent any more, and what to do."""
-        self._probes_failed: Counter[str] = Counter()  # by endpoint: one that is broken says little of the others
+        self._probes_failed: Counter[str] = Counter()  # by endpoint: one that is broken means little for the others
         self._last_success = float("-inf")
         self._lock = threading.Lock()
 
@@ -30,7 +30,7 @@ class Breaker:
         return 0 if self._shut or self._probes_failed[endpoint] >= PROBES else min(PROBE_TRIES, max_attempts)
 
     def success(self) -> None:
-        """The vendor answered: whatever failed before was that request's own trouble."""
+        """Note that the vendor responded: whatever failed before was that request's own trouble."""
         with self._lock:
             self._tripped = self._shut = False
             self.why, self.remedy = _DOWN, _LATER
@@ -38,13 +38,13 @@ class Breaker:
             self._last_success = time.monotonic()
 
     def open(self, why: str, remedy: str) -> None:
-        """Send nothing more: the vendor said that it is closed for long, or it can't be reached at all."""
+        """Send nothing more: the vendor is closed for long, by its own response, or it can't be reached at all."""
         with self._lock:
             self._tripped = self._shut = True
             self.why, self.remedy = why, remedy or _LATER
 
     def failure(self, endpoint: str, began: float, *, probe: bool) -> None:
-        """A request that began at `began` has used up its tries; it counts if nothing else succeeded meanwhile."""
+        """Note a request, begun at `began`, that used up its tries; it counts if nothing else succeeded meanwhile."""
         with self._lock:
             if self._last_success < began:
                 self._probes_failed[endpoint] += probe and self._tripped

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 import backoff
 import msgspec
 
-from trunkline.errors import AccessDenied, BadAnswer, Refused, SourceError, Unavailable
+from trunkline.errors import AccessDenied, BadResponse, Refused, SourceError, Unavailable
 from trunkline.exact import BROKEN
 from trunkline.steps.fetch import words
 from trunkline.steps.fetch.breaker import Breaker
@@ -35,32 +35,32 @@ MAX_WAIT = 60.0
 """Longest wait between two tries, in seconds, unless the vendor names a later moment."""
 
 MAX_VENDOR_WAIT = 900.0
-"""Longest wait a vendor can ask for, in seconds, before the request counts as failed."""
+"""Longest wait a vendor can request, in seconds, before the request counts as failed."""
 
 CONNECT_TRIES = 2
 """Tries of a run's first request while no connection can be made: a wrong host stays wrong."""
 
-_REPORT = "Run again; if it goes on, report it with the vendor's documentation"
+_REPORT = "Run again; if it fails again, report it with the vendor's documentation"
 _AFTER = "Run again after that time"
 _PAGE = "Check {}, and whether a login, a proxy or a gateway stands before the API"
 
 
-class Cancelled(Exception):  # noqa: N818 - nothing failed: the answer is simply not wanted any more
+class Cancelled(Exception):  # noqa: N818 - nothing failed: the response is simply not needed any more
     """The request was given up because the run ends."""
 
 
 @dataclass
 class Tally:
-    """What the client did, for the table at the end of the run.
+    """Counts of what the client did, for the table at the end of the run.
 
     Args:
-        answers: Requests that were answered as they should be: pages, details, lookups.
+        responses: Requests that succeeded: pages, details, lookups.
         requests: Requests sent.
         retries: Those of them that were second and later tries.
         waited: Seconds waited for the vendor's limit and between tries, over all requests.
     """
 
-    answers: int = 0
+    responses: int = 0
     requests: int = 0
     retries: int = 0
     waited: float = 0.0
@@ -79,8 +79,8 @@ class Client:
         ca_bundle: Path of a private certificate authority, if any.
         pool_size: Connections kept open, at least as many as requests are in flight.
         governor: Keeps the vendor's limit.
-        transport: Answers in place of the network; the seam that tests use.
-        logger: Where retries and waits are told.
+        transport: Adapter in place of the network; the seam that tests use.
+        logger: Logger of retries and waits.
     """
 
     def __init__(  # noqa: PLR0913 - the settings of a client, each named where it is made
@@ -113,7 +113,7 @@ class Client:
         self.governor = governor
         self.tallies: defaultdict[str, Tally] = defaultdict(Tally)
         self.breaker = Breaker()
-        self.answered = threading.Event()  # any answer at all: the server is there
+        self.responded = threading.Event()  # any response at all: the server is there
         self._reached: set[str] = set()  # base URLs whose servers are there
         self.succeeded = threading.Event()
         self.denied: AccessDenied | None = None
@@ -126,20 +126,20 @@ class Client:
 
     @property
     def tally(self) -> Tally:
-        """What was done for all streams together."""
+        """The counts of all streams together."""
         each = list(self.tallies.values())
         return Tally(*(sum(getattr(one, field.name) for one in each) for field in fields(Tally)))
 
     # -- one request, all its tries ----------------------------------------------------------------
 
     def fetch(self, request: Request, open_body: Callable[[Reply], Any], cancelled: threading.Event) -> Reply:
-        """Send a request until it is answered.
+        """Send a request until it succeeds.
 
         Args:
-            request: What to ask.
-            open_body: Decodes what stands beside the rows and checks the form of the answer. It raises `BadAnswer`
+            request: Request to send.
+            open_body: Decodes what stands beside the rows and checks the form of the response. It raises `BadResponse`
                 or any msgspec error for a body that is not what the vendor documents: the request is then tried again.
-            cancelled: Set when the answer is not wanted any more: waits end at once.
+            cancelled: Set when the response is not needed any more: waits end at once.
 
         Returns:
             The reply, its body checked, with what `open_body` returned in `parsed`.
@@ -148,7 +148,7 @@ class Client:
             AccessDenied: The credentials are refused.
             Refused: The vendor refuses this request.
             Unavailable: All tries failed.
-            BadAnswer: Every try brought an answer of the wrong form.
+            BadResponse: Every try brought a response of the wrong form.
             Cancelled: The run ended meanwhile.
         """
         began = time.monotonic()
@@ -182,7 +182,7 @@ class Client:
                     cancelled,
                 )
             except Refused:
-                self.breaker.success()  # an answer, if not the one that was hoped for
+                self.breaker.success()  # a response, if not the one that was hoped for
                 raise
             else:
                 self.breaker.success()
@@ -194,7 +194,7 @@ class Client:
         Args:
             request: What was refused.
             refused: How.
-            cancelled: Set when the answer is not wanted any more.
+            cancelled: Set when the response is not needed any more.
             again: Whether it was sent with another token before.
 
         Raises:
@@ -212,7 +212,7 @@ class Client:
             raise self._deny(exc) from None
 
     def _is_out_of_reach(self, request: Request, exc: Retriable) -> bool:
-        """Whether no connection could be made since the run began."""
+        """Return whether no connection could be made since the run began."""
         return exc.trouble is not None and not exc.trouble.connected and request.base not in self._reached
 
     @staticmethod
@@ -231,13 +231,13 @@ class Client:
 
     # -- one try -----------------------------------------------------------------------------------
 
-    def _asked(
+    def _exchange(
         self, request: Request, cancelled: threading.Event
     ) -> tuple[int, Mapping[str, str], bytes, float | None]:
         """Send a request once, when the limit has a place for it.
 
         Returns:
-            Status, headers and body of the answer, and the seconds that the vendor asks to wait, if it does.
+            Status, headers and body of the response, and the seconds that the vendor requests to wait, if any.
         """
         if self.signer and not isinstance(request, TokenRequest):
             self.signer.prepare(cancelled)  # before it has a place: the token's own request needs one
@@ -255,12 +255,12 @@ class Client:
             sent = place.clock()
             status, headers, body = self._send(request)
             not_before = place.learn(status, headers, sent=sent)
-        self.answered.set()
+        self.responded.set()
         self._reached.add(request.base)
         return status, headers, body, not_before
 
     def _try(self, request: Request, open_body: Callable[[Reply], Any], cancelled: threading.Event) -> Reply:
-        status, headers, body, not_before = self._asked(request, cancelled)
+        status, headers, body, not_before = self._exchange(request, cancelled)
         try:
             self._classify(request, status, body, not_before)
         except Retriable as exc:
@@ -271,22 +271,22 @@ class Client:
         reply = Reply(request, status, headers, body)
         if status != HTTPStatus.NO_CONTENT:
             if not body:
-                raise Retriable(f"an empty answer with HTTP {status}", final=BadAnswer)
+                raise Retriable(f"an empty response with HTTP {status}", final=BadResponse)
             if page := words.page(body, request.personal):
                 remedy = _PAGE.format(request.base or "api_url")
-                raise Retriable(f"{page} where JSON is expected", final=BadAnswer, remedy=remedy)
+                raise Retriable(f"{page} where JSON is expected", final=BadResponse, remedy=remedy)
             try:
                 reply = Reply(request, status, headers, one_line(body))
                 parsed = open_body(reply)
             except BROKEN as exc:
-                raise Retriable(f"an answer that is not what the vendor documents ({exc})", final=BadAnswer) from None
-            except BadAnswer as exc:
-                raise Retriable(exc.why or exc.what, final=BadAnswer) from None
+                raise Retriable(f"not what the vendor documents ({exc})", final=BadResponse) from None
+            except BadResponse as exc:
+                raise Retriable(exc.why or exc.what, final=BadResponse) from None
             reply = replace(reply, parsed=parsed)
-        if not isinstance(request, TokenRequest):  # a token says nothing of what may be read with it
+        if not isinstance(request, TokenRequest):  # a token shows nothing of what may be read with it
             self.succeeded.set()
         with self._lock:
-            self.tallies[request.stream].answers += 1
+            self.tallies[request.stream].responses += 1
         return reply
 
     def _send(self, request: Request) -> tuple[int, Mapping[str, str], bytes]:
@@ -297,15 +297,15 @@ class Client:
         return self.exchanges.send(request, prepared)
 
     def _vendor(self, request: Request) -> Vendor:
-        """The ways of the server that a request is for."""
+        """Return the ways of the server that a request is for."""
         return self.signer if self.signer and isinstance(request, TokenRequest) else self.vendor
 
-    # -- what an answer means ----------------------------------------------------------------------
+    # -- what a response means --------------------------------------------------------------------
 
     def _classify(self, request: Request, status: int, body: bytes, not_before: float | None) -> None:
         vendor = self._vendor(request)
         vendor.refuse(request, status, body)
-        if not vendor.is_answer(status, body):
+        if not vendor.is_success(status, body):
             reason, page = vendor.reason(body), words.page(body, request.personal)
             self.judge(request, status, reason=reason, page=page, not_before=not_before)
 
@@ -322,22 +322,22 @@ class Client:
         """Raise what a status that is no success means.
 
         Args:
-            request: What was asked.
+            request: Request that was sent.
             status: The status, from HTTP or from the vendor's own envelope.
             reason: The vendor's own words, if there are any.
             page: What to call the body, if it is a page for people.
             inside: Where the status was found.
-            not_before: Seconds the vendor asks to wait.
+            not_before: Seconds the vendor requests to wait.
 
         Raises:
             AccessDenied: 401; 403s of two streams or partitions before any success.
             Retriable: 408, 425, 429 or 5xx.
-            Unavailable: The vendor asks for a longer wait than a run should take.
+            Unavailable: The vendor requests a longer wait than a run should take.
             Refused: Anything else, redirects among it.
         """
-        what, why = f"{request.about} failed", f"the vendor answered {inside} {status}"
+        what, why = f"{request.about} failed", f"the vendor responded with {inside} {status}"
         if reason := words.one_line(reason, request.personal):
-            why += f", saying: {reason}"
+            why += f": {reason}"
         elif page:
             why += f", with {page}"
         hint = self._vendor(request).hint(status)
@@ -345,13 +345,13 @@ class Client:
             raise AccessDenied(what, why, hint, status=status)
         if status in RETRIED_4XX or status >= HTTPStatus.INTERNAL_SERVER_ERROR:
             if not_before is not None and not_before > MAX_VENDOR_WAIT:
-                asks = f"the vendor asks to wait {not_before:.0f} s"
-                self.breaker.open(asks, _AFTER)  # every other request would be told the same
-                raise Unavailable(what, asks, _AFTER)
+                wait = f"the vendor requests a wait of {not_before:.0f} s"
+                self.breaker.open(wait, _AFTER)  # every other request would get the same response
+                raise Unavailable(what, wait, _AFTER)
             raise Retriable(why, not_before=not_before)
         if HTTPStatus.MULTIPLE_CHOICES <= status < HTTPStatus.BAD_REQUEST:
             why = (
-                f"the vendor answered with a redirect (HTTP {status}), which is never followed: it would carry the "
+                f"the vendor responded with a redirect (HTTP {status}), which is never followed: it would carry the "
                 "credentials to another address"
             )
             hint = f"Set {request.base or 'api_url'} to the address that the vendor serves the API on"
@@ -374,13 +374,13 @@ class Client:
 
 
 def one_line(body: bytes) -> bytes:
-    """A body whose rows can be passed on in parts: UTF-8, and no line break that would end a message in its middle.
+    """Return a body whose rows can be passed on in parts: UTF-8, and no line break that would end a message.
 
     Raises:
         UnicodeDecodeError: It is not UTF-8.
     """
     if not body.isascii():
         # A decoder that skips a text does not look at its letters. Decoding in pieces is no faster in a run, and its
-        # many small blocks leave the heap in shreds: a quarter more peak memory with large pages.
+        # many small blocks fragment the heap: a quarter more peak memory with large pages.
         str(body, "utf-8")
     return msgspec.json.format(body, indent=-1) if b"\n" in body or b"\r" in body else body

@@ -1,12 +1,12 @@
-"""What a reading stands on: it queues requests, sleeps until they are answered, and hands out what it makes of them.
+"""Context of a reading: it queues requests, sleeps until the responses are there, and emits what it makes of them.
 
 A *reading* is a generator:
 
     def read(self, job, ctx):
         first = ctx.request(request, open_body)      # a pending: sent when its turn or a free worker comes
-        reply = yield first                       # the reading sleeps until the pending is answered
+        reply = yield first                       # the reading sleeps until the pending has a reply
         ctx.emit(rows, reply)                    # handed out when everything given before it was
-        ctx.emit_when_answered(pending, make_item)        # the same, once the pending is answered
+        ctx.emit_when_answered(pending, make_item)        # the same, once the pending has a reply
         return ReadOutcome(empty=False)
 """
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 class PendingReply:
-    """One request on its way: wanted, sent, or answered with a reply or an error."""
+    """One request on its way: queued, sent, or done with a reply or an error."""
 
     __slots__ = ("cancelled", "ctx", "done", "dropped", "error", "open_body", "owner", "reply", "request", "sent")
 
@@ -36,10 +36,10 @@ class PendingReply:
         self.error: BaseException | None = None
 
     def result(self) -> Reply:
-        """The reply, or the error raised."""
+        """Return the reply, or the error raised."""
         if self.error is not None:
             raise self.error
-        assert self.reply is not None  # noqa: S101 - an answered pending has one or the other
+        assert self.reply is not None  # noqa: S101 - a finished pending has one or the other
         return self.reply
 
     @property
@@ -74,14 +74,14 @@ class Feed(Protocol):
 
     Args:
         context: What names the partition; empty when the feed is the whole stream.
-        listeners: The streams that want what is read.
+        listeners: The streams that take what is read.
     """
 
     context: Mapping[str, Any]
     listeners: Sequence[Any]
 
     def upcoming(self) -> Iterator[Hashable]:
-        """The jobs still to read, in order; all but the first may rest on a supposition about those before."""
+        """Yield the jobs still to read, in order; all but the first may rest on a supposition about those before."""
 
     def read(self, job: Any, ctx: ReadContext) -> Generator[PendingReply, Reply, ReadOutcome]:
         """Read one job."""
@@ -94,36 +94,36 @@ class Feed(Protocol):
 
 
 class _Rest(NamedTuple):
-    """What stands for items that are made when their turn comes."""
+    """Stand-in for an item that is made when its turn comes."""
 
     make: Callable[[], None]
 
 
 class _Item(NamedTuple):
     pending: PendingReply | None
-    value: Any  # the item, or what makes it from the answered pending
+    value: Any  # the item, or the function that makes it from the finished pending
     size: int
 
 
 class ReadContext:
-    """What a reading sees: here it asks, and here it gives its items."""
+    """Context of one reading: it queues requests here, and emits its items."""
 
     def __init__(self) -> None:
         self.queued: deque[PendingReply] = deque()
         self.items: deque[_Item] = deque()
         self.cancelled = threading.Event()
         self.abandoned: defaultdict[object, threading.Event] = defaultdict(threading.Event)  # by owner
-        self.held = 0  # bytes of answers that were not handed out
-        self.answers = 0  # their number
+        self.held = 0  # bytes of responses that were not handed out
+        self.responses = 0  # their number
 
     def request(self, request: Request, open_body: Callable[[Reply], Any], owner: object = None) -> PendingReply:
-        """Want a request; it is sent in its turn. The `owner` can be abandoned while others go on."""
+        """Queue a request; it is sent in its turn. The `owner` can be abandoned while others continue."""
         pending = PendingReply(self, request, open_body, owner)
         self.queued.append(pending)
         return pending
 
     def forget(self, queued: Iterable[PendingReply]) -> None:
-        """Drop these requests; the answers to those already sent are ignored."""
+        """Drop these requests; the responses to those already sent are ignored."""
         for pending in queued:
             if pending in self.queued:
                 self.queued.remove(pending)
@@ -133,13 +133,13 @@ class ReadContext:
                 pending.dropped = True
 
     def emit(self, item: Any, reply: Reply | None = None) -> None:
-        """Hand out an item after everything given before; `reply` is the answer whose bytes it keeps alive."""
+        """Hand out an item after everything given before; `reply` is the response whose bytes it keeps alive."""
         size = len(reply.body) if reply else 0
         self.held += size
         self.items.append(_Item(None, item, size))
 
     def emit_when_answered(self, pending: PendingReply, make_item: Callable[[PendingReply], Any]) -> None:
-        """Hand out `make_item(pending)` once the pending is answered, after everything given before."""
+        """Hand out `make_item(pending)` once the pending has a reply, after everything given before."""
         self.items.append(_Item(pending, make_item, 0))
 
     def emit_rest(self, make: Callable[[], None]) -> None:
@@ -154,19 +154,19 @@ class ReadContext:
         self.items.extend(behind)
 
     def hold(self, pending: PendingReply) -> None:
-        """An answer has come and waits for its turn."""
+        """Note that a response has come and waits for its turn."""
         self.held += pending.size
-        self.answers += 1
+        self.responses += 1
 
     def release(self, pending: PendingReply) -> None:
-        """An answer's turn has come."""
+        """Note that a response's turn has come."""
         self.held -= pending.size
-        self.answers -= 1
+        self.responses -= 1
 
 
 @dataclass
 class Steps:
-    """A generator that waits for queued, run as far as their answers are there.
+    """A generator that waits for queued, run as far as their responses are there.
 
     Args:
         ctx: Where it queues requests and gives items.
@@ -180,7 +180,7 @@ class Steps:
     error: Exception | None = field(default=None, kw_only=True)
 
     def advance(self) -> None:
-        """Run the generator until it waits for an unanswered pending, or to its end."""
+        """Run the generator until it waits for an unfinished pending, or to its end."""
         try:
             while not self.ended:
                 pending = self.waits_for

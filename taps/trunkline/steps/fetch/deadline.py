@@ -21,7 +21,7 @@ LONGEST_BODY = 10
 """A body that keeps coming may take this many times `request_timeout`."""
 
 CONNECT = 15.0
-"""Seconds of `request_timeout` that connecting may take at most: a host that can be reached answers in a few."""
+"""Seconds of `request_timeout` that connecting may take at most: a host that can be reached accepts in a few."""
 
 
 class Late(Exception):  # noqa: N818 - reads as a statement
@@ -67,7 +67,7 @@ class Deadline:
 
     @property
     def story(self) -> str:
-        """What has not come in time."""
+        """The part that has not come in time, for messages."""
         if self._size is None:
             return f"the response headers were not complete after {self.seconds:g} s (request_timeout)"
         if self._at >= self._last:
@@ -102,7 +102,7 @@ def limited(deadline: Deadline) -> Iterator[Deadline]:
 
 
 def of_this_thread() -> Deadline | None:
-    """The deadline of the exchange that this thread is in."""
+    """Return the deadline of the exchange that this thread is in."""
     return getattr(_current, "deadline", None)
 
 
@@ -116,7 +116,7 @@ class _Timed(io.RawIOBase):
         self._socket, self._raw, self._deadline = sock, sock.makefile("rb", buffering=0), deadline
 
     def readable(self) -> bool:
-        """Say yes."""
+        """Return true."""
         return True
 
     def fileno(self) -> int:

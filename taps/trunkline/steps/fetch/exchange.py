@@ -34,13 +34,13 @@ MOST_VALUES = 4_000_000
 
 RETRIED_4XX = {HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_EARLY, HTTPStatus.TOO_MANY_REQUESTS}
 
-_LESS = "Ask for less at once: a smaller page_size or window"
+_LESS = "Request less at once: a smaller page_size or window"
 _CHUNK, _PACKED_CHUNK = 8 * 1024 * 1024, 256 * 1024
 """Bytes taken at once: as many as have come; few of a packed body, which may be a bomb."""
 
 
 def is_final(status: int) -> bool:
-    """Whether a status is a no that another try does not turn into a yes."""
+    """Return whether a status is a refusal that another try does not turn into a success."""
     return HTTPStatus.MULTIPLE_CHOICES <= status < HTTPStatus.INTERNAL_SERVER_ERROR and status not in RETRIED_4XX
 
 
@@ -49,7 +49,7 @@ class Request:
     """One request, still without host and credentials.
 
     Args:
-        about: What is asked for, in words fit for a log: nothing personal, no credentials.
+        about: What is requested, in words fit for a log: nothing personal, no credentials.
         path: Path below the base URL, beginning with a slash.
         params: Query parameters in order; values are percent-encoded here (`+` as `%2B`, a space as `%20`).
         method: HTTP method.
@@ -94,14 +94,14 @@ class Base:
 
 @dataclass(frozen=True)
 class Reply:
-    """A successful answer, its body still bytes.
+    """A successful response, its body still bytes.
 
     Args:
-        request: What was asked.
+        request: The request.
         status: HTTP status (2xx).
         headers: Header names are case-insensitive.
         body: Decompressed body, UTF-8 and without line breaks; empty only for a 204.
-        parsed: What the vendor's envelope says beside the rows, as `Vendor.open` returned it.
+        parsed: Facts of the vendor's envelope beside the rows, as `Vendor.open` returned it.
     """
 
     request: Request
@@ -116,7 +116,7 @@ class Retriable(Exception):  # noqa: N818 - not an error yet: it becomes one whe
 
     Args:
         why: One clause for the log and for the error at the end.
-        not_before: Seconds the vendor asks to wait, if it does.
+        not_before: Seconds the vendor requests to wait, if any.
         final: The error this becomes when no try is left.
         remedy: What to do then; when left out, to run again.
         trouble: What kept the request from the server, if anything did.
@@ -145,7 +145,7 @@ class Exchanges:
         user_agent: The `User-Agent` header.
         ca_bundle: Path of a private certificate authority, if any.
         pool_size: Connections kept open.
-        transport: Answers in place of the network.
+        transport: Adapter in place of the network.
     """
 
     def __init__(  # noqa: PLR0913 - the settings, each named where it is made
@@ -159,7 +159,7 @@ class Exchanges:
         pool_size: int,
         transport: BaseAdapter | None,
     ) -> None:
-        # What the environment says is read once: per request it costs more than the request's own preparation.
+        # The environment is read once: per request it costs more than the request's own preparation.
         self.bases = {
             name: Base(name, url.rstrip("/"), addresses.proxies(url))
             for name, url in {**more_urls, "api_url": api_url}.items()
@@ -172,7 +172,7 @@ class Exchanges:
         )
 
     def base(self, request: Request) -> Base:
-        """The base URL of a request."""
+        """Return the base URL of a request."""
         return self.bases[request.base or "api_url"]
 
     def prepare(self, request: Request, headers: Mapping[str, str], body: Any) -> requests.PreparedRequest:
@@ -240,7 +240,7 @@ class Exchanges:
             raise Retriable(trouble.why, remedy=trouble.remedy, trouble=trouble) from None
 
     def _read_or_none(self, request: Request, response: requests.Response, deadline: Deadline) -> bytes:
-        """The body; of a response that says no by its status alone, an empty one where it can't be read.
+        """Read the body; of a response that its status alone refuses, return an empty one where it can't be read.
 
         A 401 whose body is cut off, late or broken is still a 401: another try would be another wrong login.
         """

@@ -1,7 +1,7 @@
-"""Keep the vendor's limit: one governor per tap, asked by every thread before a request and told of every answer.
+"""Keep the vendor's limit: one governor per tap, which every request passes before it is sent and after its response.
 
 A published limiter counts requests when they are sent. A server counts them when they arrive, and requests sent evenly
-arrive bunched: so here a request holds its place from the moment it is sent until a whole period after its answer.
+arrive bunched: so here a request holds its place from the moment it is sent until a whole period after its response.
 Whatever moment in between the server counted it at, no period of the server's then holds more than the limit.
 How fast a vendor without a published limit may be sent to is learned from its refusals (see `send_rate`).
 """
@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     import logging
     from collections.abc import Callable, Iterator, Mapping
 
-SAID_FROM = 1.0
-"""Waits from this length on, in seconds, are told in the log."""
+LOGGED_FROM = 1.0
+"""Waits from this length on, in seconds, are logged."""
 
 CEILING = 900.0
 """Longest pause taken from a header, in seconds: a header may be wrong, and a run must not hang for ever."""
@@ -54,7 +54,7 @@ class Limit:
 
     @classmethod
     def per_minute(cls, number: float) -> Limit:
-        """The limit a `requests_per_minute` setting stands for; below one it is a single request in a longer time."""
+        """Return the limit of a `requests_per_minute` setting; below one it is a single request in a longer time."""
         requests = max(1, int(number))
         return cls(requests, 60.0 * requests / float(number), spread=True)
 
@@ -67,7 +67,7 @@ class Governor:
 
     Args:
         limit: The documented limit, or the configured one; None when there is none.
-        logger: Where waits are told.
+        logger: Logger of waits.
         clock: Monotonic seconds.
         wall: Seconds since 1970, for headers that name a moment.
         headers: How the vendor's own headers of the limit begin, before `-Remaining` and `-Reset`.
@@ -89,10 +89,10 @@ class Governor:
         self.waited = 0.0
         self._changed = threading.Condition()
         self._in_flight = 0
-        self._answered: deque[float] = deque()
+        self._finished: deque[float] = deque()
         self._paused_until = 0.0
         self._rate = SendRate(limit.requests / limit.seconds) if limit and limit.spread else SendRate()
-        self._said_at = float("-inf")
+        self._logged_at = float("-inf")
 
     @contextmanager
     def place(self, cancelled: threading.Event) -> Iterator[Governor]:
@@ -104,7 +104,7 @@ class Governor:
             with self._changed:
                 self._in_flight -= 1
                 if self.limit:
-                    self._answered.append(self.clock())
+                    self._finished.append(self.clock())
                 self._changed.notify_all()
 
     def _enter(self, cancelled: threading.Event) -> None:
@@ -115,7 +115,7 @@ class Governor:
                 delay = self._delay(now)
                 if delay <= 0:
                     break
-                self._say(delay, now)
+                self._log_wait(delay, now)
                 self.wait(self._changed, min(delay, _LOOK))
             self._in_flight += 1
             now = self.clock()
@@ -125,53 +125,53 @@ class Governor:
     def _delay(self, now: float) -> float:
         delay = max(self._paused_until - now, self._rate.delay(now))
         if self.limit:
-            while self._answered and self._answered[0] <= now - self.limit.seconds:
-                self._answered.popleft()
-            if self._in_flight + len(self._answered) >= self.limit.requests:
-                # Without an answered request the place comes free when one in flight is answered: look again then.
-                free = self._answered[0] + self.limit.seconds - now if self._answered else _LOOK
+            while self._finished and self._finished[0] <= now - self.limit.seconds:
+                self._finished.popleft()
+            if self._in_flight + len(self._finished) >= self.limit.requests:
+                # Without a finished request the place comes free when one in flight is finished: look again then.
+                free = self._finished[0] + self.limit.seconds - now if self._finished else _LOOK
                 delay = max(delay, free)
         return delay
 
-    def _say(self, delay: float, now: float) -> None:
-        if delay >= SAID_FROM and now - self._said_at >= delay:
-            self._said_at = now
-            full = self.limit and self._in_flight + len(self._answered) >= self.limit.requests
+    def _log_wait(self, delay: float, now: float) -> None:
+        if delay >= LOGGED_FROM and now - self._logged_at >= delay:
+            self._logged_at = now
+            full = self.limit and self._in_flight + len(self._finished) >= self.limit.requests
             by_limit = full or (self._paused_until <= now and self._rate.rate == self._rate.most)
             why = f"for the vendor's limit ({self.limit})" if by_limit else "after a 429 or a Retry-After"
             self.logger.info("waiting %.1f s %s", delay, why)
 
     def learn(self, status: int, headers: Mapping[str, str], *, sent: float = float("inf")) -> float | None:
-        """Take what an answer says about the limit.
+        """Learn from a response about the limit.
 
         Args:
             status: HTTP status.
             headers: `Retry-After` (seconds, date or epoch), `X-RateLimit-*`, `RateLimit-*` and the vendor's are read.
             sent: When the request was sent, on the governor's clock: a 429 to one that was sent before the rate was
-                last cut says nothing about the rate since.
+                last cut means nothing for the rate since.
 
         Returns:
-            Seconds the vendor asks this request to wait before another try, if it does.
+            Seconds the vendor requests to wait before another try, if any.
         """
-        asked = self._asked_to_wait(headers)
+        wait = self._requested_wait(headers)
         left = (headers.get(f"{prefix}-Remaining") for prefix in self._prefixes)
         remaining = _number(next(filter(None, left), None))
-        # A published limit's period frees its places; a user's own limit says nothing about the vendor's.
+        # A published limit's period frees its places; a user's own limit means nothing for the vendor's.
         period = self.limit.seconds if self.limit and not self.limit.spread else None
         refused = status in _REFUSED or status >= HTTPStatus.INTERNAL_SERVER_ERROR
         with self._changed:
             now = self.clock()
             if status == HTTPStatus.TOO_MANY_REQUESTS:
                 self._rate.refuse(now, sent, max(self._in_flight - 1, 0))
-                if asked is None and period:
-                    asked = period
+                if wait is None and period:
+                    wait = period
             elif status < HTTPStatus.INTERNAL_SERVER_ERROR:
                 self._rate.accept(now, sent)
-                if remaining is not None and remaining < 1 and (asked or period):
-                    self._pause(asked or period or 0.0)
-            if refused and asked is not None:
-                self._pause(asked)
-        return asked if refused else None
+                if remaining is not None and remaining < 1 and (wait or period):
+                    self._pause(wait or period or 0.0)
+            if refused and wait is not None:
+                self._pause(wait)
+        return wait if refused else None
 
     def _pause(self, seconds: float) -> None:
         seconds = min(seconds, CEILING)
@@ -182,10 +182,10 @@ class Governor:
             self._rate.hold(until - max(self._paused_until, now))
             self._paused_until = until
 
-    def _asked_to_wait(self, headers: Mapping[str, str]) -> float | None:
+    def _requested_wait(self, headers: Mapping[str, str]) -> float | None:
         """Seconds until the moment the headers name; a moment is measured on the server's own clock if it sends it.
 
-        A moment that has passed, or none at all (`Retry-After: 0`), says nothing: another header may.
+        A moment that has passed, or none at all (`Retry-After: 0`), is ignored: another header may count.
         """
         for name in ("Retry-After", *(f"{prefix}-Reset" for prefix in self._prefixes)):
             text = headers.get(name, "").strip()

@@ -50,7 +50,7 @@ class Trouble:
 
 
 def trouble(exc: BaseException, url: str, proxies: Mapping[str, str], setting: str = "api_url") -> Trouble:
-    """Read what a failed exchange says about the way to the server.
+    """Name the cause of a failed exchange on the way to the server.
 
     Args:
         exc: What requests, urllib3 or the system raised. Its own text is not shown: it may hold the whole URL.
@@ -78,7 +78,7 @@ def _place(host: str, port: int) -> str:
 
 
 def _causes(exc: BaseException) -> Iterator[BaseException]:
-    """The exception and all it came from, the outermost first."""
+    """Yield the exception and all it came from, the outermost first."""
     seen: list[Any] = [exc]
     known: set[int] = set()
     while seen:
@@ -90,7 +90,7 @@ def _causes(exc: BaseException) -> Iterator[BaseException]:
 
 
 def _connections(causes: list[BaseException], host: str, server: str, remedy: str) -> Trouble | None:
-    """The troubles of a connection that does not stand yet."""
+    """Name the trouble of a connection that does not stand yet."""
     for cause in causes:
         if isinstance(cause, (urllib3.exceptions.NameResolutionError, socket.gaierror)):
             return Trouble(f"the DNS lookup of {host} failed", remedy)
@@ -107,14 +107,14 @@ def _connections(causes: list[BaseException], host: str, server: str, remedy: st
 
 
 def _certificates(cause: BaseException, host: str, server: str, setting: str) -> Trouble | None:
-    """The troubles of TLS."""
+    """Name the trouble of TLS."""
     if isinstance(cause, ssl.SSLCertVerificationError):
         code = getattr(cause, "verify_code", 0)
         private = "For a private certificate authority set ca_bundle"
         if code in _OTHER_NAMES or (isinstance(cause, ssl.CertificateError) and "doesn't match" in str(cause)):
             why, remedy = f"is for another name than {host}", f"Check the host in {setting}"
         elif code == _EXPIRED:
-            why, remedy = "has expired", "Tell who runs the server, and check this machine's clock"
+            why, remedy = "has expired", "Report it to the server's operator, and check this machine's clock"
         elif code == _NOT_YET:
             why, remedy = "is not valid yet", "Check this machine's clock"
         elif code in _UNKNOWN_ISSUER:
@@ -131,14 +131,14 @@ def _certificates(cause: BaseException, host: str, server: str, setting: str) ->
 
 
 def _proxys(causes: list[BaseException], proxy: str, name: str) -> Trouble:
-    """The troubles of the way through a proxy."""
+    """Name the trouble of the way through a proxy."""
     parts = parse_url(proxy)
     place = _place(parts.host or "", parts.port or _PORTS.get(parts.scheme or "http", 80))
     remedy = f"Check {name} in the environment"
     status = next((found[1] for cause in causes if (found := _TUNNEL.search(str(cause)))), None)
     if status == str(int(HTTPStatus.PROXY_AUTHENTICATION_REQUIRED)):
         remedy = f"Put user name and password into {name}: http://user:password@host:port"
-        return Trouble(f"the proxy {place} asks for credentials (HTTP 407)", remedy, lasting=True)
+        return Trouble(f"the proxy {place} requires credentials (HTTP 407)", remedy, lasting=True)
     if status:
         return Trouble(f"the proxy {place} does not connect to the server (HTTP {status})", remedy)
     way = _connections(causes, parts.host or "", place, remedy)
@@ -146,7 +146,7 @@ def _proxys(causes: list[BaseException], proxy: str, name: str) -> Trouble:
 
 
 def _responses(causes: list[BaseException], server: str) -> Trouble:
-    """The troubles of a connection that stands."""
+    """Name the trouble of a connection that stands."""
     for kind, why in _KINDS.items():
         if any(isinstance(cause, kind) for cause in causes):
             return Trouble(f"no complete response from {server} ({why})", connected=True)
@@ -171,13 +171,13 @@ _KINDS: Mapping[type[BaseException], str] = {
 
 
 def variable(proxy: str) -> str:
-    """The name of the environment's variable that names a proxy."""
+    """Return the name of the environment's variable that names a proxy."""
     names = [name for name in os.environ if name.lower() in {"https_proxy", "http_proxy", "all_proxy"}]
     return next((name for name in sorted(names, reverse=True) if os.environ[name] == proxy), "HTTPS_PROXY")
 
 
 def problems(api_url: str, ca_bundle: str | None) -> list[str]:
-    """What is wrong with the proxy and the certificate authorities that are set, one line each; no value is shown."""
+    """Return what is wrong with the proxy and the certificate authorities that are set, a line each, without values."""
     found = []
     proxy = requests.utils.select_proxy(api_url, addresses.proxies(api_url))
     if proxy:

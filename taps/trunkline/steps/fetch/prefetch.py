@@ -21,10 +21,10 @@ if TYPE_CHECKING:
     from trunkline.steps.fetch.workers import Workers
 
 BUFFER = 12 * 1024 * 1024
-"""Bytes of answers fetched and not yet handed out, at most (and one answer more)."""
+"""Bytes of responses fetched and not yet handed out, at most (and one response more)."""
 
 LOOK_AHEAD = 8
-"""Answers fetched and not yet handed out, at most, for each request that may be in flight."""
+"""Responses fetched and not yet handed out, at most, for each request that may be in flight."""
 
 
 @dataclass
@@ -58,7 +58,7 @@ class Prefetcher:
         self._feeds: deque[Feed] = deque()
         self._readings: list[_Reading] = []
         self._refuted = False  # whether the plan may have changed since the readings were begun
-        self._typical = 0  # bytes of the largest answer so far: what one under way may bring
+        self._typical = 0  # bytes of the largest response so far: what one under way may bring
 
     def items(self) -> Generator[tuple[Feed, Any], None, None]:
         """Everything the feeds give, in order; a feed that fails gives a `FeedFailed` as its last item.
@@ -188,15 +188,15 @@ class Prefetcher:
         return reading
 
     def _of_use(self) -> bool:
-        """Whether one more reading keeps a worker busy that would stand idle."""
+        """Return whether one more reading keeps a worker busy that would stand idle."""
         if not self._readings:
             return True
         if self.workers.capacity == 1 or len(self._readings) > 2 * self.workers.concurrency:
             return False
         if self.workers.outstanding >= self.workers.capacity:
             return False
-        wanted = sum(len(reading.ctx.queued) for reading in self._readings)
-        return wanted + self.workers.outstanding < self.workers.capacity and self._room() > 0
+        queued = sum(len(reading.ctx.queued) for reading in self._readings)
+        return queued + self.workers.outstanding < self.workers.capacity and self._room() > 0
 
     def _cut(self, place: int) -> None:
         for reading in self._readings[place:]:
@@ -205,14 +205,14 @@ class Prefetcher:
 
     def _room(self) -> int:
         """Bytes that may still be fetched ahead; 0 or less when enough is held."""
-        answers = sum(reading.ctx.answers for reading in self._readings)
-        if answers >= LOOK_AHEAD * self.workers.concurrency:
+        responses = sum(reading.ctx.responses for reading in self._readings)
+        if responses >= LOOK_AHEAD * self.workers.concurrency:
             return 0
         held = sum(reading.ctx.held for reading in self._readings)
         return BUFFER - held - self.workers.outstanding * self._typical
 
     def _send(self) -> None:
-        """Send wanted queued: first the one that everything waits for, then others in order while there is room."""
+        """Send queued requests: first the one that everything waits for, then others in order while there is room."""
         workers = self.workers
         if not self._readings or workers.outstanding >= workers.capacity:
             return
@@ -224,9 +224,9 @@ class Prefetcher:
             return
         room = self._room()
         for reading in self._readings:
-            wanted = reading.ctx.queued
-            while wanted and workers.may_send(wanted[0]):
+            queued = reading.ctx.queued
+            while queued and workers.may_send(queued[0]):
                 if workers.outstanding >= workers.capacity or room <= 0:
                     return
-                workers.send(wanted.popleft())
+                workers.send(queued.popleft())
                 room -= self._typical

@@ -84,11 +84,11 @@ class SendRate:
         self._sent.append(now - self._held)
 
     def hold(self, seconds: float) -> None:
-        """Leave out of the measured rate a time in which nothing is sent because the vendor says so."""
+        """Leave out of the measured rate a time in which nothing is sent because the vendor requires it."""
         self._held += seconds
 
     def accept(self, now: float, sent: float) -> None:
-        """Take note of an answer that is no 429, to a request sent at `sent`."""
+        """Note a response that is no 429, to a request sent at `sent`."""
         self._count_accepted(now)
         if sent < self._refusal.at:
             return  # it was sent at the rate before
@@ -146,7 +146,7 @@ class SendRate:
     # -- what is measured --------------------------------------------------------------------------
 
     def _measured(self, now: float) -> float:
-        """Requests in a second, as they were sent of late.
+        """Return the requests in a second, as they were sent of late.
 
         Towards a limit, on the average. Otherwise at the fastest: where workers wait for their next tries, less is sent
         than might be, and a rate cut from that would sink with each refusal.

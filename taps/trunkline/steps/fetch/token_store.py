@@ -57,7 +57,7 @@ class TokenStore:
             os.close(lock)
 
     def read(self) -> str | None:
-        """The account's newest refresh token; None when the config's is the newest.
+        """Return the account's newest refresh token; None when the config's is the newest.
 
         Raises:
             AccessDenied: The file can't be read, or is another one.

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import msgspec
 
-from trunkline.errors import AccessDenied, BadAnswer, Refused
+from trunkline.errors import AccessDenied, BadResponse, Refused
 from trunkline.redact import redactor
 from trunkline.steps.fetch import words
 from trunkline.steps.fetch.client import Cancelled
@@ -87,7 +87,7 @@ class Owner(Protocol):
         """The tap's logger."""
 
     def hint(self, status: int) -> str:
-        """Return what to do when the vendor answers with this status."""
+        """Return the remedy for a response with this status."""
 
 
 @dataclass(frozen=True)
@@ -96,7 +96,7 @@ class Token:
 
     Args:
         value: What is sent.
-        due: Moment of the clock from which on it is renewed; infinity when the server does not say when it ends.
+        due: Moment of the clock from which on it is renewed; infinity when the server does not send its end.
     """
 
     value: str
@@ -212,13 +212,13 @@ class Tokens:
         return token
 
     def _granted(self, more: Mapping[str, str], cancelled: threading.Event) -> tuple[Token, str | None]:
-        """The token that the server grants, and the refresh token that replaces the one that was sent, if one does."""
+        """Fetch a token, and the refresh token that replaces the one that was sent, if one does."""
         try:
             reply = self.tap.client.fetch(self._request(more), _opened, cancelled)
         except Refused as exc:  # for every other request it would be the same
             raise AccessDenied(exc.what, exc.why, exc.remedy, status=0) from None
         if reply.parsed is None:
-            raise BadAnswer(f"{reply.request.about} failed", "the server answered HTTP 204", "Check the token's URL")
+            raise BadResponse(f"{reply.request.about} failed", "HTTP 204 without a token", "Check the token's URL")
         grant: _Granted = reply.parsed
         life = _seconds(grant.expires_in)
         due = self._requested + life - min(MARGIN, life / 10) if life else float("inf")
@@ -269,50 +269,50 @@ class Tokens:
         """Raise if no token is granted: without one nothing can be read, so that the tap ends.
 
         Raises:
-            AccessDenied: The server says so, for good.
-            Retriable: It says so, for now.
+            AccessDenied: The server refuses it for good.
+            Retriable: It refuses it for now.
         """
-        said = _read(body)
-        if said.error in _PASSING and status not in _RETRIED:
-            raise Retriable(f"the server answered HTTP {status} {said.error}")
+        error = _read(body)
+        if error.error in _PASSING and status not in _RETRIED:
+            raise Retriable(f"the server responded with HTTP {status} {error.error}")
         plain = HTTPStatus.BAD_REQUEST <= status < HTTPStatus.INTERNAL_SERVER_ERROR and status not in _RETRIED
-        if plain or (self.is_answer(status, body) and said.error):
-            why, told = f"the server answered HTTP {status}", words.one_line(self.reason(body))
+        if plain or (self.is_success(status, body) and error.error):
+            why, reason = f"the server responded with HTTP {status}", words.one_line(self.reason(body))
             raise AccessDenied(
-                f"{request.about} failed", f"{why}, saying: {told}" if told else why, self.hint(status), status=0
+                f"{request.about} failed", f"{why}: {reason}" if reason else why, self.hint(status), status=0
             )
 
-    def is_answer(self, status: int, body: bytes) -> bool:  # noqa: ARG002 - as a vendor has it
-        """Whether there is a token in it: any 2xx."""
+    def is_success(self, status: int, body: bytes) -> bool:  # noqa: ARG002 - as a vendor has it
+        """Return whether there is a token in it: any 2xx."""
         return HTTPStatus.OK <= status < HTTPStatus.MULTIPLE_CHOICES
 
     def reason(self, body: bytes) -> str:
-        """The error's code and the server's words."""
-        said = _read(body)
-        return ": ".join(filter(None, (said.error, said.error_description or said.reason)))
+        """Return the error's code and the server's words."""
+        error = _read(body)
+        return ": ".join(filter(None, (error.error, error.error_description or error.reason)))
 
     def hint(self, status: int) -> str:
-        """The settings that the server was shown."""
+        """Name the settings that the server was sent."""
         facts = self.facts
         names = [facts.client_id, facts.client_secret, facts.refreshes and facts.refresh_token]
-        shown = [name for name in (*names, *facts.from_settings.values(), facts.base) if name]
-        hint = f"Check {', '.join(shown)}"
+        sent = [name for name in (*names, *facts.from_settings.values(), facts.base) if name]
+        hint = f"Check {', '.join(sent)}"
         if status == HTTPStatus.NOT_FOUND:
             return f"Check {facts.base or 'api_url'}: the token's path below it is {facts.path}"
         return f"{hint}; a refresh token that has ended takes a new authorization" if facts.refreshes else hint
 
 
 def _opened(reply: Reply) -> _Granted:
-    """The grant in a response; its tokens are secrets from here on.
+    """Decode the grant in a response; its tokens are secrets from here on.
 
     Raises:
-        BadAnswer: There is no access token in it, or one that no header can carry.
+        BadResponse: There is no access token in it, or one that no header can carry.
     """
     grant = msgspec.json.decode(reply.body, type=_Granted)
     redactor.add(token for token in (grant.access_token, grant.refresh_token) if token)
     token = grant.access_token
     if not token or not (token.isascii() and token.isprintable()) or token != token.strip():
-        raise BadAnswer("the token's response has another form", "its access_token is none that a header can carry")
+        raise BadResponse("the token's response has another form", "its access_token is none that a header can carry")
     return grant
 
 
@@ -324,7 +324,7 @@ def _read(body: bytes) -> _No:
 
 
 def _seconds(value: Any) -> float:
-    """How long a token lives, which some servers write as a text; 0 when they don't say it."""
+    """Return how long a token lives, which some servers write as a text; 0 when they don't send it."""
     try:
         seconds = float(value) if isinstance(value, (int, float, str)) and not isinstance(value, bool) else 0.0
     except (ValueError, OverflowError):

@@ -1,4 +1,4 @@
-"""What the client must know of a vendor."""
+"""The vendor, as the client knows it."""
 
 from __future__ import annotations
 
@@ -12,22 +12,22 @@ if TYPE_CHECKING:
 
 
 class Vendor(Protocol):
-    """What the client must know of a vendor: how it signs, how it says no, and what its answers look like."""
+    """The ways of a vendor that the client uses: how it signs, how it refuses, and what its responses look like."""
 
     def sign(self, request: Request, /) -> tuple[Mapping[str, str], Any]:
         """Headers to send, and the JSON body with whatever credentials belong into it."""
 
     def refuse(self, request: Request, status: int, body: bytes) -> None:
-        """Raise if this answer is a no that its HTTP status does not tell, or tells wrongly."""
+        """Raise if this response is a refusal that its HTTP status does not show, or shows wrongly."""
 
-    def is_answer(self, status: int, body: bytes) -> bool:
-        """Whether this is the answer to what was asked, whatever its HTTP status."""
+    def is_success(self, status: int, body: bytes) -> bool:
+        """Return whether this is the response to the request, whatever its HTTP status."""
 
     def reason(self, body: bytes) -> str:
-        """The vendor's own words in an error's body; empty when there are none that are fit to be shown."""
+        """Return the vendor's own words in an error's body; empty when there are none that are fit to be shown."""
 
     def hint(self, status: int) -> str:
-        """What to do when the vendor answers with this status."""
+        """Return the remedy for a response with this status."""
 
 
 @runtime_checkable

@@ -6,8 +6,8 @@ import re
 from typing import TYPE_CHECKING
 
 from trunkline.errors import printable
-from trunkline.personal import masked
-from trunkline.redact import decoded, redactor
+from trunkline.personal import mask
+from trunkline.redact import decode, redactor
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -24,19 +24,19 @@ _HTML = re.compile(
 
 
 def one_line(text: str, values: Iterable[str] = ()) -> str:
-    """A vendor's words, fit for one log line.
+    """Return a vendor's words, fit for one log line.
 
     Args:
-        text: What it said; e-mail addresses and phone numbers in it are masked.
+        text: The words; e-mail addresses and phone numbers in them are mask.
         values: Personal values that it may repeat: what was looked up, or sent.
     """
-    words = decoded(decoded(redactor(text)))
-    words = masked(_STRIPPED.sub(" ", words), values)
+    words = decode(decode(redactor(text)))
+    words = mask(_STRIPPED.sub(" ", words), values)
     return printable(_STRIPPED.sub(" ", words).strip()[:LONGEST].rstrip(". "), LONGEST)
 
 
 def page(body: bytes, values: Iterable[str] = ()) -> str:
-    """What to call a body that is a page for people, with its title; empty when it is none.
+    """Describe a body that is a page for people, with its title; empty when it is none.
 
     Args:
         body: Of a response; what a gateway, a login or a wrong address sends in the place of JSON.
@@ -50,7 +50,7 @@ def page(body: bytes, values: Iterable[str] = ()) -> str:
 
 
 def _title(begin: bytes) -> bytes:
-    """The content of the first title; found step by step, as a pattern could be kept busy by many that never end."""
+    """Find the content of the first title, step by step, as a pattern could be kept busy by many that never end."""
     low = begin.lower()
     opened = low.find(b">", max(low.find(b"<title"), 0)) + 1
     closed = low.find(b"</title", opened)

@@ -1,4 +1,4 @@
-"""Prove a window that is read along a chain: each answer names the next one by a cursor, or is the only one.
+"""Prove a window that is read along a chain: each response names the next one by a cursor, or is the only one.
 
 A chain is proven by its end, by no cursor and no page that comes twice, and by the vendor's total where there is one. A
 chain that does not add up, or that the vendor cuts off (cursors expire), is read once more from its beginning.
@@ -40,7 +40,7 @@ class Chained(Protocol):
         """Hand out the rows of a page."""
 
     def may_wait(self, window: Window) -> bool:
-        """Whether the next run reads this window again anyway."""
+        """Return whether the next run reads this window again anyway."""
 
     def warn(self, message: str) -> None:
         """Log a warning."""
@@ -60,7 +60,7 @@ class _Chain:
 
     @property
     def adds_up(self) -> bool:
-        """Whether the chain came to its end, with as many different rows as the one total says."""
+        """Whether the chain came to its end, with as many different rows as the one total counts."""
         return not self.trouble and (self.totals or {len(self.seen)}) == {len(self.seen)}
 
     @property
@@ -69,10 +69,10 @@ class _Chain:
         if self.trouble or not self.totals:
             return self.trouble or f"{self.rows} rows came"
         totals = " then ".join(map(str, sorted(self.totals)))
-        return f"the vendor's total says {totals}, {len(self.seen)} different rows came"
+        return f"the vendor's total is {totals}, {len(self.seen)} different rows came"
 
     def equals(self, other: _Chain) -> bool:
-        """Whether both readings came to the same."""
+        """Return whether both readings came to the same."""
         mine = (self.totals, self.rows, self.seen, self.trouble)
         return mine == (other.totals, other.rows, other.seen, other.trouble)
 

@@ -1,7 +1,7 @@
 """Read a list for each row of another list: in the order of the rows, many of them at once, and in bounded memory.
 
 The outer reading gives pages of rows. For each row an inner reading is begun, as many as can be of use at once; what
-they give is handed out row by row. The outer reading goes on when no row is left, so that no more of it is held than
+they give is handed out row by row. The outer reading continues when no row is left, so that no more of it is held than
 the pages its own look-ahead has brought.
 """
 
@@ -47,7 +47,7 @@ class Inner(ReadContext):
         self._outer.forget(queued)
 
     def release(self, pending: PendingReply) -> None:
-        """Note that an answer's turn has come."""
+        """Note that a response's turn has come."""
         self._outer.release(pending)
 
     def emit(self, item: Any, reply: Reply | None = None) -> None:
@@ -75,7 +75,7 @@ class Ready:
 
 @dataclass(frozen=True)
 class Broken:
-    """What ends the reading when its turn comes, in the place of one."""
+    """Marker that ends the reading when its turn comes."""
 
     error: Exception
 
@@ -150,7 +150,7 @@ class _Nested:
             self.line.popleft()
             return
         yield from self._wait(steps)
-        for entry in self.line:  # others may have been answered meanwhile
+        for entry in self.line:  # others may be finished meanwhile
             if isinstance(entry, tuple):
                 entry[1].advance()
 
@@ -160,7 +160,7 @@ class _Nested:
         if not pending.done:
             with contextlib.suppress(Exception):  # raised again where it belongs
                 yield pending
-            self.ctx.hold(pending)  # taken by whoever runs this reading, and once more by the inner one
+            self.ctx.hold(pending)  # taken by the caller that runs this reading, and once more by the inner one
         steps.advance()
 
     def _fill(self) -> bool:

@@ -1,6 +1,6 @@
 """Prove a window whose pages have numbers: by the vendor's total, or by readings that agree.
 
-Page `number` holds the `size` rows from `size * (number - first_page)` on. Without a total nothing but an empty answer
+Page `number` holds the `size` rows from `size * (number - first_page)` on. Without a total nothing but an empty page
 behind the last row ends a reading, and a window of several pages needs two readings that bring the same rows.
 
 A window that does not add up is read again. If its readings agree with each other, it fails with both numbers; if they
@@ -108,7 +108,7 @@ def _read_proven(
 
 
 def _is_enough(readings: Sequence[WindowReading]) -> bool:
-    """Whether one more reading would show nothing new."""
+    """Return whether one more reading would show nothing new."""
     last = readings[-1]
     if not last.trouble and 0 < last.smaller < last.size and len({reading.size for reading in readings}) < MOST_SIZES:
         return False
@@ -120,7 +120,7 @@ def _is_enough(readings: Sequence[WindowReading]) -> bool:
 
 
 class _Beginning(NamedTuple):
-    """The first page of a window: its number, the answer, and whether that number was a guess."""
+    """The first page of a window: its number, the response, and whether that number was a guess."""
 
     number: int
     reply: Reply
@@ -150,7 +150,7 @@ def _read_once(  # noqa: PLR0913, PLR0917 - what a reading stands on
     page: Page = first.parsed or EMPTY
     last = number + _expected(page)
     queued: deque[PendingReply] = deque()
-    # Whether page 0 and page 1 are the same is only of interest where the vendor does not say how it counts.
+    # Whether page 0 and page 1 are the same is only of interest where the vendor does not document how it counts.
     front = page.keys if unsure and number == 0 else None
     reading = WindowReading(stream, window, ctx, size, front, given)
     try:
@@ -186,7 +186,7 @@ def _ends_behind(reading: WindowReading, page: Page) -> Generator[PendingReply, 
 def _unless_past_the_end(
     pending: PendingReply, reading: WindowReading, page: Page
 ) -> Generator[PendingReply, Reply, Reply | None]:
-    """The answer; None where the vendor refuses a page because it stands behind the last one."""
+    """Return the response; None where the vendor refuses a page because it stands behind the last one."""
     try:
         return (yield pending)
     except Refused as exc:
@@ -196,12 +196,12 @@ def _unless_past_the_end(
 
 
 def _is_past(refused: Refused, reading: WindowReading, page: Page) -> bool:
-    """Whether a request behind this page was refused because there is nothing, and nothing contradicts that."""
+    """Return whether a request behind this page was refused because there is nothing, and nothing contradicts that."""
     if page.more:
         return False
     if reading.rows < max(reading.totals, default=0):  # unless what is missing was cut off pages that are too short
         return reading.tail < reading.size and refused.status == HTTPStatus.NOT_FOUND
-    if page.more is False:  # as the vendor says itself
+    if page.more is False:  # as the vendor itself reports
         return refused.status >= HTTPStatus.BAD_REQUEST
     return refused.status == HTTPStatus.NOT_FOUND
 

@@ -1,4 +1,4 @@
-"""Pages: what an answer that lists rows says, its rows still bytes."""
+"""Pages: the facts of a response that lists rows, its rows still bytes."""
 
 from __future__ import annotations
 
@@ -8,35 +8,35 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from trunkline.errors import BadAnswer
+from trunkline.errors import BadResponse
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Sequence
     from collections.abc import Set as AbstractSet
 
 ENDLESS = 100_000
-"""Pages of one window after which the vendor counts as endless, whatever its total says."""
+"""Pages of one window after which the vendor counts as endless, whatever its total is."""
 
 MOST_ROWS = 2**53
 """Largest total that is believed to be one."""
 
 
 class Page:
-    """One answer, its rows still bytes.
+    """One response, its rows still bytes.
 
     Args:
         rows: The rows, each as the vendor's bytes.
-        read_keys: Reads what tells each row from the others.
-        total: Rows of the whole window, if the vendor says it.
-        more: Whether the vendor says that pages follow; None if it does not say.
-        pages: Pages of the whole window, if the vendor says it.
+        read_keys: Reads the keys of the rows.
+        total: Rows of the whole window, if the vendor sends it.
+        more: Whether the vendor reports that pages follow; None if it does not.
+        pages: Pages of the whole window, if the vendor sends it.
         cursor: What names the next page, where pages have no numbers; None on the last one.
 
     Raises:
-        BadAnswer: The total is no number of rows.
+        BadResponse: The total is no number of rows.
     """
 
-    def __init__(  # noqa: PLR0913, PLR0917 - what an answer may say
+    def __init__(  # noqa: PLR0913, PLR0917 - what a response may hold
         self,
         rows: list[msgspec.Raw],
         read_keys: Callable[[list[msgspec.Raw]], list[Any]],
@@ -48,15 +48,15 @@ class Page:
         self.rows, self._read_keys, self.total, self.more, self.pages = rows, read_keys, total, more, pages
         self.cursor = cursor
         if total is not None and not 0 <= total <= MOST_ROWS:
-            raise BadAnswer("the answer has another form", "its total is no number that rows can have")
+            raise BadResponse("the response has another form", "its total is no number that rows can have")
 
     @functools.cached_property
     def keys(self) -> list[Any]:
-        """What tells each row from the others; read when asked for, as a span of one answer never asks."""
+        """The keys of the rows; read on first use, as a span of one response never needs them."""
         return self._read_keys(self.rows)
 
     def without(self, keys: AbstractSet[Any]) -> Page:
-        """The same page without the rows that have one of these keys."""
+        """Return the same page without the rows that have one of these keys."""
         rows = [row for row, key in zip(self.rows, self.keys, strict=True) if key not in keys]
         return Page(rows, self._read_keys, self.total, self.more, self.pages, self.cursor)
 
@@ -65,11 +65,11 @@ _WIDTH = 16  # bytes of a digest: two of millions being equal is less likely tha
 _STRANGE = (msgspec.MsgspecError, UnicodeDecodeError)
 
 EMPTY = Page([], list)
-"""What a 204 stands for."""
+"""The page of a 204."""
 
 
 class KeyReader:
-    """Reads what tells a row from the others, without decoding the rest of it.
+    """Reads the key of a row, without decoding the rest of it.
 
     Of each key a digest is kept: a page may have a million rows, and as objects their keys take five times as much
     memory as the page itself.
@@ -89,7 +89,7 @@ class KeyReader:
         self._no_key = self._encode(self._decode(b"{}")) if keyless else b""
 
     def __call__(self, rows: Sequence[msgspec.Raw]) -> list[Hashable]:
-        """The key of each row; a row with a key of a strange type stands for itself (its error comes with its turn)."""
+        """Return the key of each row; one with a strange type of key is its own key (its error comes later)."""
         decode, encode, digest = self._decode, self._encode, hashlib.blake2b
         if self._no_key:
             return [self._one(row) for row in rows]

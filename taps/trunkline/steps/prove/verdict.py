@@ -1,4 +1,4 @@
-"""What becomes of a window that was not proven: smaller windows, the next run, or an error."""
+"""Verdict on a window that was not proven: smaller windows, the next run, or an error."""
 
 from __future__ import annotations
 
@@ -21,28 +21,28 @@ _ROOM = 1.4  # parts for each page of a window that moves
 
 
 class Judged(Protocol):
-    """What a decision about a window asks of its stream."""
+    """The stream, as a decision about a window needs it."""
 
     grain: timedelta
 
     def may_wait(self, window: Window) -> bool:
-        """Whether the next run reads this window again anyway."""
+        """Return whether the next run reads this window again anyway."""
 
     def warn(self, message: str) -> None:
         """Log a warning."""
 
 
 class Reading(Protocol):
-    """What a decision about a window asks of its readings."""
+    """A reading, as a decision about a window needs it."""
 
     pages: int
 
     @property
     def story(self) -> str:
-        """What it came to, for the error."""
+        """The result, for the error."""
 
     def equals(self, other: Any) -> bool:
-        """Whether both readings came to the same."""
+        """Return whether both readings came to the same."""
 
 
 def judge(stream: Judged, window: Window, readings: Sequence[Reading]) -> tuple[Window, ...] | WindowUnsettled:
@@ -59,5 +59,5 @@ def judge(stream: Judged, window: Window, readings: Sequence[Reading]) -> tuple[
     raise Unproven(
         f"{window} could not be shown complete",
         story,
-        "The bookmark stays where it was: run again, and if it goes on, ask the vendor about this span",
+        "The bookmark stays where it was: run again; if it fails again, report this span to the vendor",
     )

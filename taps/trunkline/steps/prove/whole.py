@@ -1,8 +1,8 @@
-"""Prove a span that has no total and no pages with numbers: read it in one answer with nothing behind its last row.
+"""Prove a span that has no total and no pages with numbers: read it in one response with nothing behind its last row.
 
-Nothing learned from one answer decides about another one: a server may cap answers by rows, by bytes or by its load.
-An answer behind which a row stands was cut off, and its span is split. The shortest span is paged by offset: rows that
-move between pages can't be told from rows that are missing, so there two readings must agree.
+Nothing learned from one response decides about another: a server may cap responses by rows, by bytes or by its load.
+A response behind which a row stands was cut off, and its span is split. The shortest span is paged by offset: rows that
+move between pages can't be distinguished from rows that are missing, so there two readings must agree.
 """
 
 from __future__ import annotations
@@ -28,15 +28,15 @@ MOST_READINGS = 4
 
 
 @dataclass(frozen=True)
-class Question:
-    """A question whose answer has no total.
+class SpanSource:
+    """A span whose response has no total, and how to read it.
 
     Args:
-        span: What is asked about, for messages.
+        span: What is read, for messages.
         limit: Rows requested at once.
         queue: Queues the request for the rows from an offset on, at most as many as given.
         give: Hands out rows.
-        split: Makes smaller spans out of an answer that was cut off; none when the span is too short.
+        split: Makes smaller spans out of a response that was cut off; none when the span is too short.
         may_wait: Whether the next run reads this span again anyway.
         may_leave: Whether rows may leave the listed set at any time: then nothing new in a reading is agreement.
     """
@@ -51,13 +51,13 @@ class Question:
 
 
 def read_whole(
-    question: Question, first: PendingReply
+    source: SpanSource, first: PendingReply
 ) -> Generator[PendingReply, Reply, Sequence[Window] | int | WindowUnsettled]:
-    """Read a span in one answer, and prove that the answer was not cut off.
+    """Read a span in one response, and prove that the response was not cut off.
 
     Args:
-        question: What to request, and whom to give the rows.
-        first: The answer from offset 0, already queued.
+        source: What to request, and where the rows go.
+        first: The request from offset 0, already queued.
 
     Returns:
         The number of rows, or the smaller spans to read instead, or that the span has to wait for the next run.
@@ -68,65 +68,65 @@ def read_whole(
     reply = yield first
     page: Page = reply.parsed or EMPTY
     for repeated in (False, True):
-        if len(page.rows) >= question.limit:
+        if len(page.rows) >= source.limit:
             break
-        after = (yield from _behind(question, page, len(page.rows), 1)) if page.rows else None
+        after = (yield from _behind(source, page, len(page.rows), 1)) if page.rows else None
         behind: Page = (after.parsed if after else None) or EMPTY
         if not behind.rows:
-            question.give(page, reply)
+            source.give(page, reply)
             return len(page.rows)
         if repeated or not set(page.keys).issuperset(behind.keys):
             break
         # A row that came in at the front meanwhile looks like an offset that is ignored: once more from the start.
-        reply = yield question.queue(0, question.limit)
+        reply = yield source.queue(0, source.limit)
         page = reply.parsed or EMPTY
-    return question.split(page) or (yield from _page_by_offset(question, page, reply))
+    return source.split(page) or (yield from _page_by_offset(source, page, reply))
 
 
-def _behind(question: Question, page: Page, offset: int, limit: int) -> Generator[PendingReply, Reply, Reply | None]:
-    """The answer from the offset behind a page; None where the vendor says by a 404 that nothing stands there.
+def _behind(source: SpanSource, page: Page, offset: int, limit: int) -> Generator[PendingReply, Reply, Reply | None]:
+    """Request from the offset behind a page; None where the vendor reports by a 404 that nothing stands there.
 
     A 404 may mean the list itself: the last row of the page must be there still when it is requested alone.
     """
     try:
-        return (yield question.queue(offset, limit))
+        return (yield source.queue(offset, limit))
     except Refused as exc:
         if exc.status != HTTPStatus.NOT_FOUND:
             raise
-        last = (yield question.queue(offset - 1, 1)).parsed or EMPTY
+        last = (yield source.queue(offset - 1, 1)).parsed or EMPTY
         if not last.rows or not set(page.keys).issuperset(last.keys):
             raise
     return None
 
 
 def _page_by_offset(
-    question: Question, page: Page, reply: Reply
+    source: SpanSource, page: Page, reply: Reply
 ) -> Generator[PendingReply, Reply, int | WindowUnsettled]:
     readings: list[set[Hashable]] = []
     given: set[Hashable] = set()
     why = ""
     for number in range(MOST_READINGS):
         if number:
-            reply = yield question.queue(0, question.limit)
+            reply = yield source.queue(0, source.limit)
             page = reply.parsed or EMPTY
-        seen, trouble = yield from _read_once(question, page, reply, given)
-        if not trouble and (seen in readings or (question.may_leave and readings and seen <= given)):
+        seen, trouble = yield from _read_once(source, page, reply, given)
+        if not trouble and (seen in readings or (source.may_leave and readings and seen <= given)):
             return len(seen)
         if not trouble:
             why = f"a reading brought {len(seen)} different rows, and none of those before it the same ones"
             readings.append(seen)
         given |= seen
-    if readings and question.may_wait:
-        return WindowUnsettled(question.span, why)
+    if readings and source.may_wait:
+        return WindowUnsettled(source.span, why)
     raise Unproven(
-        f"{question.span} could not be shown complete",
+        f"{source.span} could not be shown complete",
         f"{why if readings else trouble} ({MOST_READINGS} readings)",
-        "The bookmark stays where it was: run again, and if it goes on, ask the vendor about this span and offset",
+        "The bookmark stays where it was: run again; if it fails again, report this span and offset to the vendor",
     )
 
 
 def _read_once(
-    question: Question, page: Page, reply: Reply, given: set[Hashable]
+    source: SpanSource, page: Page, reply: Reply, given: set[Hashable]
 ) -> Generator[PendingReply, Reply, tuple[set[Hashable], str]]:
     """Read all pages by offset: the keys that came, and why they are no reading of the span, if so."""
     seen: set[Hashable] = set()
@@ -138,9 +138,9 @@ def _read_once(
         if seen.issuperset(page.keys):  # also where a row came in at the front meanwhile
             return seen, f"the page at offset {offset} brought nothing new: the vendor seems to ignore the offset"
         seen.update(page.keys)
-        question.give(page.without(given) if given else page, reply)
+        source.give(page.without(given) if given else page, reply)
         offset += len(page.rows)
-        after = yield from _behind(question, page, offset, question.limit)
+        after = yield from _behind(source, page, offset, source.limit)
         if after is None:
             break
         reply, page = after, after.parsed or EMPTY

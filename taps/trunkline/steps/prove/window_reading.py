@@ -16,9 +16,9 @@ if TYPE_CHECKING:
     from trunkline.steps.prove.pages import Page
 
 MOST_PAGES = 100
-"""A window that holds more pages than this is split: before it is read, where the vendor's total says so."""
+"""A window that holds more pages than this is split: before it is read, where the vendor's total shows it."""
 
-_TELLING = 20
+_DISTINCTIVE = 20
 """Rows of a page of which a few may move, and it is still known again."""
 
 
@@ -37,7 +37,7 @@ class Numbered(Protocol):
         """Hand out the rows of a page."""
 
     def may_wait(self, window: Window) -> bool:
-        """Whether the next run reads this window again anyway."""
+        """Return whether the next run reads this window again anyway."""
 
     def warn(self, message: str) -> None:
         """Log a warning."""
@@ -94,15 +94,15 @@ class WindowReading:
         if not self.totals:
             return f"{self.rows} rows came, {len(self.seen)} of them different"
         totals = " then ".join(str(total) for total in sorted(self.totals))
-        return f"the vendor's total says {totals}, {len(self.seen)} different rows came"
+        return f"the vendor's total is {totals}, {len(self.seen)} different rows came"
 
     def equals(self, other: WindowReading) -> bool:
-        """Whether both readings came to the same, be it that neither came to an end."""
+        """Return whether both readings came to the same, be it that neither came to an end."""
         alike = (self.totals, self.rows, self.seen) == (other.totals, other.rows, other.seen)
         return alike or bool(self.trouble and other.trouble)
 
     def confirms(self, other: WindowReading) -> bool:
-        """Whether both together are the proof: the same rows, and with a total as many as it says."""
+        """Return whether both together are the proof: the same rows, and with a total as many as it counts."""
         if self.trouble or other.trouble or self.cut_off or other.cut_off or not self.equals(other):
             return False
         if self.totals:
@@ -155,11 +155,11 @@ class WindowReading:
         return False
 
     def _may_repeat(self, page: Page) -> bool:
-        """Whether the page may be one of several equal ones: rows of one key, and the total has room for them."""
+        """Return whether the page may be one of several equal ones: rows of one key, within the total."""
         return page.total is not None and len(set(page.keys)) == 1 and self.rows + len(page.rows) <= page.total
 
     def is_front_again(self, page: Page) -> bool:
-        """Whether page 0 was no page of its own: page 1 is the same one, or page 0 is empty though rows there are."""
+        """Return whether page 0 was no page of its own: page 1 is the same one, or 0 is empty though there are rows."""
         if self.pages == 0:
             if not page.rows and page.total != 0:
                 self.front = None  # requested once: a page 1 that is empty too is the end, and shows nothing
@@ -190,10 +190,10 @@ class WindowReading:
             return len(self.seen) >= page.total and self.pages >= (page.pages or 0)
         return not page.more and self.rows >= page.total
 
-    # -- behind a page that is shorter than requested, where no total says whether rows follow -------------------------
+    # -- behind a page that is shorter than requested, where no total shows whether rows follow -----------------------
 
     def is_short(self, page: Page) -> bool:
-        """Whether only the row behind this page can show if it was cut off."""
+        """Return whether only the row behind this page can show if it was cut off."""
         return not self.totals and page.total is None and 0 < self.tail < self.size
 
     def queue_behind(self) -> PendingReply:
@@ -217,10 +217,10 @@ class WindowReading:
 
 
 def _are_alike(front: Sequence[Hashable], keys: Sequence[Hashable]) -> bool:
-    """Whether two pages are the same one, though rows came or went in between; on short pages that can't be told."""
-    return keys == front or (len(front) >= _TELLING and 4 * len({*front} & {*keys}) >= 3 * len(front))
+    """Return whether two pages are the same one, though rows came or went; on short pages that is undecidable."""
+    return keys == front or (len(front) >= _DISTINCTIVE and 4 * len({*front} & {*keys}) >= 3 * len(front))
 
 
 def is_too_large(page: Page) -> bool:
-    """Whether the vendor's total says that the window holds more pages than may be read of it at once."""
+    """Return whether the vendor's total counts that the window holds more pages than may be read of it at once."""
     return page.total is not None and page.total > MOST_PAGES * max(len(page.rows), 1)

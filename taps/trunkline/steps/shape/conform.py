@@ -1,4 +1,4 @@
-"""Conform: a value against what its schema says, at any depth; compiled once per stream.
+"""Conform: a value against its schema, at any depth; compiled once per stream.
 
 A value that contradicts its schema becomes null in its place, so that the record fits its own SCHEMA, and is handed
 back as it came under its path (`Interactions[0].StartTime`). Where the place can't be null, what holds it becomes null.
@@ -35,18 +35,18 @@ NOTHING = _Nothing()
 
 
 def types(spec: Mapping[str, t.Any]) -> tuple[str, ...]:
-    """The JSON types that a property may have; empty when it may have any."""
+    """Return the JSON types that a property may have; empty when it may have any."""
     kinds = spec.get("type", ())
     return (kinds,) if isinstance(kinds, str) else tuple(kinds)
 
 
 def has_parts(spec: Mapping[str, t.Any]) -> bool:
-    """Whether the schema says anything about what stands inside of an object or array."""
+    """Return whether the schema describes what stands inside of an object or array."""
     return bool(spec.get("properties") or (isinstance(spec.get("items"), dict) and types(spec["items"])))
 
 
 def checked(spec: Mapping[str, t.Any]) -> t.Any:
-    """The type that JSON is decoded as only to see whether it fits; what the schema does not name is skipped."""
+    """Return the type that JSON is decoded as only to see whether it fits; what the schema does not name is skipped."""
     parts = [_PLAIN[kind] if kind in _PLAIN else _container(kind, spec) for kind in types(spec)]
     return t.Union[tuple(parts)] if parts else msgspec.Raw  # noqa: UP007 - made at run time
 
@@ -58,7 +58,7 @@ def _container(kind: str, spec: Mapping[str, t.Any]) -> t.Any:
 
 
 def checked_object(properties: Mapping[str, t.Any]) -> t.Any:
-    """The same for an object with these properties; any of them may be missing."""
+    """Return the same for an object with these properties; any of them may be missing."""
     fields = [
         (f"part{number}", checked(spec), msgspec.field(name=name, default=None))
         for number, (name, spec) in enumerate(properties.items())
@@ -84,7 +84,7 @@ class Times:
         return bool(self.itself or self.fields or self.items)
 
     def write(self, value: t.Any, read: ReadTime) -> t.Any:
-        """The value with its times written so; changed in place where it holds others.
+        """Return the value with its times written so; changed in place where it holds others.
 
         Raises:
             ValueError: One of them is no time.
@@ -112,7 +112,7 @@ class Fitter:
         self._read = read
 
     def fit(self, spec: Mapping[str, t.Any], value: t.Any, path: str, odd: dict[str, t.Any]) -> t.Any:
-        """The value as the schema has it.
+        """Return the value as the schema has it.
 
         Args:
             spec: The schema of the place.

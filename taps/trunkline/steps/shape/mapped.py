@@ -1,4 +1,4 @@
-"""What a user's stream map raised, told so that it can be corrected, and without the values of the record."""
+"""Errors of a user's stream map, described so that they can be corrected, and without the values of the record."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _QUOTED = re.compile(r"""'(?:\\.|[^'\\])*'|"(?:\\.|[^"\\])*\"""")
-_NUMBER = re.compile(r"(?<![\w.])[-+]?\d[\d.,:eE+-]*\d")  # of two digits at least: `column 3` tells nothing of anybody
+_NUMBER = re.compile(r"(?<![\w.])[-+]?\d[\d.,:eE+-]*\d")  # of two digits at least: `column 3` identifies no person
 _TYPES = {name for name in dir(builtins) if isinstance(getattr(builtins, name), type)} | {"NoneType", "datetime"}
 _LEFT_OUT = "…"
 _LONGEST = 300  # characters of an expression or of what was raised
 
 
-def explained(exc: BaseException, record: Any) -> str:
-    """What a map raised, and where: field, expression, the exception's kind and its text without values.
+def describe_error(exc: BaseException, record: Any) -> str:
+    """Describe what a map raised, and where: field, expression, the exception's kind and its text without values.
 
     Args:
         exc: The exception; the frames that it passed know the field and the expression.
@@ -34,7 +34,7 @@ def explained(exc: BaseException, record: Any) -> str:
 
 
 def _place(exc: BaseException) -> tuple[str | None, str | None]:
-    """The field and the expression that was evaluated: `_eval` of the SDK's map has both."""
+    """Find the field and the expression that was evaluated: `_eval` of the SDK's map has both."""
     trace = exc.__traceback__
     while trace is not None:
         values = trace.tb_frame.f_locals
@@ -45,7 +45,7 @@ def _place(exc: BaseException) -> tuple[str | None, str | None]:
 
 
 def _text(exc: BaseException, expression: str, record: Any) -> str:
-    """The words of an exception: what is quoted or a number is left out unless the expression has it too."""
+    """Return an exception's words: what is quoted or a number is left out unless the expression has it too."""
 
     def kept(match: re.Match[str]) -> str:
         inner = match.group()[1:-1] if match.group()[0] in "'\"" else match.group()
@@ -72,4 +72,4 @@ def _strings(value: Any) -> Iterator[str]:
             rest.extend(one)
 
 
-__all__ = ["explained"]
+__all__ = ["describe_error"]

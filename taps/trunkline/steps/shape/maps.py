@@ -1,4 +1,4 @@
-"""What is wrong with stream maps, by stream and field, without the values that stand in their expressions."""
+"""Errors of stream maps, by stream and field, without the values that stand in their expressions."""
 
 from __future__ import annotations
 
@@ -22,20 +22,20 @@ _LITERAL = re.compile(
 
 
 def without_literals(expression: str) -> str:
-    """An expression with its texts and numbers left out: a password or a customer's number may be among them."""
+    """Return an expression without its texts and numbers: a password or a customer's number may be among them."""
     return _LITERAL.sub("…", expression)
 
 
-def told(error: Exception) -> str:
-    """What an error of the SDK's mapper says, without the values in the expressions that it repeats."""
+def describe_error(error: Exception) -> str:
+    """Return an error of the SDK's mapper, without the values in the expressions that it repeats."""
     return f"stream_maps could not be built ({type(error).__name__}): {printable(without_literals(str(error)), 300)}"
 
 
 def errors(maps: Any, *, parse: bool = True) -> list[str]:
-    """What is wrong with stream maps as they are written, a line for each place.
+    """Return what is wrong with stream maps as they are written, a line for each place.
 
     Args:
-        maps: The setting; what is no object is told by the settings' own check.
+        maps: The setting; what is no object is reported by the settings' own check.
         parse: Whether to read the expressions too.
     """
     return list(_errors(maps, parse=parse)) if isinstance(maps, dict) else []

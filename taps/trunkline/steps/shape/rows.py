@@ -25,7 +25,7 @@ _TYPES: dict[str, t.Any] = {
     "null": None,
 }
 _INSIDE: dict[str, t.Any] = {"object": dict[str, msgspec.Raw], "array": list[msgspec.Raw]}
-"""What needs no look inside: of the right kind, its parts passed on as they came."""
+"""A value that needs no look inside: of the right kind, its parts passed on as they came."""
 
 NULL = msgspec.Raw(b"null")
 
@@ -40,7 +40,7 @@ class Row(msgspec.Struct):
         setattr(self, name, value)
 
     def get(self, name: str, default: t.Any = None) -> t.Any:
-        """The value of a field, or the default where the schema has no such field."""
+        """Return the value of a field, or the default where the schema has no such field."""
         return getattr(self, name, default)
 
 
@@ -50,7 +50,7 @@ class RowType:
     Args:
         properties: The fields.
         ours: The one that is never the vendor's: of this name, any field of it is unknown.
-        untouched: Those that are not wanted: whatever the vendor sends there is let pass.
+        untouched: Those that are not selected: whatever the vendor sends there is let pass.
         free: Those that may hold anything.
         sent: Those that the vendor must send.
         decode_fully: Objects and arrays that must be decoded.
@@ -100,7 +100,7 @@ class RowType:
         return (_union(spec),) if name in sent else (_union(spec), None)
 
     def look_inside(self, row: Row, read_time: ReadTime) -> None:
-        """See that what stands inside of a row's fields is what the schema says, and write its times with a zone.
+        """Check what stands inside of a row's fields against the schema, and write its times with a zone.
 
         Raises:
             msgspec.MsgspecError: It is not.
@@ -117,7 +117,7 @@ class RowType:
 
 
 def getter(names: Sequence[str]) -> Callable[[t.Any], tuple[t.Any, ...]]:
-    """Gets the values of some fields in one call, always as a tuple."""
+    """Return a function that gets the values of some fields in one call, always as a tuple."""
     if len(names) == 1:
         (only,) = names
         return lambda row: (getattr(row, only),)
@@ -125,12 +125,12 @@ def getter(names: Sequence[str]) -> Callable[[t.Any], tuple[t.Any, ...]]:
 
 
 def is_null(value: t.Any) -> bool:
-    """Whether a field of a row is null."""
+    """Return whether a field of a row is null."""
     return value is None or (isinstance(value, msgspec.Raw) and bytes(value) == b"null")
 
 
 def _union(spec: Mapping[str, t.Any]) -> t.Any:
-    """The Python type that a property's JSON types stand for; anything, where there is none or one can't be told."""
+    """Return the Python type of a property's JSON types; anything, where there is none or one can't be known."""
     kinds = types(spec)
     if not kinds or {"string", "number"} <= set(kinds):
         return t.Any

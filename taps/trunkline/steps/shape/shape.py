@@ -30,7 +30,7 @@ EXTRA = "_extra"
 """The column that keeps what the schema does not name."""
 
 MOST_UNKNOWN = 100
-"""Unknown fields that are told of by name; a vendor may send a new one in every row."""
+"""Unknown fields that are logged by name; a vendor may send a new one in every row."""
 
 _PLACE = re.compile(r"\[\d+\]")
 
@@ -54,14 +54,14 @@ class Shape:
         keeps_odd: Whether a value that contradicts the schema may be kept; False where it may be personal.
         read_time: Reads a time as the vendor writes it: the instant, and how it is to be written.
         computed: Computed fields: the fields each is made from, and what makes it.
-        compute: Mends a row where more than one field is touched.
+        compute: Completes a row where more than one field is touched.
         latest: Fields that are the latest of other times, as ISO 8601 in UTC: the times each is taken from.
         text_or_number: Text fields in which a number becomes its digits.
         text_or_json: Text fields in which anything else becomes its JSON.
         decode_fully: Objects and arrays that `compute` looks into.
         never: Fields that are dropped and not counted as unknown.
         finish: Called with each finished record, for example to protect personal data.
-        as_dict: Whether records must be dicts, because somebody else goes on with them.
+        as_dict: Whether records must be dicts, because the caller changes them.
     """
 
     def __init__(  # noqa: PLR0913 - everything that is compiled into the shape
@@ -92,7 +92,7 @@ class Shape:
         self.unknown_fields, self.read_time, self.compute, self.finish = unknown_fields, read_time, compute, finish
         self.keeps_odd = keeps_odd
         self.unknown: Counter[str] = Counter()
-        self.unnamed = 0  # how often others came, too many to be told of by name
+        self.unnamed = 0  # how often others came, too many to be logged by name
         self.odd: Counter[str] = Counter()
         """Values that contradicted the schema, by their path without the places in lists."""
         self._fitter = Fitter(read_time)
@@ -137,7 +137,7 @@ class Shape:
             )
 
     def _compile_check(self) -> Callable[[msgspec.Raw], t.Any]:
-        """What decodes a row only to see whether every type in it, at any depth, is the schema's."""
+        """Return the function that decodes a row only to check every type in it, at any depth, against the schema."""
         free = {*self._text_or_json, *(name for name, *_ in self._computed), *(name for name, _ in self._latest)}
         specs = {name: {} if name in free else spec for name, spec in self._judged.items()}
         for name in self._text_or_number:
@@ -270,7 +270,7 @@ class Shape:
             odd[name] = row[name] = None  # what it is made from stands in its own place
 
     def _checked(self, raw: msgspec.Raw | dict[str, t.Any], record: dict[str, t.Any]) -> dict[str, datetime] | None:
-        """The instants of a row in which all is as the schema says, its times with a zone; None for any other."""
+        """Return the instants of a row in which all is as the schema has it, times with a zone; None for any other."""
         if isinstance(raw, dict):
             return None
         moments: dict[str, datetime] = {}
@@ -315,7 +315,7 @@ class Shape:
         return {**(extra or {}), **kept} if kept else extra
 
     def decode(self, raw: msgspec.Raw) -> dict[str, t.Any]:
-        """A row as a dict.
+        """Decode a row as a dict.
 
         Raises:
             BadRecord: It is no JSON object.
@@ -363,7 +363,7 @@ class Shape:
 
 
 def _latest(moments: dict[str, datetime], name: str, names: Sequence[str], record: t.Any) -> str | None:
-    """The latest of some times; its instant joins the others."""
+    """Find the latest of some times; its instant joins the others."""
     newest = None
     for other in names:
         instant = moments.get(other)
@@ -382,7 +382,7 @@ def _key_fields(
     computed: Mapping[str, tuple[tuple[str, ...], t.Any]],
     latest: Mapping[str, tuple[str, ...]],
 ) -> frozenset[str]:
-    """The keys of a stream, and what those of them that are computed are made from."""
+    """Return the keys of a stream, and the fields that the computed ones are made from."""
     keys = {*primary_keys, *([replication_key] if replication_key else ())}
     for name in tuple(keys):
         keys |= {*computed.get(name, ((),))[0], *latest.get(name, ())}
@@ -390,11 +390,11 @@ def _key_fields(
 
 
 def _contradiction(name: str, spec: Mapping[str, t.Any], value: t.Any) -> str:
-    """What is wrong with a field, without its value."""
+    """Describe what is wrong with a field, without its value."""
     kind = next((kind for kind, of in _KINDS if isinstance(value, of)), "number")
     if kind in types(spec):
         return f"field {name} is " + (f"no {TIME} that exists" if spec.get("format") == TIME else "odd inside")
-    return f"field {name} is of type {kind}, the schema says {' or '.join(types(spec))}"
+    return f"field {name} is of type {kind}, the schema has {' or '.join(types(spec))}"
 
 
 _KINDS = (("boolean", bool), ("integer", int), ("string", str), ("object", dict), ("array", list))

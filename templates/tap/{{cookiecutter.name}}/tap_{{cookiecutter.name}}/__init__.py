@@ -25,7 +25,7 @@ class Tap{{ cookiecutter.class }}(VendorTap):
 {%- if cookiecutter.package == "yes" %}
     package_name = "tap-{{ cookiecutter.name }}"
 {%- endif %}
-    common = common(lookback="P1D", window="P30D", page_size=100, most=100)
+    common = common(lookback="P1D", window="P30D", page_size=100, max_page_size=100)
     settings = {  # noqa: RUF012 - a fact, never changed
         "api_url": text(
             "Address of the API.", format="url", default="https://api.{{ cookiecutter.name }}.example"
