@@ -31,7 +31,7 @@ _as_json = msgspec.json.Encoder().encode  # texts and nulls as json.dumps writes
 
 
 def call_key(associate: str | None, client: str | None, created: str | None) -> str:
-    """The key of a call, from the three fields that do not change when names, stores or phones do.
+    """Return the key of a call, from the three fields that do not change when names, stores or phones do.
 
     Returns:
         Hex SHA-256 of the UTF-8 of `[associate, client, created]` as JSON without blanks.
@@ -47,7 +47,7 @@ class Calls(PagedStream):
     identity = ("sales_associate_id", "client_id", "created_at")
     computed = {"call_key": (identity, call_key)}  # noqa: RUF012 - a fact, never changed
     beginning = instants.EPOCH
-    # One page of the vendor's says that the dates filter on the time of the update, another on that of the creation:
+    # One page of the vendor's has it that the dates filter on the time of the update, another on that of the creation:
     # so no row can show that they were ignored, and a row created outside the span may rightly be in it.
     filter_tolerance, keep_rows_outside_window = None, True
     paging = NumberedPages(

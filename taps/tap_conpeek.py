@@ -51,20 +51,20 @@ class VoiceCampaignRequests(UncountedStream):
     text_or_json = ("custom", "custom_fields")
 
     def excluded_fields(self) -> Iterable[str]:
-        """What the vendor is requested not to send."""
+        """Return the fields that the vendor is requested not to send."""
         return self.config.get("exclude") or ()
 
     def query(self, window: Window, by: str, *, unsettled: bool) -> tuple[tuple[str, str], ...]:
-        """The vendor's filter objects, as JSON in one parameter."""
+        """Return the vendor's filter objects, as JSON in one parameter."""
         since, until = self.bounds(window)
-        wanted = [
+        filters = [
             *([{"property": self.unsettled.field, "value": list(self.unsettled.values)}] if unsettled else []),
             *([{"property": by, "operator": "gte", "value": _date(since)}] if since else []),
             {"property": by, "operator": "lte", "value": _date(until)},
             *self.config.get("filter", ()),
         ]
         exclude = [("exclude", encode(self.excluded_fields()).decode())] if self.excluded_fields() else []
-        return ("filter", encode(wanted).decode()), *exclude
+        return ("filter", encode(filters).decode()), *exclude
 
 
 _DATE = {
@@ -122,7 +122,7 @@ class TapConpeek(VendorTap):
             must="a list of filter objects, each with property and value",
         ),
         "skip_missing_campaigns": switch(
-            "Go on with a warning when a campaign is not there any more, instead of failing."
+            "Continue with a warning when a campaign is not there any more, instead of failing."
         ),
     }
     required = ("api_url", "api_key", "voice_campaign_ids")
@@ -139,5 +139,5 @@ class TapConpeek(VendorTap):
 
 
 def _date(instant: datetime) -> str:
-    """The form of the vendor's filter, in UTC."""
+    """Return an instant in the form of the vendor's filter, in UTC."""
     return instant.strftime("%Y-%m-%d %H:%M:%S")

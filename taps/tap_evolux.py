@@ -24,7 +24,7 @@ from trunkline.facts import (
 
 
 class StudioCalls(PagedStream):
-    """The calls, page by page; without dates the vendor answers with the current day only."""
+    """The calls, page by page; without dates the vendor returns the current day only."""
 
     name, path = "studio_calls", "/api/v1/studio/calls"
     primary_keys, replication_key = ("id",), "start_time"
@@ -64,7 +64,7 @@ class TapEvolux(VendorTap):
         "api_url": text("Address of the tenant, such as https://example.evolux.net.br.", format="url"),
         "api_token": token("API token, sent in the header `token`."),
         "cdr_call_id": text(
-            "Which number of a call its detail is asked for with: the vendor's page does not say.",
+            "Which number of a call its detail is requested with: the vendor does not document it.",
             enum=["id", "uuid"],
             default="id",
         ),

@@ -91,9 +91,9 @@ class TapHostedSuite(VendorTap):
             "enum": ["auto", "0", "1", 0, 1],
             "must": "auto, 0 or 1",
             "default": "auto",
-            "description": "Number of the first page; the vendor's page does not say, auto finds it out.",
+            "description": "Number of the first page; the vendor does not document it, auto finds it out.",
         },
-        "sort": switch("Ask for ascending StartTime, so that new calls do not shift the pages.", default=True),
+        "sort": switch("Request ascending StartTime, so that new calls do not shift the pages.", default=True),
     }
     rules = (InOrder("min_call_duration", "max_call_duration"),)
     account_settings = ("api_url", "customer_name")

@@ -45,7 +45,7 @@ class Contacts(LookupStream):
 
 
 class ContactLookups(LookupResults):
-    """What each lookup found, so that one that found nothing is on record too."""
+    """Results of each lookup, so that one that found nothing is on record too."""
 
     name, lookups, ids = "contact_lookups", LOOKUPS, ("contact_ids", "contact_id")
 
@@ -80,7 +80,7 @@ class TapSwitchTransact(VendorTap):
     errors = ErrorInBody(
         "error",
         success="status",
-        not_found=True,  # no page says which HTTP status it comes with
+        not_found=True,  # no page names the HTTP status it comes with
         denied="not authorized",
         remedy="Check the value at that place",
     )

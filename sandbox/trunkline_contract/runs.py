@@ -1,6 +1,6 @@
 """One run of a tap in this process against a sandbox: what it wrote, how it ended, and what a target made of it.
 
-Needs no pytest: whoever wants to see a tap run without a socket and without a wait can use it.
+Needs no pytest: it also serves to run a tap without a socket and without a wait.
 """
 
 from __future__ import annotations
@@ -32,15 +32,15 @@ if TYPE_CHECKING:
 UTC = timezone.utc
 Key = tuple[Any, ...]
 
-_MOMENT = 0.001  # seconds: other threads go on meanwhile
+_MOMENT = 0.001  # seconds: other threads run meanwhile
 
 
 class Killed(BaseException):
-    """Ends a run in this process as `kill -9` ends a process: nobody but `finally` sees it."""
+    """Ends a run in this process as `kill -9` ends a process: only `finally` sees it."""
 
 
 class Output(io.RawIOBase):
-    """What the tap writes to; may break, or call for a signal, after so many bytes.
+    """The tap's output; may break, or raise a signal, after so many bytes.
 
     Args:
         limit: Bytes that get through.
@@ -87,7 +87,7 @@ class Result:
     Attributes:
         code: The exit code; None when it was killed.
         messages: The complete lines it wrote.
-        log: What it logged, a line each.
+        log: Lines it logged.
     """
 
     code: int | None
@@ -95,11 +95,11 @@ class Result:
     log: list[str] = field(default_factory=list)
 
     def of(self, kind: str, stream: str | None = None) -> list[dict[str, Any]]:
-        """The messages of a kind, of one stream if it is named."""
+        """Return the messages of a kind, of one stream if it is named."""
         return [m for m in self.messages if m["type"] == kind and stream in (None, m.get("stream"))]
 
     def records(self, stream: str) -> list[dict[str, Any]]:
-        """The records of a stream."""
+        """Return the records of a stream."""
         return [message["record"] for message in self.of("RECORD", stream)]
 
     @property
@@ -128,7 +128,7 @@ class Target:
 
 
 def parse(output: bytes) -> list[dict[str, Any]]:
-    """The complete lines; a last one that was cut off is no line."""
+    """Return the complete lines; a last one that was cut off is no line."""
     return [json.loads(line) for line in output[: output.rfind(b"\n") + 1].splitlines()]
 
 
@@ -179,7 +179,7 @@ def wait_for_nothing(client: Client) -> None:
 
 
 def _settle(box: Sandbox) -> None:
-    """Let the answers end that nobody waits for any more: what they set off belongs to this run, not to the next."""
+    """Let the responses end that no run waits for any more: what they set off belongs to this run, not to the next."""
     end = time.monotonic() + 30.0
     while box.requests.in_flight and time.monotonic() < end:
         time.sleep(0.001)
@@ -201,7 +201,7 @@ def run(  # noqa: PLR0913 - who, with what, when, from where and to where
         tap_type: The tap of one of them.
         config: Settings on top of those that the sandbox needs.
         at: The run's start.
-        state: Where to go on from.
+        state: State to continue from.
         output: Where it writes.
 
     Raises:
@@ -232,7 +232,7 @@ def run(  # noqa: PLR0913 - who, with what, when, from where and to where
 
 
 def bookmark(state: Mapping[str, Any] | None, stream: str, partition: str = "") -> datetime | None:
-    """The bookmark of a stream, or of one campaign of it, read from a state."""
+    """Return the bookmark of a stream, or of one campaign of it, read from a state."""
     entry = ((state or {}).get("bookmarks") or {}).get(stream) or {}
     if partition:
         parts = entry.get("partitions") or []
@@ -242,7 +242,7 @@ def bookmark(state: Mapping[str, Any] | None, stream: str, partition: str = "") 
 
 
 def instant(text: str) -> datetime:
-    """An ISO 8601 text as an instant; zone-less ones are UTC, and Python 3.10 is helped with `Z` and fractions."""
+    """Read an ISO 8601 text as an instant; zone-less ones are UTC, and Python 3.10 is helped with `Z` and fractions."""
     text = text.replace("Z", "+00:00").replace(" ", "T")
     head, dot, tail = text.partition(".")
     if dot:

@@ -1,4 +1,4 @@
-"""What a stream's schema file must be: the one source of catalog, documentation and checks."""
+"""Checks of a stream's schema file: the one source of catalog, documentation and checks."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _MOST_SENTENCES = 2
 
 
 def types(node: Mapping[str, Any]) -> list[str]:
-    """The types a property may have, as a list, whether the file writes one or several."""
+    """Return the types a property may have, as a list, whether the file writes one or several."""
     kind = node.get("type", [])
     return [kind] if isinstance(kind, str) else list(kind)
 
@@ -80,7 +80,7 @@ def _head(schema: dict[str, Any], title: str, keys: Sequence[str]) -> Iterator[s
     if not _SENTENCE.fullmatch(text) or sentences > _MOST_SENTENCES or "https://" not in text:
         yield "its description must be one or two sentences that name the vendor's page (https://)"
     if "known by " + " and ".join(keys) not in text:
-        yield f"its description must say by which key a row is known: known by {' and '.join(keys)}"
+        yield f"its description must name the key of a row: known by {' and '.join(keys)}"
 
 
 def _node(path: str, node: dict[str, Any]) -> Iterator[str]:
@@ -96,7 +96,7 @@ def _node(path: str, node: dict[str, Any]) -> Iterator[str]:
     if not set(kinds) <= TYPES or (len(named) != 1 and named != SWITCH):
         yield f"{path} must have one type, besides null (or {' and '.join(sorted(SWITCH))}, of a switch)"
     if ("array" in kinds) != ("items" in node):
-        yield f"{path} must say what its items are, if it is an array"
+        yield f"{path} must describe its items, if it is an array"
     if node.get("x-personal", True) is not True:
         yield f"{path}: x-personal is true or not there"
 

@@ -1,4 +1,4 @@
-"""The tests of the suite. Each says in one sentence what must hold; its guarantee stands in its name."""
+"""The tests of the suite. Each states in one sentence what must hold; its guarantee stands in its name."""
 
 # ruff: noqa: S101 - tests assert
 # ruff: noqa: PLR2004 - the literal is the expectation
@@ -55,15 +55,15 @@ PASSING = (
 
 
 class Contract:
-    """The guarantees, asked of one vendor.
+    """The guarantees, tested on one vendor.
 
-    Derive a class whose name begins with `Test`, name the vendor, and say what a row of it looks like. Streams without
+    Derive a class whose name begins with `Test`, name the vendor, and describe a row of it. Streams without
     a bookmark get the tests that need none, and those that page by a cursor one more. A stream that is read row by row
     of another one gets all of its parent's tests: each of its rows is put beside a row of the parent.
 
     Attributes:
         vendor: Name of the vendor's entry points.
-        settings: Settings of the tap for all tests, on top of what the sandbox's part says.
+        settings: Settings of the tap for all tests, on top of those of the sandbox's part.
         small: A page size at which a few rows need several pages.
         grain: The shortest time between two instants that the vendor can write.
     """
@@ -73,19 +73,17 @@ class Contract:
     small: ClassVar[int] = 3
     grain: ClassVar[timedelta] = timedelta(seconds=1)
 
-    # -- what a vendor says ------------------------------------------------------------------------
+    # -- facts of a vendor -----------------------------------------------------------------------
 
     def row(self, stream: str, number: int, moment: datetime) -> dict[str, Any]:
-        """A row in the form that the vendor's part of the sandbox keeps.
+        """Return a row in the form that the vendor's part of the sandbox keeps.
 
         Args:
             stream: The stream.
             number: Makes the row's key: another number, another key.
             moment: The instant that its bookmark is made of; means nothing to a full table and to a row of a parent.
         """
-        raise NotImplementedError(
-            f"{type(self).__name__} must say what row {number} of {stream} at {moment} looks like"
-        )
+        raise NotImplementedError(f"{type(self).__name__} must describe row {number} of {stream} at {moment}")
 
     def expected(self, box: Sandbox, stream: str) -> Iterable[dict[str, Any]]:
         """Yield the rows that the sandbox holds, as the tap must write them: with computed fields, else as they are.
@@ -103,11 +101,11 @@ class Contract:
             if mark in parents:
                 yield {**row, **{name: parents[mark][field] for name, field in child.carries.items()}}
 
-    # -- what pytest and the tests ask -------------------------------------------------------------
+    # -- what pytest and the tests need ------------------------------------------------------------
 
     @classmethod
     def tap(cls) -> type[VendorTap]:
-        """The vendor's tap, found by its entry point."""
+        """Return the vendor's tap, found by its entry point."""
         found = vendor_taps()
         if cls.vendor not in found:
             known = ", ".join(found)
@@ -120,7 +118,7 @@ class Contract:
 
     @classmethod
     def facts(cls) -> dict[str, StreamFacts]:
-        """What each stream's class says of itself."""
+        """Return the facts of each stream's class."""
         return {facts.name: facts for facts in docs.stream_facts(cls.tap())}
 
     @classmethod
@@ -139,7 +137,7 @@ class Contract:
         return [name for name, facts in names.items() if kind == "stream" or (dated and facts.replication_key)]
 
     def box(self, size: int = 0) -> Sandbox:
-        """The vendor with so many made-up rows."""
+        """Return the vendor with so many made-up rows."""
         return Sandbox(size=size, vendors=[self.vendor])
 
     def put(
@@ -161,7 +159,7 @@ class Contract:
             first: The first row's number; the others count on.
             before: Wait with it until this request, counted from 1.
             parent: Number of the one parent's row that is to have them all; each has its own when None.
-            more: Columns on top of what `row` says.
+            more: Columns on top of those of `row`.
         """
         rows = [{**self.row(stream, number, moment), **more} for number, moment in enumerate(moments, first)]
         vendor = box.vendors[self.vendor]
@@ -182,7 +180,7 @@ class Contract:
         Args:
             box: The vendor.
             at: The run's start.
-            state: Where to go on from.
+            state: State to continue from.
             output: Where it writes.
             only: The one stream to read, of details with the list that they share; all of them when empty.
             more: Settings.
@@ -202,17 +200,17 @@ class Contract:
         return runs.run(box, tap, config, at=at, state=state, output=output)
 
     def keys(self, stream: str, result: Result) -> set[Key]:
-        """The keys of the rows that a run wrote."""
+        """Return the keys of the rows that a run wrote."""
         return {self._key(stream, record) for record in result.records(stream)}
 
     def held(self, box: Sandbox, stream: str, since: datetime = BEGIN, until: datetime = AFTER) -> Rows:
-        """The rows that the vendor has in a span, in the form of `form`, by key."""
+        """Return the rows that the vendor has in a span, in the form of `form`, by key."""
         name = self.facts()[stream].replication_key
         rows = (row for row in self.expected(box, stream) if not name or since <= instant(row[name]) < until)
         return {self._key(stream, row): self.form(stream, row) for row in rows}
 
     def form(self, stream: str, row: Mapping[str, Any]) -> dict[str, Any]:
-        """A row or record in the form that both can be compared in: without nulls, its times as instants."""
+        """Return a row or record in the form that both can be compared in: without nulls, its times as instants."""
         properties = schemas.load(self.vendor, stream)["properties"]
         return {
             name: instant(value) if properties.get(name, {}).get("format") == "date-time" else value
@@ -221,14 +219,14 @@ class Contract:
         }
 
     def mark(self, stream: str, result: Result) -> datetime | None:
-        """The bookmark that a run left; of a stream with partitions, the latest of them."""
+        """Return the bookmark that a run left; of a stream with partitions, the latest of them."""
         entry = ((result.state or {}).get("bookmarks") or {}).get(stream) or {}
         parts = [str(value) for part in entry.get("partitions") or () for value in part["context"].values()]
         found = [bookmark(result.state, stream, part) for part in parts or [""]]
         return max((mark for mark in found if mark), default=None)
 
     def secrets(self, box: Sandbox) -> list[str]:
-        """The credentials of the sandbox."""
+        """Return the credentials of the sandbox."""
         config = box.config(self.vendor)
         return [
             str(config[name]) for name, spec in self.tap().settings.items() if spec.get("secret") and name in config
@@ -261,10 +259,10 @@ class Contract:
         box.fault(kind, **values)
 
     def _on_one_list(self, stream: str) -> dict[str, Any]:
-        """Say that rows are to be put on one list, where each row of a parent has one."""
+        """Name the parent's row for all rows that are put, where each row of a parent has a list."""
         return {"parent": 1} if issubclass(self._stream(stream), PerRow) else {}
 
-    # -- what it says of itself --------------------------------------------------------------------
+    # -- what it reports of itself-----------------------------------------------------------------
 
     def test_the_schema_file_is_complete(self, stream: str) -> None:
         """The schema names the keys, types and describes every field, marks no field by half, and closes nothing."""
@@ -292,15 +290,15 @@ class Contract:
                 assert "default" not in spec, name
 
     def test_the_test_of_the_tap_reads_a_row(self) -> None:
-        """`--test` says of each stream that it can be read, and of none when the credentials are wrong."""
+        """`--test` reports of each stream that it can be read, and of none when the credentials are wrong."""
         for fault, code in ((None, 0), (Fault("status", status=401), 1)):
             box = self.box(20)
             if fault:
                 box.faults.add(fault)
             tap = self._quiet(box)
-            from trunkline.run.check import test as ask
+            from trunkline.run.check import test as check
 
-            assert ask(tap) == code
+            assert check(tap) == code
 
     def _quiet(self, box: Sandbox) -> VendorTap:
         from trunkline_sandbox.transport import SandboxAdapter
@@ -382,7 +380,7 @@ class Contract:
 
     @pytest.mark.parametrize("kind", NO_ANSWER)
     def test_g2_an_answer_that_is_none_is_never_no_records(self, kind: str) -> None:
-        """What is not the vendor's own envelope fails the run after its tries."""
+        """A body that is not the vendor's own envelope fails the run after its tries."""
         box = self.box()
         box.fault(kind, headers=AGAIN if kind == "status" else {})
         result = self.run(box, BEGIN + DAY)
@@ -401,7 +399,7 @@ class Contract:
         assert self.mark(stream, result) is None
 
     def test_g2_an_ignored_filter_fails_the_stream(self, dated: str) -> None:
-        """Rows far outside the asked span show that the vendor did not filter: an error, never a bookmark."""
+        """Rows far outside the requested span show that the vendor did not filter: an error, never a bookmark."""
         stream = self._stream(dated)
         if getattr(getattr(stream, "listed", stream), "filter_tolerance", None) is None:
             pytest.skip("no row of this stream can show it: its filter may look at another time")
@@ -416,7 +414,7 @@ class Contract:
         assert any("filter" in line for line in result.log)
 
     def test_g2_a_page_that_repeats_is_an_error(self, stream: str) -> None:
-        """A server that answers each page with the one before is caught, and soon."""
+        """A server that repeats each page with the one before is caught, and soon."""
         box = self.box()
         self._fault(box, "repeat_page", stream)
         self.put(box, stream, *(BEGIN + n * MINUTE for n in range(30)), **self._on_one_list(stream))
@@ -469,7 +467,7 @@ class Contract:
         assert self._lines(serial) == self._lines(concurrent)
 
     def test_g4_faults_that_pass_leave_no_trace_in_the_output(self) -> None:
-        """503, 429, a reset connection, a page of HTML and half an answer change neither the rows nor their order."""
+        """503, 429, a reset connection, a page of HTML and half a response change neither the rows nor their order."""
         box = self.box(60)
         box.faults.add(*PASSING)
         troubled = self.run(box, concurrency=8, max_attempts=50)
@@ -483,7 +481,7 @@ class Contract:
         return [json.dumps(message) for message in kept], result.state
 
     def test_g6_wrong_credentials_are_tried_once(self) -> None:
-        """A 401 ends the tap without another try, and says what to check."""
+        """A 401 ends the tap without another try, and names what to check."""
         box = self.box()
         box.fault("status", status=401)
         result = self.run(box)
@@ -550,10 +548,10 @@ class Contract:
                 assert any(line.startswith(f"{name} is missing") for line in caught.value.errors)
         with pytest.raises(ConfigInvalid) as caught:
             self.tap()(config={**whole, "concurency": 3, "max_attempts": "sesame"})
-        told = caught.value.errors
-        assert any("did you mean concurrency?" in line for line in told)
-        assert any(line.startswith("max_attempts must be") for line in told)
-        assert "sesame" not in "".join(told)
+        lines = caught.value.errors
+        assert any("did you mean concurrency?" in line for line in lines)
+        assert any(line.startswith("max_attempts must be") for line in lines)
+        assert "sesame" not in "".join(lines)
 
     def test_g9_the_sandboxs_config_is_right(self) -> None:
         """The part of the sandbox gives a config that the tap takes as it stands."""

@@ -1,20 +1,20 @@
-"""The one tree of errors: each says what failed, why, and what to do about it.
+"""The one tree of errors: each names what failed, why, and what to do about it.
 
 TrunklineError
 ├── ConfigInvalid        a setting is wrong: found before the first request, all of them together
-├── StateInvalid         the state file is not one this tap can go on from
+├── StateInvalid         the state file is not one this tap can continue from
 ├── OutputLost           the target on the other end of the pipe is gone
-├── SourceError          the vendor's answer ends a stream (or a partition of it)
+├── SourceError          the vendor's response ends a stream (or a partition of it)
 │   ├── AccessDenied     wrong or missing credentials: ends the whole tap, nothing is retried
 │   ├── Refused          the vendor refused this request (4xx): no use in repeating it
 │   ├── Unavailable      the vendor could not be reached in `max_attempts` tries
-│   ├── BadResponse        an answer that is not what the vendor documents
+│   ├── BadResponse      a response that is not what the vendor documents
 │   └── Unproven         a window that can't be shown complete
 └── BadRecord            a record that contradicts its schema
     └── Keyless          a record without its primary key
 """
 
-# ruff: noqa: N818 - the names say what happened (Refused, Unproven), as the vendor's answer or the window does
+# ruff: noqa: N818 - the names are what happened (Refused, Unproven) to the request or the window
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _NAME = re.compile(r"[^\w-]")  # ends a setting's name
 
 
 def printable(text: str, most: int = 100) -> str:
-    """A text as a log shows it: without secrets, on one line, nothing in it that a terminal obeys, and cut.
+    """Return a text as a log shows it: without secrets, on one line, nothing in it that a terminal obeys, and cut.
 
     Args:
         text: Anything; a stranger may have written it.
@@ -96,7 +96,7 @@ class OutputLost(TrunklineError):
 
 
 class SourceError(TrunklineError):
-    """The vendor's answer, or the lack of one, ends a stream or one of its partitions."""
+    """The vendor's response, or the lack of one, ends a stream or one of its partitions."""
 
 
 class AccessDenied(SourceError):
@@ -124,15 +124,15 @@ class Refused(SourceError):
 
 
 class Unavailable(SourceError):
-    """All tries failed: the vendor is down, unreachable, or keeps answering with faults."""
+    """All tries failed: the vendor is down, unreachable, or keeps sending errors."""
 
 
 class BadResponse(SourceError):
-    """The answer has a form that the vendor does not document, also after `max_attempts` tries."""
+    """The response has a form that the vendor does not document, also after `max_attempts` tries."""
 
 
 class Unproven(SourceError):
-    """What was read of a window does not add up, also in the second reading."""
+    """The rows read of a window do not add up, also in the second reading."""
 
 
 class BadRecord(TrunklineError):
@@ -144,7 +144,7 @@ class Keyless(BadRecord):
 
 
 class Stopped(BaseException):
-    """A signal asked the run to stop; not an error, so no `except Exception` may swallow it.
+    """A signal stops the run; not an error, so no `except Exception` may swallow it.
 
     Args:
         signum: The signal's number.

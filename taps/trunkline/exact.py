@@ -7,7 +7,7 @@ from decimal import Decimal
 import msgspec
 
 BROKEN = (msgspec.MsgspecError, RecursionError, ValueError, ArithmeticError)
-"""What `decode` raises: a text that is no JSON or no UTF-8, nested too deeply, or with a number beyond all bounds."""
+"""Errors of `decode`: a text that is no JSON or no UTF-8, nested too deeply, or with a number beyond all bounds."""
 
 decode = msgspec.json.Decoder(float_hook=Decimal).decode
 """Decode JSON so that every number keeps its value: integers of any size, decimals with all their digits."""

@@ -63,7 +63,7 @@ def from_iso(text: str, zone: tzinfo = UTC) -> datetime:
 
 
 def read(text: str, zone: tzinfo = UTC) -> tuple[datetime, str]:
-    """Read a date-time and say how it is to be written: as it stands where it is RFC 3339, else in UTC.
+    """Read a date-time and return how it is to be written: as it stands where it is RFC 3339, else in UTC.
 
     Args:
         text: The vendor's text, ISO 8601 or RFC 2822.
@@ -79,7 +79,7 @@ def read(text: str, zone: tzinfo = UTC) -> tuple[datetime, str]:
         written = f"{text[:10]}T{text[11:]}+00:00"
         instant = _from_iso(written)
         if text[11:13] != _NEXT_MIDNIGHT:
-            return instant, written  # what some vendors write, told without another look
+            return instant, written  # what some vendors write, known without another look
     try:
         value = _from_iso(text)
     except ValueError:
@@ -114,7 +114,7 @@ def from_service_stack(text: str, zone: tzinfo = UTC) -> datetime:
         ValueError: The text has none of the three forms, or names a date that does not exist.
     """
     if match := _MS_DATE.fullmatch(text):
-        # The offset only says where the clock on the wall stood; the number already counts from the UTC epoch.
+        # The offset only shows where the clock on the wall stood; the number already counts from the UTC epoch.
         try:
             return EPOCH + timedelta(milliseconds=int(match[1]))
         except OverflowError:
@@ -158,7 +158,7 @@ def from_rfc2822(text: str) -> datetime:
 
 
 def precision(text: str) -> timedelta:
-    """The span that a text means where it leaves out seconds (a minute) or the time (a day); zero where it does not.
+    """Return the span that a text means where it leaves out seconds (a minute) or the time (a day); else zero.
 
     Args:
         text: A text that could be read as an instant, such as `7/5/2026`, `7/5/2026 13:05` or `2026-07-05`.
@@ -169,7 +169,7 @@ def precision(text: str) -> timedelta:
 
 
 def has_zone(text: str) -> bool:
-    """Whether a date-time is written as RFC 3339 has it, zone included, so that it can be passed on as it stands."""
+    """Return whether a date-time is written as RFC 3339 has it, zone included, so that it can be passed on as is."""
     return _RFC3339.fullmatch(text) is not None
 
 
@@ -213,17 +213,17 @@ def from_epoch(seconds: int | None) -> str | None:
 
 
 def floor(instant: datetime, tick: timedelta) -> datetime:
-    """The last whole `tick` (counted from 1970-01-01T00:00Z) that is not after `instant`."""
+    """Return the last whole `tick` (counted from 1970-01-01T00:00Z) that is not after `instant`."""
     return instant - (instant - EPOCH) % tick
 
 
 def ceil(instant: datetime, tick: timedelta) -> datetime:
-    """The first whole `tick` (counted from 1970-01-01T00:00Z) that is not before `instant`."""
+    """Return the first whole `tick` (counted from 1970-01-01T00:00Z) that is not before `instant`."""
     return instant + (EPOCH - instant) % tick
 
 
 def widest_change(since: datetime, until: datetime, zone: tzinfo) -> timedelta:
-    """The widest change of a zone's clocks that can make a time in a span ambiguous; zero where there is none.
+    """Return the widest change of a zone's clocks that can make a time in a span ambiguous; zero where there is none.
 
     Args:
         since: The span's lower end, in UTC.

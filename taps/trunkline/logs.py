@@ -39,7 +39,7 @@ _LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 
 
 def level_name(text: str) -> str | None:
-    """The name that logging has for a level: in either case, under the names of other tools, or as a number.
+    """Return the name that logging has for a level: in either case, under the names of other tools, or as a number.
 
     Returns:
         The name; None for what is no level.
@@ -90,7 +90,7 @@ def _handle(self: logging.Logger, record: logging.LogRecord) -> None:
 
 
 def without_secrets(record: logging.LogRecord) -> logging.LogRecord:
-    """The record, in which secrets are replaced by a mask.
+    """Return the record, in which secrets are replaced by a mask.
 
     Args:
         record: Any logger's; it is changed.
@@ -121,7 +121,7 @@ def _point(point: Point[Any]) -> Point[Any]:
 
 
 def _values(value: Any, depth: int = 0) -> Any:
-    """A field of a record: texts without secrets, at any depth."""
+    """Return a field of a record: texts without secrets, at any depth."""
     if value is None or isinstance(value, (bool, int, float)):
         return value
     if isinstance(value, dict) and depth < _DEEPEST:
@@ -132,12 +132,12 @@ def _values(value: Any, depth: int = 0) -> Any:
 
 
 def _stand_in(error: BaseException, depth: int = 0) -> Exception:
-    """An exception of the same name and traceback as another one, whose words hold no secrets."""
+    """Make an exception of the same name and traceback as another one, whose words hold no secrets."""
     kind = type(error)
     names: Mapping[str, Any] = {"__module__": kind.__module__, "__qualname__": kind.__qualname__}
     try:
         words = redactor(str(error))
-    except Exception:  # noqa: BLE001 - an exception that can't say what it is
+    except Exception:  # noqa: BLE001 - an exception that can't be printed
         words = ""
     made: Exception = type(kind.__name__, (Exception,), dict(names))(words)
     made.__traceback__ = error.__traceback__

@@ -23,10 +23,10 @@ if TYPE_CHECKING:
 
 MARK = "x-personal"
 _PHONE = re.compile(r"\s*(\+|00)?[\d\s().\-/]{5,24}\Z", re.ASCII)
-_NUMBER = re.compile(  # digits of any script; between them blanks, dashes and dots of any kind, and what nobody sees
+_NUMBER = re.compile(  # digits of any script; between them blanks, dashes and dots of any kind, and invisible letters
     r"\+?\d[\d\s()./_|~*'+\u00ad\u00b7\u2010-\u2015\u2022\u2027\u200b-\u200f\u202a-\u202e\u2060-\u2064\u2212\u30fb\ufeff\uff0d-]{4,}\d"
 )
-_DATE = re.compile(r"(?:19|20)\d\d-[01]\d-[0-3]\d(?: [0-2]\d)?", re.ASCII)  # a vendor says which it can't read
+_DATE = re.compile(r"(?:19|20)\d\d-[01]\d-[0-3]\d(?: [0-2]\d)?", re.ASCII)  # a vendor quotes one that it can't read
 _MAIL = re.compile(  # bounded: or long words would be searched for ages
     r"(?:\"[^\"@]{1,64}\"|[^\s@\uff20\ufe6b,;<>()]{1,64}) ?[@\uff20\ufe6b] ?[^\s@\uff20\ufe6b,;<>()]{1,255}"
 )
@@ -34,13 +34,13 @@ _DIGITS = re.compile(r"\d{4,}", re.ASCII)  # of a number's: "ends with 4567"
 _WORD = re.compile(r"[^\W_]+")
 _KINDS: tuple[Literal["NFC", "NFD"], ...] = ("NFC", "NFD")
 _DECODED = 3  # escapes inside escapes
-_TELLING = re.compile(r"@|(\d[\s().\-/]*){5}", re.ASCII)
+_IDENTIFYING = re.compile(r"@|(\d[\s().\-/]*){5}", re.ASCII)
 """A name of a field that looks like an address or a number."""
 _CACHED = 8_192  # values whose hash is remembered: an agent's name stands in thousands of calls
 
 
 def mark_of(schema: Mapping[str, Any]) -> bool:
-    """Whether a property is about a person as a whole."""
+    """Return whether a property is about a person as a whole."""
     return bool(schema.get(MARK))
 
 
@@ -77,7 +77,7 @@ def protect(
 
 
 def _step(spec: Mapping[str, Any], change: Change) -> Change | None:
-    """What to do with a value of this property; None when nothing in it is personal."""
+    """Return the change for a value of this property; None when nothing in it is personal."""
     if mark_of(spec):
         return functools.partial(_everything, change)
     inner = {name: step for name, part in spec.get("properties", {}).items() if (step := _step(part, change))}
@@ -96,14 +96,14 @@ def _everything(change: Change, value: Any) -> Any:
 
 
 def unknown(change: Change, value: Any) -> Any:
-    """Protect what the schema says nothing about: any of it may be personal, numbers and the names of fields too.
+    """Protect what the schema does not describe: any of it may be personal, numbers and the names of fields too.
 
     Args:
         change: What becomes of a text.
         value: The value. Of it only what is true, false or null stays.
     """
     if isinstance(value, dict):
-        names = {name: change(name) if _TELLING.search(name) else name for name in value}
+        names = {name: change(name) if _IDENTIFYING.search(name) else name for name in value}
         return {names[name]: unknown(change, inner) for name, inner in value.items() if names[name] is not None}
     if isinstance(value, list):
         return [unknown(change, inner) for inner in value]
@@ -123,7 +123,7 @@ def _members(step: Change, value: Any) -> Any:
 
 
 def hasher(key: str, region: str | None) -> Change:
-    """What makes the hash of a text.
+    """Make the function that hashes a text.
 
     Args:
         key: The secret key; the same key gives the same hash for every vendor and run.
@@ -142,7 +142,7 @@ def hasher(key: str, region: str | None) -> Change:
 
 
 def e164(text: str, region: str | None) -> str:
-    """A phone number in E.164 (`+27721234567`); any other text as it is."""
+    """Return a phone number in E.164 (`+27721234567`); any other text as it is."""
     if not _PHONE.match(text):
         return text
     import phonenumbers  # its tables cost a tenth of a second that only a hash is worth
@@ -166,7 +166,7 @@ MASK = "(personal)"
 
 
 def mask(words: str, values: Iterable[str]) -> str:
-    """A vendor's words without what they repeat of a person, in whatever case or escape.
+    """Return a vendor's words without what they repeat of a person, in whatever case or escape.
 
     Args:
         words: The vendor's words about a record or a look-up.
@@ -190,8 +190,8 @@ def mask(words: str, values: Iterable[str]) -> str:
     return _DIGITS.sub(lambda found: MASK if any(found[0] in one for one in digits) else found[0], words)
 
 
-def softened(schema: dict[str, Any]) -> dict[str, Any]:
-    """The schema of what goes out: where a hash stands in the place of a date, a format would be a lie."""
+def soften(schema: dict[str, Any]) -> dict[str, Any]:
+    """Return the schema of what goes out: where a hash stands in the place of a date, a format would be a lie."""
 
     def soften(spec: dict[str, Any], *, personal: bool) -> None:
         personal = personal or mark_of(spec)

@@ -44,7 +44,7 @@ def settle() -> None:
     """Keep memory small and the collector out of the way of rows; for a process that does nothing but read.
 
     What the imports made lives to the end, so it is not looked through again. And glibc would give each thread that
-    receives answers a heap of its own, which keeps what it once held: one heap for all halves the peak of a tap with
+    receives responses a heap of its own, which keeps what it once held: one heap for all halves the peak of a tap with
     large pages.
     """
     gc.freeze()
@@ -61,6 +61,6 @@ def settle() -> None:
 
 
 def trim() -> None:
-    """Give back what the heap holds between its blocks, which would slowly grow with the number of answers."""
+    """Give back what the heap holds between its blocks, which would slowly grow with the number of responses."""
     for trim_heap in _malloc:
         trim_heap(0)

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 MASK = "(redacted)"
 LONGEST = 2**16
-"""Characters of a text that are looked at and passed on; a vendor sends megabytes that nobody reads."""
+"""Characters of a text that are looked at and passed on; a vendor may send megabytes."""
 
 _SHORT = 4  # a secret below this length is only replaced where it stands alone, or no line would be readable
 _BLANKS_HIDE = 8  # from this length on, blanks inside a secret do not hide it; `the me` is no `theme`
@@ -65,17 +65,17 @@ class Redactor:
             self.secrets = {**found, **self.secrets}
 
     def __call__(self, text: str) -> str:
-        """The text without the secrets, cut at `LONGEST`; one that the cut goes through shows nothing."""
+        """Return the text without the secrets, cut at `LONGEST`; one that the cut goes through shows nothing."""
         if not self.secrets:
             return text if len(text) <= LONGEST else f"{text[:LONGEST]}…"
         cut = len(text) > LONGEST
         if cut:
             text = _CUT_ESCAPE.sub("", text[:LONGEST])
-        shown, end = [], 0
+        kept, end = [], 0
         for start, stop in _merged(self._found(text, cut=cut)):
-            shown += [text[end:start], self._mask]
+            kept += [text[end:start], self._mask]
             end = stop
-        return "".join([*shown, text[end:], "…" * cut])
+        return "".join([*kept, text[end:], "…" * cut])
 
     def _found(self, text: str, *, cut: bool) -> Iterator[tuple[int, int]]:
         """Where secrets stand in a text."""
@@ -100,7 +100,7 @@ def _begun(text: str, form: str, least: int) -> int:
 
 
 def _is_meant(text: str, span: tuple[int, int], form: str, secret: str) -> bool:
-    """Whether what was found is the secret, and no word that happens to hold the letters of a short one."""
+    """Return whether what was found is the secret, and no word that happens to hold the letters of a short one."""
     start, stop = span
     if len(form) < _SHORT and ((start and _in_word(text[start - 1])) or _in_word(text[stop : stop + 1])):
         return False
@@ -127,7 +127,7 @@ def _merged(spans: Iterable[tuple[int, int]]) -> Iterator[tuple[int, int]]:
 
 
 def _lower(text: str) -> str:
-    """A text in lower case, letter for letter."""
+    """Return a text in lower case, letter for letter."""
     low = text.lower()
     return low if len(low) == len(text) else "".join(one if len(one) == 1 else "i" for one in map(str.lower, text))
 
@@ -143,11 +143,11 @@ class _View:
 
     @classmethod
     def of(cls, text: str) -> _View:
-        """The text itself."""
+        """Return the text itself."""
         return cls(text, range(len(text)), range(1, len(text) + 1))
 
     def put(self, pattern: re.Pattern[str], read: Callable[[re.Match[str]], Iterable[tuple[str, int]]]) -> _View:
-        """The view with each match replaced by letters, each of which takes up so many of the match."""
+        """Return the view with each match replaced by letters, each of which takes up so many of the match."""
         made: list[str] = []
         starts: list[int] = []
         ends: list[int] = []
@@ -168,7 +168,7 @@ class _View:
 
 
 def _views(text: str) -> Iterator[_View]:
-    """The text without noise, as it stands and with escapes decoded, as often as there are any."""
+    """Yield the text without noise, as it stands and with escapes decoded, as often as there are any."""
     whole = _View.of(text)
     quiet = whole.put(_NOISE, _quiet)
     yield quiet
@@ -177,17 +177,17 @@ def _views(text: str) -> Iterator[_View]:
         for _ in range(_DEPTH):
             if not _ESCAPE.search(view.text):
                 break
-            view = view.put(_ESCAPE, _decoded)  # noqa: PLW2901 - each level is made of the one before
+            view = view.put(_ESCAPE, _decode)  # noqa: PLW2901 - each level is made of the one before
             yield view.put(_NOISE, _quiet)
 
 
 def _quiet(match: re.Match[str]) -> Iterable[tuple[str, int]]:
-    """What of a run of letters is no noise: those beyond ASCII that can be seen."""
+    """Yield what of a run of letters is no noise: those beyond ASCII that can be seen."""
     return ((letter if letter > "\x7f" and letter.isprintable() else "", 1) for letter in match[0])
 
 
-def _decoded(match: re.Match[str]) -> Iterable[tuple[str, int]]:
-    """The letters that an escape stands for, and the width of each."""
+def _decode(match: re.Match[str]) -> Iterable[tuple[str, int]]:
+    """Yield the letters that an escape stands for, and the width of each."""
     text = match[0]
     if match["bytes"]:
         width = 3 if text[0] == "%" else 4
@@ -206,21 +206,21 @@ def _decoded(match: re.Match[str]) -> Iterable[tuple[str, int]]:
 
 
 def _numbered(entity: str) -> str:
-    """The letter of an entity such as `&#65;`; the standard library leaves out control characters."""
+    """Return the letter of an entity such as `&#65;`; the standard library leaves out control characters."""
     number = int(entity[3:-1], 16) if entity[2] == "x" else int(entity[2:-1])
     return chr(number) if number <= sys.maxunicode else ""
 
 
 def decode(text: str) -> str:
-    """A text with its escapes decoded, as a person reads it."""
-    return _ESCAPE.sub(lambda match: "".join(letter for letter, _ in _decoded(match)), text)
+    """Return a text with its escapes decoded, as a person reads it."""
+    return _ESCAPE.sub(lambda match: "".join(letter for letter, _ in _decode(match)), text)
 
 
 # -- the forms of a secret ---------------------------------------------------------------------------
 
 
 def _forms(secret: str) -> set[str]:
-    """The secret as URLs, JSON, Python, hexadecimal and base64 write it."""
+    """Return the secret as URLs, JSON, Python, hexadecimal and base64 write it."""
     raw = secret.encode("utf-8", "surrogatepass")
     written = json.dumps(secret)[1:-1]
     forms = {

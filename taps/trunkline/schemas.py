@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @functools.cache
 def folder() -> Traversable | Path:
-    """The folder that holds `<vendor>/<stream>.json`.
+    """Return the folder that holds `<vendor>/<stream>.json`.
 
     Raises:
         FileNotFoundError: Neither the installed package nor a checkout around it has one.
@@ -58,5 +58,5 @@ def _read(vendor: str, stream: str) -> dict[str, Any]:
 
 
 def load(vendor: str, stream: str) -> dict[str, Any]:
-    """The schema of a stream, a copy of its own."""
+    """Return the schema of a stream, a copy of its own."""
     return copy.deepcopy(_read(vendor, stream))

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 
 def schema_messages(stream: OwnSync) -> Iterable[SchemaMessage]:
-    """The SCHEMA messages of a stream, one for each of its stream maps."""
+    """Yield the SCHEMA messages of a stream, one for each of its stream maps."""
     return stream._generate_schema_messages()  # noqa: SLF001
 
 
@@ -46,11 +46,11 @@ class OwnSync(RESTStream[Any]):
     """
 
     def synced(self, context: Mapping[str, Any] | None, *, writes: bool) -> Records:
-        """The records, each written before it is handed out."""
+        """Yield the records, each written before it is handed out."""
         raise NotImplementedError
 
     def protection_of_unknown(self) -> Callable[[Any], Any]:
-        """What makes a value that the schema does not name fit to leave."""
+        """Return the function that protects a value that the schema does not name."""
         raise NotImplementedError
 
     def note_unknown(self, fields: Mapping[str, Any]) -> None:
@@ -71,20 +71,20 @@ def complete(stream: OwnSync, entry: CatalogEntry | None) -> None:
     """Put into a catalog's entry what no record can do without: its keys, and `_extra` unless it is deselected."""
     if entry is None:
         return
-    root, said, own = entry.metadata.root, entry.schema.to_dict(), stream.schema["properties"]
+    root, given, own = entry.metadata.root, entry.schema.to_dict(), stream.schema["properties"]
     entry.key_properties = entry.key_properties or root.table_key_properties or stream.primary_keys
     entry.replication_key = entry.replication_key or root.replication_key or stream.replication_key
     needed = {*stream.primary_keys, stream.replication_key}
     if entry.metadata.resolve_selection()["properties", EXTRA]:
         needed.add(EXTRA)
-    there = said.get("properties", {})
+    there = given.get("properties", {})
     lacking = {name: own[name] for name in own if name in needed and name not in there}
     if lacking:
-        entry.schema = Schema.from_dict({**said, "type": "object", "properties": {**there, **lacking}})
+        entry.schema = Schema.from_dict({**given, "type": "object", "properties": {**there, **lacking}})
 
 
 def unmentioned(stream: OwnSync) -> list[str]:
-    """Fields that the catalog at hand does not know, so that nobody can have deselected them."""
+    """Return fields that the catalog at hand does not know: they can't have been deselected."""
     offered, mask = stream.effective_schema.get("properties", {}), stream.mask
     return [
         name
@@ -94,26 +94,26 @@ def unmentioned(stream: OwnSync) -> list[str]:
 
 
 def chosen_inside(stream: OwnSync) -> dict[str, Any]:
-    """The stream's schema without what is deselected inside of its objects: nobody is to judge it."""
+    """Return the stream's schema without what is deselected inside of its objects, which is not to be checked."""
     chosen = get_selected_schema(stream.name, stream.schema, stream.mask)["properties"]
     properties = {name: chosen.get(name, spec) for name, spec in stream.schema["properties"].items()}
     return {**stream.schema, "properties": properties}
 
 
 def writes_directly(stream: OwnSync) -> bool:
-    """Whether records are written as they are: no map, no flattening, and no selection inside of objects."""
+    """Return whether records are written as they are: no map, no flattening, and no selection inside of objects."""
     nested = any(len(crumbs) > 2 and not chosen for crumbs, chosen in stream.mask.items())  # noqa: PLR2004 - ("properties", name)
     return writes_as_it_is(stream) and not nested
 
 
 def writes_as_it_is(stream: OwnSync) -> bool:
-    """Whether no map and no flattening makes other fields of the stream's."""
+    """Return whether no map and no flattening makes other fields of the stream's."""
     chosen = stream.stream_maps
     return len(chosen) == 1 and type(chosen[0]) is SameRecordTransform and not chosen[0].flattening_enabled
 
 
 def record_writer(stream: OwnSync, writer: BlockWriter) -> Callable[[dict[str, Any]], None]:
-    """What writes finished records: the short way, or the SDK's own where a map or flattening changes them."""
+    """Return the writer of finished records: the short way, or the SDK's own where a map or flattening changes them."""
     if writes_directly(stream):
         return writer.record_line(stream.stream_maps[0].stream_alias)
 
@@ -135,7 +135,7 @@ def record_writer(stream: OwnSync, writer: BlockWriter) -> Callable[[dict[str, A
 
 
 def _within_schema(stream: OwnSync) -> Callable[[RecordMessage], RecordMessage]:
-    """What keeps flattened records inside of their SCHEMA: a field that it does not name goes into `_extra`.
+    """Return a function that keeps flattened records inside of their SCHEMA: an unnamed field goes into `_extra`.
 
     The SDK's flattening makes a column of whatever a vendor puts into an object, and one of the object itself where it
     is null.
@@ -165,17 +165,17 @@ def _flattens(one: Any) -> bool:
 
 
 def register_maps(tap: Tap, *, of_all: bool) -> None:
-    """Build the stream maps of the selected streams, or of all; the other ones are written to by nobody."""
+    """Build the stream maps of the selected streams, or of all; the other ones are never written to."""
     mapper = tap.mapper
-    wanted = mapper.stream_maps_dict
+    made = mapper.stream_maps_dict
     try:
         for entry in tap.catalog.streams:
-            mapper.stream_maps_dict = wanted if of_all or entry.metadata.resolve_selection()[()] else {}
+            mapper.stream_maps_dict = made if of_all or entry.metadata.resolve_selection()[()] else {}
             name, selection = entry.stream or entry.tap_stream_id, entry.metadata.resolve_selection()
             schema = get_selected_schema(name, entry.schema.to_dict(), selection)
             mapper.register_raw_stream_schema(name, schema, entry.key_properties)
     finally:
-        mapper.stream_maps_dict = wanted
+        mapper.stream_maps_dict = made
 
 
 class ConfigFiles(PluginBase):
@@ -215,17 +215,17 @@ class ConfigFiles(PluginBase):
 
 
 def _command(cls: type[PluginBase]) -> click.Command:
-    """The command of a tap or target."""
+    """Return the command of a tap or target."""
     prepare_process(cls.name)
     command: click.Command = PluginBase.__dict__["cli"].method(cls)
     return reports_lost_output(command)
 
 
 def reports_lost_output(command: click.Command) -> click.Command:
-    """The command, which says in a line that its standard output can't be written."""
+    """Return the command, which reports in a line that its standard output can't be written."""
     main = command.main
 
-    def telling(*args: Any, **kwargs: Any) -> Any:
+    def guarded(*args: Any, **kwargs: Any) -> Any:
         try:
             try:
                 return main(*args, **kwargs)
@@ -236,7 +236,7 @@ def reports_lost_output(command: click.Command) -> click.Command:
             print(lost(sys.stdout.buffer, exc), file=sys.stderr)  # noqa: T201 - a command
             sys.exit(1)
 
-    command.main = telling  # type: ignore[method-assign] # the SDK makes the command
+    command.main = guarded  # type: ignore[method-assign] # the SDK makes the command
     return command
 
 
@@ -253,7 +253,7 @@ command_line = plugin_cli(_command)
 
 
 def read_json(name: str, file: IO[str] | None) -> Any:
-    """The content of a file given on the command line.
+    """Return the content of a file given on the command line.
 
     Raises:
         TrunklineError: It is no JSON object.

@@ -1,4 +1,4 @@
-"""What was there before, in little memory: a run over millions of rows must not keep each of them."""
+"""Keys that were there before, in little memory: a run over millions of rows must not keep each of them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _FIRST = 1024  # places of a table to begin with
 
 
 class Seen:
-    """A set of texts that keeps 16 bytes of each, and can tell only whether one is new."""
+    """A set of texts that keeps 16 bytes of each, and knows only whether one is new."""
 
     def __init__(self) -> None:
         self._places, self._count = _FIRST, 0

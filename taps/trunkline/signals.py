@@ -1,7 +1,7 @@
 """Signals: SIGTERM and SIGINT end a command by that very signal, and within seconds, whatever it is doing.
 
 Python runs a handler between two steps of the main thread. One that is blocked in a write to a full pipe is woken by
-the signal, runs the handler, and goes on with the write; one that a signal reaches just before it blocks does not even
+the signal, runs the handler, and continues the write; one that a signal reaches just before it blocks does not even
 do that. So a thread watches too: it wakes the main thread until the signal is noticed, gives what is being done a few
 seconds to come to a good end, then has it break off, and at last ends the process itself.
 """
@@ -86,7 +86,7 @@ def _reset(number: int) -> None:
 
 
 class Signals:
-    """While it is entered, a signal asks the run to end, then makes it break off, then ends the process.
+    """Handlers while it is entered: a signal makes the run end, then break off, then ends the process.
 
     Args:
         noticed: Called in the handler with the first signal; must be reentrant.
@@ -107,7 +107,7 @@ class Signals:
         self.number: int | None = None
         """The signal that came first, or None."""
 
-    def __enter__(self) -> Signals:  # noqa: PYI034 - nobody subclasses it, and 3.10 has no Self
+    def __enter__(self) -> Signals:  # noqa: PYI034 - it has no subclasses, and 3.10 has no Self
         if threading.current_thread() is threading.main_thread():
             if _watched:
                 self._reading, self._writing = os.pipe()
@@ -122,7 +122,7 @@ class Signals:
     ) -> None:
         self._broken_off = True  # there is nothing left to break off
         if self._before and _watched:
-            signal.set_wakeup_fd(self._wakeup)  # before the other end is closed: Python tells of that, at any price
+            signal.set_wakeup_fd(self._wakeup)  # before the other end is closed: Python reports that, at any price
         with self._lock:
             self._over.set()
         for number, handler in self._before.items():

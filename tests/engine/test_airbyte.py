@@ -627,7 +627,7 @@ class Closed(Few):
 def test_an_output_that_takes_a_few_bytes_a_call_gets_whole_lines() -> None:
     """MessageLines of several threads are never mixed, and none is cut."""
     output = Few()
-    MessageLines(output).say({"type": "LOG", "log": {"level": "INFO", "message": "x" * 100}})  # type: ignore[arg-type]
+    MessageLines(output).emit({"type": "LOG", "log": {"level": "INFO", "message": "x" * 100}})  # type: ignore[arg-type]
     assert valid(bytes(output.taken))["log"]["message"] == "x" * 100
 
 

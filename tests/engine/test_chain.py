@@ -82,7 +82,7 @@ def test_an_empty_page_in_the_middle_is_no_end() -> None:
 def test_g2_a_total_that_a_chain_does_not_reach_is_an_error_with_both_numbers(waits: bool) -> None:  # noqa: FBT001 - drawn
     """It is read once more; what agrees with itself and not with the total does not wait either."""
     play = Chain(lambda cursor, _: {None: link("ab", "x", 4), "x": link("c", None, 4)}[cursor], waits=waits)
-    with pytest.raises(Unproven, match="total says 4, 3 different rows"):
+    with pytest.raises(Unproven, match="total is 4, 3 different rows"):
         read(play)
     assert "".join(play.given) == "abc"
 

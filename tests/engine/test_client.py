@@ -446,7 +446,7 @@ def test_a_body_that_is_too_large_is_refused(bench: Callable[..., Any], monkeypa
     monkeypatch.setattr(exchange, "MAX_BODY", 2**20)
     bomb = gzip.compress(b"0" * (2**20 + 1))
     asked = bench([(200, {"Content-Encoding": "gzip"}, bomb)])
-    with pytest.raises(Refused, match=r"larger than 1 MiB\. Ask for less"):
+    with pytest.raises(Refused, match=r"larger than 1 MiB\. Request less"):
         asked.fetch()
     assert len(asked.wire.seen) == 1
 

@@ -161,7 +161,7 @@ def test_g2_a_body_that_is_no_answer_fails_its_stream(vendor: str, name: str) ->
 def test_g2_conpeek_a_list_beside_an_error_is_no_empty_answer(no: bytes) -> None:
     """The vendor's other routes say in the body that something failed: so may this one."""
     result, _ = read("conpeek", lambda _: ((), no))
-    assert "says that it is an error" in failed("conpeek", result)
+    assert "reports an error" in failed("conpeek", result)
 
 
 def test_g2_switchtransact_a_contact_beside_a_false_status_is_no_answer() -> None:
@@ -197,7 +197,7 @@ def test_g2_what_stands_where_rows_should_be_is_no_row(vendor: str, instead: str
 def test_g2_a_total_that_is_no_number_of_rows_is_an_error(vendor: str, total: str) -> None:
     """Negative, broken, a text, or of five thousand digits: no proof can rest on it, and no line shows it all."""
     result, _ = read(vendor, page(vendor, fields(ROWS[vendor]), total=total))
-    assert "total says" not in failed(vendor, result)  # it was not even counted against
+    assert "total is" not in failed(vendor, result)  # it was not even counted against
 
 
 # -- rows ------------------------------------------------------------------------------------------

@@ -115,7 +115,7 @@ def test_without_a_total_rows_that_share_a_key_are_taken_when_two_readings_agree
 
 def test_g1_a_total_that_only_counts_its_page_is_no_end() -> None:
     """Where the vendor says that there are more pages, a total that is reached is not believed before the next one."""
-    with pytest.raises(Unproven, match="total says 2, 3 different rows"):
+    with pytest.raises(Unproven, match="total is 2, 3 different rows"):
         read(Script(listed(page("ab", 2, count=2), page("c", 2, count=2))))
 
 
@@ -362,7 +362,7 @@ def test_g2_only_the_newest_part_of_a_run_may_wait_for_the_next_one() -> None:
 
 def test_g2_a_total_that_is_wrong_in_the_same_way_twice_does_not_wait() -> None:
     """Readings that agree with each other and not with the total are no window that moves."""
-    with pytest.raises(Unproven, match="total says 4"):
+    with pytest.raises(Unproven, match="total is 4"):
         read(Script(listed(page("ab", 4), page("c", 4)), waits=True), SHORTEST)
 
 

@@ -177,7 +177,7 @@ def test_G2_a_total_that_lies_fails_the_stream(vendor: str, by: int) -> None:
     assert result.code == 1
     assert mark(result, vendor) is None
     told = " ".join(result.log)
-    assert f"total says {8 + by}" in told
+    assert f"total is {8 + by}" in told
     assert re.search(r"\b8 different rows|more pages came", told)
 
 

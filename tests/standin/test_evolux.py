@@ -141,7 +141,7 @@ def test_g2_a_total_that_lies_or_a_wrong_answer_fails_and_holds_the_bookmark(ser
     assert not wrong
     for name in answers:  # the first day was proven: it is not lost again
         assert runs[name].bookmark("studio_calls"), name
-    said = re.search(r"total says (\d+), (\d+) different rows came", runs["too high"].stderr)
+    said = re.search(r"total is (\d+), (\d+) different rows came", runs["too high"].stderr)
     assert said
     assert int(said[1]) == int(said[2]) + 5
 

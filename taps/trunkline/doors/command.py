@@ -41,11 +41,11 @@ class VendorTap(TapFacts):
         return exit_status.exit_code
 
     def read_records(self, stream: VendorStream, context: Mapping[str, Any] | None) -> Records:
-        """The records of a stream, for its `get_records`: see `trunkline.run.reading.records`."""
+        """Yield the records of a stream, for its `get_records`: see `trunkline.run.reading.records`."""
         return reading.records(self, stream, context)
 
     def sync_records(self, stream: VendorStream, context: Mapping[str, Any] | None, *, writes: bool) -> Records:
-        """The records of a stream as they are written, for its `sync`: see `trunkline.run.reading.synced`."""
+        """Yield the records of a stream as they are written, for its `sync`: see `trunkline.run.reading.synced`."""
         return reading.synced(self, stream, context, writes=writes)
 
     # -- the command -------------------------------------------------------------------------------
@@ -54,7 +54,7 @@ class VendorTap(TapFacts):
 
     @classmethod
     def cb_test(cls, ctx: click.Context, param: click.Option, value: str) -> None:
-        """Answer `--test`: a verdict for each stream, or `--test=schema`: the SCHEMA messages."""
+        """Run `--test`: a verdict for each stream, or `--test=schema`: the SCHEMA messages."""
         if value == "disabled":
             return
         if value == "schema":
@@ -69,7 +69,7 @@ class VendorTap(TapFacts):
 
     @classmethod
     def cb_discover(cls, ctx: click.Context, param: click.Option, value: bool) -> None:  # noqa: FBT001 - the SDK's signature
-        """Answer `--discover`."""
+        """Run `--discover`."""
         with exit_with_one_line(cls.logger):
             super().cb_discover(ctx, param, value)
 

@@ -1,4 +1,4 @@
-"""What a command logs of an error, before it exits with 1."""
+"""Log lines of an error, before a command exits with 1."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ if TYPE_CHECKING:
 
 
 class exit_with_one_line:  # noqa: N801 - reads as a statement: with exit_with_one_line(logger)
-    """Tell an error in lines, not in a traceback, and exit with 1; the traceback is there at log level DEBUG.
+    """Log an error in lines, not in a traceback, and exit with 1; the traceback is there at log level DEBUG.
 
     Args:
-        logger: Where to tell it.
+        logger: Logger of the lines.
     """
 
     def __init__(self, logger: logging.Logger) -> None:
@@ -35,7 +35,7 @@ class exit_with_one_line:  # noqa: N801 - reads as a statement: with exit_with_o
         if error is None or isinstance(error, (SystemExit, click.exceptions.Exit, click.ClickException)):
             return
         if self.logger.isEnabledFor(logging.DEBUG):
-            self.logger.debug("traceback, as asked for by the log level", exc_info=(type(error), error, trace))
+            self.logger.debug("traceback, as set by the log level", exc_info=(type(error), error, trace))
         if isinstance(error, Stopped):
             signals.leave(128 + error.signum)
         if isinstance(error, KeyboardInterrupt):
@@ -50,7 +50,7 @@ class exit_with_one_line:  # noqa: N801 - reads as a statement: with exit_with_o
 
 
 def error_lines(error: BaseException) -> list[str]:
-    """What is told of an error: a line for each setting that is wrong, else one line."""
+    """Return the lines that are logged of an error: one for each setting that is wrong, else one in all."""
     if isinstance(error, ConfigInvalid):
         return error.errors
     if isinstance(error, ConfigValidationError):

@@ -51,7 +51,7 @@ def vendor_taps(distribution: str | None = None) -> dict[str, type[VendorTap]]:
 
 
 def tap_in(folder: Path) -> type[VendorTap]:
-    """The tap of a package that need not be installed: the first that its pyproject.toml names among the vendors.
+    """Find the tap of a package that need not be installed: the first that its pyproject.toml names among the vendors.
 
     Args:
         folder: Where the package's pyproject.toml is.
@@ -59,8 +59,8 @@ def tap_in(folder: Path) -> type[VendorTap]:
     Raises:
         TrunklineError: It names none.
     """
-    told = (folder / "pyproject.toml").read_text(encoding="utf-8")
-    found = re.search(rf'^\[project\.entry-points\."{VENDORS}"\]\n\w+ = "([\w.]+):(\w+)"', told, re.MULTILINE)
+    text = (folder / "pyproject.toml").read_text(encoding="utf-8")
+    found = re.search(rf'^\[project\.entry-points\."{VENDORS}"\]\n\w+ = "([\w.]+):(\w+)"', text, re.MULTILINE)
     if not found:
         raise TrunklineError(
             f"{folder} has no tap", f"its pyproject.toml has no entry point in the group {VENDORS}", "Add one"

@@ -62,7 +62,7 @@ class ChildStream(VendorStream):
     listed: ClassVar[type[WindowedStream]]
     """The parent: the stream whose rows are requested one by one."""
     carries: ClassVar[Mapping[str, str]]
-    """Fields of the record that come from the parent's row, each with its name there: first what tells the row from
+    """Fields of the record that come from the parent's row, each with its name there: first a field that identifies the
     others, which must not be personal, and among them the replication key, unless the parent is a full table."""
     key: ClassVar[str] = ""
     """The parent's field that stands in the path; its first primary key when empty."""

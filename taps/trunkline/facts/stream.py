@@ -114,7 +114,7 @@ class VendorStream(sdk.OwnSync):
         schema.pop("$schema", None)
         for name in self.excluded_fields():
             schema["properties"].pop(name, None)
-        return schema if self.config.get("pii", "clear") == "clear" else personal.softened(schema)
+        return schema if self.config.get("pii", "clear") == "clear" else personal.soften(schema)
 
     def compile_shape(self, *, as_dict: bool = False) -> Shape:
         """Compile the maker of the stream's records, with property selection; as dicts, if the caller changes them."""

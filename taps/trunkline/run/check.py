@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def test(tap: TapFacts) -> int:
-    """Ask for as little as possible of each stream, and say for each whether it can be read.
+    """Request as little as possible of each stream, and log for each whether it can be read.
 
     Returns:
         The process's exit code.
@@ -28,7 +28,7 @@ def test(tap: TapFacts) -> int:
 
 
 def verdicts(tap: TapFacts) -> Iterator[tuple[VendorStream, TrunklineError | None]]:
-    """Each stream, and why it can't be read if so, until the credentials are refused; it is logged too."""
+    """Yield each stream, and why it can't be read if so, until the credentials are refused; it is logged too."""
     tap.client.only = sum(stream.parts or 1 for stream in tap.ordered_streams()) == 1
     for stream in tap.ordered_streams():
         count = 0
@@ -37,12 +37,12 @@ def verdicts(tap: TapFacts) -> Iterator[tuple[VendorStream, TrunklineError | Non
             for batch in _drive(tap, stream):
                 count += sum(1 for _ in stream.records(batch))
         except TrunklineError as exc:
-            tap.logger.error("%s: FAILED. %s", stream.name, exc)  # noqa: TRY400 - no traceback unless asked for
+            tap.logger.error("%s: FAILED. %s", stream.name, exc)  # noqa: TRY400 - a traceback only at level DEBUG
             yield stream, exc
             if isinstance(exc, AccessDenied):
                 return
         else:
-            tap.logger.info("%s: ok, the vendor answers and %d rows read well", stream.name, count)
+            tap.logger.info("%s: ok, the vendor responds and %d rows read well", stream.name, count)
             yield stream, None
 
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from trunkline.run.stream_run import PartitionProgress, ReadSpan, StreamRun
 
 _HORIZON = 30.0  # seconds over which rows per second are averaged
-_SURE_AFTER = 3.0  # seconds of reading before anything is said about the time left
+_SURE_AFTER = 3.0  # seconds of reading before the time left is estimated
 
 
 @dataclass(frozen=True)
@@ -24,15 +24,15 @@ class Figures:
     Args:
         name: The stream.
         rows: Records written.
-        rate: Rows per second of late; None before that can be told.
+        rate: Rows per second of late; None before it is known.
         windows: Windows proven.
         of_windows: How many there may be in all: windows are halved and grow, so it is never certain. None where
-            nobody can tell.
+            nothing is known.
         part: The place of the partition at hand among `of_parts`, from 1; 0 before the first.
         of_parts: How many partitions there are; None for a stream without partitions.
-        share: How much of the asked span of time (or of the partitions) is done, from 0 to 1; None if unknown.
+        share: How much of the requested span of time (or of the partitions) is done, from 0 to 1; None if unknown.
         at: What was read up to.
-        left: Seconds that may be left; None before that can be told.
+        left: Seconds that may be left; None before it is known.
     """
 
     name: str
@@ -67,7 +67,7 @@ class Figures:
 
 
 def _words(seconds: float) -> str:
-    """A length of time, as exact as a guess deserves."""
+    """Describe a length of time, as exact as a guess deserves."""
     for unit, size, until in (("s", 1, 90), ("min", 60, 90 * 60), ("h", 3600, 36 * 3600)):
         if seconds < until:
             return f"{seconds / size:.0f} {unit}"
@@ -79,7 +79,7 @@ class StreamMeter:
 
     Args:
         run: What counts.
-        leader: The stream whose windows are read: another one, where several are read from the same answers.
+        leader: The stream whose windows are read: another one, where several are read from the same responses.
     """
 
     def __init__(self, run: StreamRun, leader: StreamRun) -> None:
@@ -89,14 +89,14 @@ class StreamMeter:
         self._seen_rows = False
 
     def look(self, now: float) -> Figures:
-        """The figures at this moment.
+        """Return the figures at this moment.
 
         Args:
             now: Monotonic seconds.
         """
         run, rows = self.run, self.run.rows
         at_hand = run.current
-        # Where several streams are read from the same answers, one of them knows what is asked for.
+        # Where several streams are read from the same responses, one of them knows what is requested.
         ahead = self.leader.current
         plan = (at_hand.span if at_hand else None) or (ahead.span if ahead else None)
         of_parts = run.stream.parts
@@ -144,7 +144,7 @@ class StreamMeter:
 
 
 def _share(at_hand: PartitionProgress | None, plan: ReadSpan | None) -> float | None:
-    """How much of the asked span is done; where everything was asked for, of the span since the first row."""
+    """Return how much of the requested span is done; where everything was requested, of that since the first row."""
     if plan is None:
         return None
     since = plan.since or (at_hand.first if at_hand else None)

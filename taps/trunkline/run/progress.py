@@ -1,8 +1,8 @@
-"""Progress: how far each stream has come, told on standard error while the run goes on.
+"""Progress: how far each stream has come, shown on standard error during the run.
 
 On a terminal it is a bar for each stream that is being read, below the log; elsewhere a log line every few seconds,
 with the same figures. A thread of its own looks at what the run has counted, so reading and writing pay nothing for
-it, and a run that waits for its vendor is told of too.
+it, and a run that waits for its vendor is reported too.
 
 The bars are tqdm's: it brings no other package along and is imported only when there is a terminal. rich can draw the
 same, at twice the time to import it and with three more packages.
@@ -43,7 +43,7 @@ _WHOLE = 1000  # steps of a bar
 
 
 class ProgressView(Protocol):
-    """Where progress is shown."""
+    """The output that shows progress."""
 
     every: float
     """Seconds between two times that it is shown."""
@@ -177,14 +177,14 @@ class _LinesAboveBars:
 
 
 def _bar_type() -> Any:
-    """A bar of tqdm's that shows our figures, and leaves the cursor where another program may write its line."""
+    """Make a bar of tqdm's that shows our figures, and leaves the cursor where another program may write its line."""
     from tqdm.std import tqdm
 
     class Bar(tqdm):  # type: ignore[type-arg] # it counts nothing that has a type
         monitor_interval = 0  # no thread of its own: ours draws
 
         def __init__(self, *, figures: str, **kwargs: Any) -> None:
-            self.figures = figures  # the first thing it does is to draw itself
+            self.figures = figures  # it draws itself at once
             super().__init__(**kwargs)
 
         @property
@@ -246,7 +246,7 @@ class Progress:
         try:
             while not self._over.wait(min(self.view.every, LOOK_EVERY)):
                 self.look()
-        except Exception:  # what only tells about a run must never stand in its way
+        except Exception:  # a display must never stand in the way of its run
             self.run.logger.debug("progress can't be shown", exc_info=True)
 
 
@@ -262,7 +262,7 @@ def show_progress(run: Run) -> Iterator[None]:
 
 
 def _is_terminal() -> bool:
-    """Whether bars can be drawn: on a terminal that moves its cursor, and not among records on the same one."""
+    """Return whether bars can be drawn: on a terminal that moves its cursor, and not among records on the same one."""
     try:
         return sys.stderr.isatty() and not sys.stdout.isatty() and os.environ.get("TERM", "") not in {"", "dumb"}
     except (AttributeError, ValueError):  # closed, or something that is no file

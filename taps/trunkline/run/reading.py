@@ -1,7 +1,7 @@
 """One stream read by itself, record by record: what the SDK's `get_records`, `sync` and `sync_all` stand on.
 
 A run reads all streams together and writes the vendor's rows without a dict of each (see `trunkline.run.run`); here
-every record is a dict, and belongs to whoever iterates.
+every record is a dict, and belongs to the caller that iterates.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ class Reading(Run):
         self.runs = [StreamRun(stream, self._made.append, state=state, as_dict=True)]
 
     def records(self) -> Records:
-        """Read the stream; a bookmark moves once the records of its window were taken, and the next one is wanted.
+        """Read the stream; a bookmark moves once the records of its window were taken, and the next one is requested.
 
         Raises:
             TrunklineError: The stream could not be read, or one of its partitions: then after the others were.
@@ -90,7 +90,7 @@ class Reading(Run):
                 raise error
 
     def _feeds(self) -> Iterator[Feed]:
-        """The stream's feeds, or that of the partition.
+        """Yield the stream's feeds, or that of the partition.
 
         Raises:
             TrunklineError: There is no such partition.
@@ -107,7 +107,7 @@ class Reading(Run):
                 yield feed
 
     def _is_wanted(self, context: Mapping[str, Any]) -> bool:
-        """Whether a partition is read: a stream that has none is read whatever it is called with."""
+        """Return whether a partition is read: a stream that has none is read whatever it is called with."""
         return not self.context or self.stream.partitions is None or dict(context) == self.context
 
     def _write_state(self, *, last: bool = False) -> None:
@@ -116,7 +116,7 @@ class Reading(Run):
 
 
 def records(tap: TapFacts, stream: VendorStream, context: Context) -> Records:
-    """The records of a stream, from its bookmark on, as dicts; nothing is written and no bookmark moves.
+    """Yield the records of a stream, from its bookmark on, as dicts; nothing is written and no bookmark moves.
 
     Args:
         tap: The tap.
@@ -129,7 +129,7 @@ def records(tap: TapFacts, stream: VendorStream, context: Context) -> Records:
 
 
 def synced(tap: TapFacts, stream: VendorStream, context: Context, *, writes: bool) -> Records:
-    """The records of a stream, each written before it is handed out; its bookmarks move as in a run.
+    """Yield the records of a stream, each written before it is handed out; its bookmarks move as in a run.
 
     Args:
         tap: The tap.

@@ -1,8 +1,8 @@
 """The report of a run (`run_report`): what every stream came to as JSON, and its figures as OpenMetrics text.
 
-Both are written when the run ends, also when it failed or a signal ended it, and each at once: whoever reads them sees
-the report of the run before or the new one, never half of it. What stands in them is counted or said by the tap
-itself: no record, no credentials, and of an error that nobody foresaw only its kind, as its words may quote a record.
+Both are written when the run ends, also when it failed or a signal ended it, and each at once: a reader sees
+the report of the run before or the new one, never half of it. What stands in them comes from the tap
+itself: no record, no credentials, and of an error of no known kind only its kind, as its words may quote a record.
 """
 
 from __future__ import annotations
@@ -33,12 +33,12 @@ if TYPE_CHECKING:
 FORMAT = 1
 """Number of the report's form: it changes when a name is taken away or means something else."""
 
-_UNFORESEEN = "Read the tap's log: what it says of this may quote a record, so it is not repeated here"
+_UNFORESEEN = "Read the tap's log: its lines on this may quote a record, so it is not repeated here"
 
 
 @dataclass
 class ExitStatus:
-    """What the run itself does not know when the report is written.
+    """Facts that the run itself does not know when the report is written.
 
     Args:
         exit_code: The process's exit code.
@@ -51,9 +51,9 @@ class ExitStatus:
 
 @contextmanager
 def write_report(run: Run, now: Callable[[], datetime] | None = None) -> Iterator[ExitStatus]:
-    """Write the report of a run when it ends, however it ends, if the setting `run_report` asks for one.
+    """Write the report of a run when it ends, however it ends, if `run_report` is set.
 
-    A report that can't be written in the end is told in the log; what was read is as good as without it, so the exit
+    A report that can't be written in the end is logged; what was read is as good as without it, so the exit
     code stays.
 
     Args:
@@ -61,12 +61,12 @@ def write_report(run: Run, now: Callable[[], datetime] | None = None) -> Iterato
         now: The time, aware.
     """
     now = now or (lambda: datetime.now(instants.UTC))
-    told, started, began, alone = ExitStatus(), now(), time.monotonic(), threading.Lock()
+    status, started, began, alone = ExitStatus(), now(), time.monotonic(), threading.Lock()
 
-    def write(told: ExitStatus) -> None:
+    def write(status: ExitStatus) -> None:
         if not run.tap.config.get("run_report") or not alone.acquire(blocking=False):
             return
-        report = build(run, told, started, now(), time.monotonic() - began)
+        report = build(run, status, started, now(), time.monotonic() - began)
         try:
             save(report, Path(run.tap.config["run_report"]), started)
         except OSError as exc:
@@ -77,12 +77,12 @@ def write_report(run: Run, now: Callable[[], datetime] | None = None) -> Iterato
 
     run.last_words = lambda signum: write(ExitStatus(128 + signum))
     try:
-        yield told
+        yield status
     except BaseException as exc:
-        told.error, told.exit_code = exc, _exit_code(exc, run.stop)
+        status.error, status.exit_code = exc, _exit_code(exc, run.stop)
         raise
     finally:
-        write(told)
+        write(status)
 
 
 def _exit_code(error: BaseException, signum: int | None) -> int:
@@ -94,29 +94,29 @@ def _exit_code(error: BaseException, signum: int | None) -> int:
     return 130 if isinstance(error, KeyboardInterrupt) else 1
 
 
-# -- what it says ----------------------------------------------------------------------------------
+# -- its content -----------------------------------------------------------------------------------
 
 
-def build(run: Run, told: ExitStatus, started: datetime, ended: datetime, seconds: float) -> dict[str, Any]:
-    """The report.
+def build(run: Run, status: ExitStatus, started: datetime, ended: datetime, seconds: float) -> dict[str, Any]:
+    """Make the report.
 
     Args:
         run: The run, at its end.
-        told: How the process ends.
+        status: How the process ends.
         started: When it began.
         ended: When it ended.
-        seconds: How long it took, by a clock that nobody sets.
+        seconds: How long it took, by a monotonic clock.
 
     Returns:
-        JSON's own types; docs/watching.md says what each name means.
+        JSON's own types; docs/watching.md explains each name.
     """
     streams = [_stream(run, stream) for stream in run.runs]
     read = {stream["stream"] for stream in streams}
     streams += [
         _unread(stream.name) for stream in run.tap.ordered_streams() if stream.selected and stream.name not in read
     ]
-    stopped = told.exit_code - 128 if told.exit_code > 128 else None  # noqa: PLR2004 - as shells count
-    verdict = "complete" if not told.exit_code else "stopped" if stopped else "failed"
+    stopped = status.exit_code - 128 if status.exit_code > 128 else None  # noqa: PLR2004 - as shells count
+    verdict = "complete" if not status.exit_code else "stopped" if stopped else "failed"
     return {
         "format": FORMAT,
         "tap": run.tap.name,
@@ -125,9 +125,9 @@ def build(run: Run, told: ExitStatus, started: datetime, ended: datetime, second
         "ended": instants.to_iso(ended),
         "seconds": round(seconds, 3),
         "verdict": verdict,
-        "exit_code": told.exit_code,
+        "exit_code": status.exit_code,
         "signal": stopped,
-        "error": None if told.error is None or isinstance(told.error, Stopped) else _cause(told.error),
+        "error": None if status.error is None or isinstance(status.error, Stopped) else _cause(status.error),
         "peak_memory_bytes": peak_memory(),
         "rows": sum(stream["rows"] for stream in streams),
         **_counted(run.tap.client.tally),
@@ -191,7 +191,7 @@ def _partition(
 
 
 def _unread(name: str) -> dict[str, Any]:
-    """A stream that the run did not come to."""
+    """Describe a stream that the run did not come to."""
     nothing: dict[str, Any] = dict.fromkeys(("from", "to", "complete_up_to", "bookmark_before", "bookmark_after"))
     return {
         "stream": name,
@@ -232,7 +232,7 @@ def _iso(instant: datetime | None) -> str | None:
 
 
 def peak_memory() -> int | None:
-    """The most memory this process had at once, in bytes; None where the system does not tell."""
+    """Return the most memory this process had at once, in bytes; None where the system does not report it."""
     try:
         import resource
         import sys
@@ -254,7 +254,7 @@ _RUN: tuple[tuple[str, str, Callable[[dict[str, Any]], float | None]], ...] = (
 _FIGURES: tuple[tuple[str, str, Callable[[dict[str, Any]], float | None]], ...] = (
     ("complete", "1 if it was read to its end in the last run.", lambda s: int(s["verdict"] == "complete")),
     ("rows", "Records written in the last run.", lambda s: s["rows"]),
-    ("pages", "Answers of the vendor in the last run.", lambda s: s["pages"]),
+    ("pages", "Responses of the vendor in the last run.", lambda s: s["pages"]),
     ("requests", "Requests sent in the last run.", lambda s: s["requests"]),
     ("retries", "Second and later tries in the last run.", lambda s: s["retries"]),
     ("waited_seconds", "Waited for the vendor in the last run, over all requests.", lambda s: s["waited_seconds"]),
@@ -266,9 +266,9 @@ _UNITS = ("seconds", "bytes")
 
 
 def openmetrics(report: Mapping[str, Any]) -> str:
-    """The figures of a report as OpenMetrics text, which collectors of the older Prometheus text form read too.
+    """Return the figures of a report as OpenMetrics text, which collectors of the older Prometheus form read too.
 
-    All are gauges: they tell of the last run, and the next one's may be smaller.
+    All are gauges: they are of the last run, and the next one's may be smaller.
     """
     lines: list[str] = []
     tap = {"tap": report["tap"]}
@@ -312,7 +312,7 @@ def _epoch(text: str | None) -> float | None:
 
 
 def places(path: Path, tap: str, started: datetime) -> tuple[Path, Path]:
-    """The files of a report: JSON, and OpenMetrics text.
+    """Return the files of a report: JSON, and OpenMetrics text.
 
     Args:
         path: The setting: a file, whose metrics stand beside it under the suffix `.prom`; or a folder, in which each
@@ -333,8 +333,8 @@ def save(report: Mapping[str, Any], path: Path, started: datetime) -> None:
     Raises:
         OSError: They could not be written.
     """
-    told, figures = places(path, report["tap"], started)
-    _replace(told, msgspec.json.format(msgspec.json.encode(report), indent=2) + b"\n")
+    facts, figures = places(path, report["tap"], started)
+    _replace(facts, msgspec.json.format(msgspec.json.encode(report), indent=2) + b"\n")
     _replace(figures, openmetrics(report).encode())
 
 

@@ -48,9 +48,9 @@ class Run:
         self.workers = tap.workers
         self.runs: list[StreamRun] = []  # of the streams begun so far
         self._run_of: dict[str, StreamRun] = {}  # of the selected streams, by name
-        self.reading: Sequence[StreamRun] = ()  # of those that are read now, from the same answers
+        self.reading: Sequence[StreamRun] = ()  # of those that are read now, from the same responses
         self.stop: int | None = None  # the signal that ends it
-        self.last_words: Callable[[int], None] = lambda _: None  # what is told if the signal ends the process at once
+        self.last_words: Callable[[int], None] = lambda _: None  # written if the signal ends the process at once
         self.denied = False  # the credentials are refused: nothing more can be read
         self._state_at = float("-inf")
         self._state_mark = 0
@@ -90,7 +90,7 @@ class Run:
     # -- groups of streams -------------------------------------------------------------------------
 
     def _groups(self) -> Iterator[list[VendorStream]]:
-        """Selected streams, those read from the same answers together where they stand at the same place."""
+        """Yield selected streams, those read from the same responses together where they stand at the same place."""
         left = [stream for stream in self.tap.ordered_streams() if stream.selected]
         self.tap.client.only = sum(stream.parts or 1 for stream in left) == 1
         for stream in left:
@@ -102,7 +102,7 @@ class Run:
             yield [first, *same]
 
     def _warn_of_catalog(self) -> None:
-        """Tell of a catalog that was made for another tap, or selects nothing: nothing is left out in silence."""
+        """Warn of a catalog that was made for another tap, or selects nothing: nothing is left out in silence."""
         names = [stream.name for stream in self.tap.ordered_streams()]
         for name in sorted(set(self.tap.input_catalog or ()) - set(names)):
             self.logger.warning("the catalog names %s, which is no stream of this tap", printable(name))
@@ -110,8 +110,8 @@ class Run:
             fields = sdk.unmentioned(stream) if stream.selected else []
             if fields:
                 kept = "kept in _extra" if stream.mask["properties", EXTRA] else "left out, as _extra is deselected"
-                told = "%s: the catalog does not mention %s: %s; discover it again to give them columns"
-                self.logger.warning(told, stream.name, ", ".join(fields), kept)
+                line = "%s: the catalog does not mention %s: %s; discover it again to give them columns"
+                self.logger.warning(line, stream.name, ", ".join(fields), kept)
         if not any(stream.selected for stream in self.tap.ordered_streams()):
             self.logger.warning("the catalog selects none of %s: nothing is read", ", ".join(names))
 
@@ -179,7 +179,7 @@ class Run:
             yield
         except OutputLost:
             raise
-        except Exception as exc:  # noqa: BLE001 - a stream map's error, or one of ours: the other streams go on
+        except Exception as exc:  # noqa: BLE001 - a stream map's error, or one of ours: the other streams continue
             stream.run.fail(feed.context, exc)
             if isinstance(exc, AccessDenied):
                 self.denied = True
@@ -224,7 +224,7 @@ class Run:
         return Signals(noticed, self.writer.abandon, last_words)
 
     def _log_end(self, run: StreamRun) -> None:
-        """Say how a stream ended, as soon as it has."""
+        """Log how a stream ended, as soon as it has."""
         run.ended, name = True, run.stream.name
         if run.shape.unknown:
             seen = ", ".join(f"{printable(field)} ({n} times)" for field, n in sorted(run.shape.unknown.items()))
@@ -254,11 +254,13 @@ class Run:
             self.logger.info("%s: complete, %d rows%s", name, run.rows, up_to)
 
     def _verdict(self) -> int:
-        """The table of the run, and at the very end what failed, why, and what to do."""
+        """Log the table of the run, and at the very end what failed, why, and what to do."""
         for line in table(self.runs, self.tap.client.tallies):
             self.logger.info(line)
         failures = [failure for run in self.runs for failure in run.failures]
-        failures += [f"{run.stream.name}: {run.untold} more failed, as those above" for run in self.runs if run.untold]
+        failures += [
+            f"{run.stream.name}: {run.unlogged} more failed, as those above" for run in self.runs if run.unlogged
+        ]
         for failure in failures:
             self.logger.error(failure)
         return 1 if failures else 0

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from trunkline.steps.plan import Start
 
 MOST_FAILURES = 20
-"""Failures of parts that are told one by one, where a stream may have any number of parts."""
+"""Failures of parts that are logged one by one, where a stream may have any number of parts."""
 
 
 @dataclass(slots=True)
@@ -66,7 +66,7 @@ class PartitionProgress:
 
 
 class ReadSpan(NamedTuple):
-    """What a partition is asked for: from an instant (None: everything) to another one, in windows of a length."""
+    """A partition's span to read: from an instant (None: everything) to another one, in windows of a length."""
 
     since: datetime | None
     until: datetime
@@ -80,7 +80,7 @@ class StreamRun:
         stream: The stream.
         write: Takes each finished record.
         state: Where its bookmarks stand; the tap's state when left out.
-        as_dict: Whether records must be dicts, because somebody else goes on with them.
+        as_dict: Whether records must be dicts, because the caller changes them.
     """
 
     def __init__(
@@ -105,13 +105,13 @@ class StreamRun:
         self.ended = False
         self._partitions: dict[tuple[tuple[str, Any], ...], PartitionProgress] = {}
         self._begun = 0
-        self.untold = 0
+        self.unlogged = 0
         """Failures that are only counted, beside those in `failures`."""
 
     # -- where it stands ---------------------------------------------------------------------------
 
     def bookmark(self, context: Mapping[str, Any]) -> Bookmark:
-        """The bookmark of the stream, or of one of its partitions."""
+        """Return the bookmark of the stream, or of one of its partitions."""
         stream = self.stream
         return Bookmark(
             # A full table keeps no bookmark: a private state takes what it would write.
@@ -124,7 +124,7 @@ class StreamRun:
         )
 
     def begin_partition(self, context: Mapping[str, Any], source: WindowedStream) -> Start | None:
-        """Say where reading starts and why.
+        """Log where reading starts and why.
 
         Returns:
             Where to start; None when there is nothing to do.
@@ -143,18 +143,18 @@ class StreamRun:
         return start
 
     def label(self, context: Mapping[str, Any]) -> str:
-        """The stream, and its partition if there is one, for log lines."""
+        """Return the stream, and its partition if there is one, for log lines."""
         return f"{self.stream.name} of {', '.join(str(v) for v in context.values())}" if context else self.stream.name
 
     @property
     def partitions(self) -> list[tuple[Mapping[str, Any], PartitionProgress]]:
-        """What the stream was read in so far, by context; for a stream without partitions, at most the empty one."""
+        """The partitions read so far, by context; for a stream without partitions, at most the empty one."""
         if not self.stream.keeps_partitions:
             return []
         return [(dict(key), partition) for key, partition in self._partitions.items()]
 
     def tally(self, tallies: Mapping[str, Tally], context: Mapping[str, Any] | None = None) -> Tally:
-        """What was asked for the stream, or for one of its partitions where requests are counted for each."""
+        """Return the counts of the stream, or of one of its partitions where requests are counted for each."""
         if context is not None:
             return tallies.get(self.label(context), Tally())
         labels = {self.stream.name, *(self.label(dict(key)) for key in self._partitions)}
@@ -246,10 +246,10 @@ class StreamRun:
         if not context:
             self.failure = error
         elif not self.stream.keeps_partitions and len(self.failures) >= MOST_FAILURES:
-            self.untold += 1
+            self.unlogged += 1
             return
         self.causes.append((dict(context), error))
-        self.stream.logger.debug("traceback, as asked for by the log level", exc_info=error)
+        self.stream.logger.debug("traceback, as set by the log level", exc_info=error)
         kind = "" if isinstance(error, TrunklineError) else f"unexpected {type(error).__name__}: "
         self.failures.append(f"{self.label(context)}: {kind}{error}")
 
@@ -264,7 +264,7 @@ def _verdict(run: StreamRun) -> str:
 
 
 def table(runs: Sequence[StreamRun], tallies: Mapping[str, Tally]) -> list[str]:
-    """The figures of each stream in columns; requests are counted for the stream they were sent for."""
+    """Return the figures of each stream in columns; requests are counted for the stream they were sent for."""
     rows = [_HEAD]
     for run in runs:
         tally = run.tally(tallies)

@@ -1,4 +1,4 @@
-"""What Airbyte gives a source: settings, a configured catalog and states, each a JSON file by its path."""
+"""Inputs of a source from Airbyte: settings, a configured catalog and states, each a JSON file by its path."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ class Configured:
 
     Args:
         name: Its name there.
-        incremental: Whether it goes on from its state.
-        fields: The fields wanted; None when the catalog does not say.
+        incremental: Whether it continues from its state.
+        fields: The fields selected; None when the catalog does not name them.
     """
 
     name: str
@@ -28,7 +28,7 @@ class Configured:
 
 
 def _read_json(what: str, path: str, *, missing_ok: bool = False) -> Any:
-    """The content of a file; None for one that is empty or, where that is all right, missing."""
+    """Return the content of a file; None for one that is empty or, where that is all right, missing."""
     try:
         content = Path(path).read_bytes().removeprefix(codecs.BOM_UTF8)  # which Windows' editors write
         return msgspec.json.decode(content) if content.strip() else None
@@ -44,7 +44,7 @@ def _read_json(what: str, path: str, *, missing_ok: bool = False) -> Any:
 
 
 def read_config(path: str) -> dict[str, Any]:
-    """The settings; names with an underscore before them are Airbyte's own and no settings.
+    """Return the settings; names with an underscore before them are Airbyte's own and no settings.
 
     Raises:
         TrunklineError: The file can't be read or holds no JSON object.
@@ -70,7 +70,7 @@ class _Catalog(msgspec.Struct):
 
 
 def read_catalog(path: str) -> list[Configured]:
-    """The streams of a configured catalog.
+    """Return the streams of a configured catalog.
 
     Raises:
         TrunklineError: The file can't be read or is no configured catalog.
@@ -96,7 +96,7 @@ def read_catalog(path: str) -> list[Configured]:
 
 
 def read_states(path: str | None) -> dict[str, dict[str, Any]]:
-    """The states of the streams by name, as `read` wrote them; none for a file that is missing or empty.
+    """Return the states of the streams by name, as `read` wrote them; none for a file that is missing or empty.
 
     Raises:
         StateInvalid: It is not what `read` writes.
@@ -107,7 +107,7 @@ def read_states(path: str | None) -> dict[str, dict[str, Any]]:
     for message in messages:
         state = message.get("state", message) if isinstance(message, dict) else message
         if isinstance(state, dict) and state.get("type") == "LEGACY" and not state.get("data"):
-            continue  # how an older Airbyte says that there is none
+            continue  # an older Airbyte's form of no state
         stream = state.get("stream") if isinstance(state, dict) else None
         if not isinstance(stream, dict):
             raise _bad_state("it is not made of states of streams (type STREAM)")

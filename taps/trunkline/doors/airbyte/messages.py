@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 _logger = logging.getLogger(__name__)
 
 NO_CURSOR: dict[str, Any] = {"__ab_no_cursor_state_message": True}
-"""The state of a stream that has nothing to go on from, as Airbyte's own sources write it."""
+"""The state of a stream that has no bookmark, as Airbyte's own sources write it."""
 
 _LEVELS = (
     (logging.CRITICAL, "FATAL"),
@@ -43,19 +43,19 @@ _LEVELS = (
 
 
 def printable(text: str) -> str:
-    """A text fit for a message to people: without secrets, and without what UTF-8 can't hold."""
+    """Return a text fit for a message to people: without secrets, and without what UTF-8 can't hold."""
     return redactor(text).encode("utf-8", "backslashreplace").decode()
 
 
 def stack_trace(error: BaseException) -> str:
-    """The traceback of an error, without secrets."""
+    """Return the traceback of an error, without secrets."""
     return printable("".join(traceback.format_exception(type(error), error, error.__traceback__)))
 
 
 def failure(
     message: str, failure_type: str, *, stream: str | None = None, error: BaseException | None = None
 ) -> dict[str, Any]:
-    """A TRACE message that something failed.
+    """Make a TRACE message that something failed.
 
     Args:
         message: What failed, why, and what to do.
@@ -63,23 +63,23 @@ def failure(
         stream: The stream that failed; None when it is the whole command.
         error: What was raised; its traceback goes along.
     """
-    told: dict[str, Any] = {"message": printable(message), "failure_type": failure_type}
+    content: dict[str, Any] = {"message": printable(message), "failure_type": failure_type}
     if error is not None:
-        told["internal_message"] = printable(f"{type(error).__name__}: {error}")
-        told["stack_trace"] = stack_trace(error)
+        content["internal_message"] = printable(f"{type(error).__name__}: {error}")
+        content["stack_trace"] = stack_trace(error)
     if stream is not None:
-        told["stream_descriptor"] = {"name": stream}
-    return _trace("ERROR", "error", told)
+        content["stream_descriptor"] = {"name": stream}
+    return _trace("ERROR", "error", content)
 
 
 def control(config: Mapping[str, Any]) -> dict[str, Any]:
-    """A CONTROL message: the settings to use from now on, secrets included, which Airbyte keeps as it keeps them."""
-    told = {
+    """Make a CONTROL message: the settings to use from now on, with secrets, which Airbyte keeps as it keeps them."""
+    content = {
         "type": "CONNECTOR_CONFIG",
         "emitted_at": time.time_ns() // 1_000_000,
         "connectorConfig": {"config": config},
     }
-    return {"type": "CONTROL", "control": told}
+    return {"type": "CONTROL", "control": content}
 
 
 def _trace(kind: str, field: str, content: Mapping[str, Any]) -> dict[str, Any]:
@@ -91,7 +91,7 @@ def _line(message: Mapping[str, Any]) -> bytes:
 
 
 class MessageLines:
-    """Standard output for several threads: whatever is written at once stays together.
+    """Standard output for several threads: each block stays together.
 
     Args:
         output: Where the bytes go.
@@ -124,11 +124,11 @@ class MessageLines:
                 rest.release()
         return len(block)
 
-    def say(self, message: Mapping[str, Any]) -> None:
+    def emit(self, message: Mapping[str, Any]) -> None:
         """Write one message at once.
 
         Raises:
-            OutputLost: Nobody reads it.
+            OutputLost: The reader is gone.
         """
         if self._lost:  # a log line may have found out first
             raise self._lost
@@ -146,7 +146,7 @@ class MessageLines:
             self._output.flush()
 
     def abandon(self) -> None:
-        """Write nothing more, from whichever thread: nobody reads."""
+        """Write nothing more, from whichever thread: the reader is gone."""
         self._abandoned = True
 
 
@@ -168,16 +168,16 @@ class LogMessages(logging.Handler):
         if record.exc_info and record.exc_info[1]:
             log["stack_trace"] = stack_trace(record.exc_info[1])
         try:
-            self._lines.say({"type": "LOG", "log": log})
-        except OutputLost:  # nobody listens any more: the writer of records finds out by itself
+            self._lines.emit({"type": "LOG", "log": log})
+        except OutputLost:  # the reader is gone: the writer of records notices by itself
             self.handleError(record)
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - logging's name
-        """Do nothing: a log line that nobody reads is no reason for another one."""
+        """Do nothing: a log line that can't be written is no reason for another one."""
 
 
 class Repeats:
-    """Knows records that say again what was last said under their key.
+    """Memory of records, to know one that repeats what was last written under its key.
 
     A tap may write a row twice (windows that touch, Conpeek's dates of creation and of closing), which its key makes
     harmless. Airbyte has destinations without keys, and PyAirbyte's cache keeps both rows when one read brings them.
@@ -193,8 +193,8 @@ class Repeats:
         self._old: dict[int, int] = {}
         self.count = 0
 
-    def is_news(self, record: Any, encoded: bytes) -> bool:
-        """Whether a record is none of them; it is remembered."""
+    def is_new(self, record: Any, encoded: bytes) -> bool:
+        """Return whether a record is new; it is remembered."""
         # Numbers in the place of keys are small; two keys with one number only let a repeat pass.
         key, digest = hash(self._key(record)), hash(encoded)
         if self._young.get(key, self._old.get(key)) == digest:
@@ -208,12 +208,12 @@ class Repeats:
 
 @dataclass
 class SourceStream:
-    """What was told of a configured stream.
+    """Progress of a configured stream, as far as its messages went out.
 
     Args:
         source: The tap's stream that its records come from.
         keys: The fields of its key.
-        full_table: Whether it has nothing to go on from.
+        full_table: Whether it has no bookmark.
         rows: Records since its last STATE.
         status: The last one.
         state: The last one, encoded.
@@ -231,9 +231,9 @@ class SourceStream:
     def __post_init__(self) -> None:
         self.repeats = Repeats(self.keys) if self.keys else None
 
-    def is_news(self, record: Any, encoded: bytes) -> bool:
-        """Whether a record is to be written; it is counted."""
-        if self.repeats and not self.repeats.is_news(record, encoded):
+    def is_new(self, record: Any, encoded: bytes) -> bool:
+        """Return whether a record is to be written; it is counted."""
+        if self.repeats and not self.repeats.is_new(record, encoded):
             return False
         self.rows += 1
         return True
@@ -258,22 +258,22 @@ class AirbyteWriter(BlockWriter):
         super().abandon()
 
     def before_record(self, stream: str) -> bytes:
-        """What stands before the record in its line."""
+        """Return the beginning of a record's line."""
         return b'{"type":"RECORD","record":{"stream":' + msgspec.json.encode(stream) + b',"data":'
 
     def after_record(self, now: datetime) -> bytes:
-        """What stands behind it: when it was read, in milliseconds since 1970."""
+        """Return the end of a record's line: when it was read, in milliseconds since 1970."""
         return b',"emitted_at":%d}}\n' % (now.timestamp() * 1000)
 
-    def record_line(self, stream: str, wanted: Callable[[Any, bytes], bool] | None = None) -> Callable[[Any], None]:
-        """A function that writes one record of `stream`, unless it is a repeat or the stream is not configured."""
-        told = self._streams.get(stream)
-        if told is None:
+    def record_line(self, stream: str, keep: Callable[[Any, bytes], bool] | None = None) -> Callable[[Any], None]:
+        """Make a function that writes one record of `stream`, unless it is a repeat or the stream is not configured."""
+        one = self._streams.get(stream)
+        if one is None:
             return lambda _: None
-        write = super().record_line(stream, wanted or told.is_news)
+        write = super().record_line(stream, keep or one.is_new)
 
         def begun(record: Any) -> None:
-            if told.status != "RUNNING":
+            if one.status != "RUNNING":
                 self._status(stream, "RUNNING")
             write(record)
 
@@ -289,42 +289,42 @@ class AirbyteWriter(BlockWriter):
         if isinstance(message, SchemaMessage):
             self._started(message.stream)
         elif isinstance(message, StateMessage):
-            for name, told in self._streams.items():
-                self._state(name, told, message.value)
+            for name, one in self._streams.items():
+                self._state(name, one, message.value)
         self.flush()
 
     def ended(self, source: str, state: Mapping[str, Any], failed: Callable[[str], Sequence[dict[str, Any]]]) -> None:
-        """Tell the end of a tap's stream: its last STATE, what failed, and its status.
+        """Write the end of a tap's stream: its last STATE, what failed, and its status.
 
         Args:
             source: The tap's stream.
             state: The tap's state.
             failed: Makes the TRACE messages of what failed for a configured stream; none of them, and it is complete.
         """
-        for name, told in self._named(source):
+        for name, one in self._named(source):
             self._started(name)
-            if told.repeats and told.repeats.count:
-                _logger.info("%s: %d rows came again unchanged and were left out", name, told.repeats.count)
+            if one.repeats and one.repeats.count:
+                _logger.info("%s: %d rows came again unchanged and were left out", name, one.repeats.count)
             errors = failed(name)
-            self._state(name, told, state, last=not errors)
+            self._state(name, one, state, last=not errors)
             for error in errors:
                 self._block.extend(_line(error))
             self._status(name, "INCOMPLETE" if errors else "COMPLETE")
         self.flush()
 
     def cut_off(self) -> None:
-        """Tell that no more will come of the streams that have begun."""
-        for name, told in self._streams.items():
-            if told.status in {"STARTED", "RUNNING"}:
+        """Write that no more will come of the streams that have begun."""
+        for name, one in self._streams.items():
+            if one.status in {"STARTED", "RUNNING"}:
                 self._status(name, "INCOMPLETE")
         self.flush()
 
     def _named(self, source: str) -> Iterable[tuple[str, SourceStream]]:
-        return [(name, told) for name, told in self._streams.items() if told.source == source]
+        return [(name, one) for name, one in self._streams.items() if one.source == source]
 
     def _started(self, name: str) -> None:
-        told = self._streams.get(name)
-        if told and not told.status:
+        one = self._streams.get(name)
+        if one and not one.status:
             self._status(name, "STARTED")
 
     def _status(self, name: str, status: str) -> None:
@@ -333,15 +333,15 @@ class AirbyteWriter(BlockWriter):
         content = {"stream_descriptor": descriptor, "status": status}
         self._block.extend(_line(_trace("STREAM_STATUS", "stream_status", content)))
 
-    def _state(self, name: str, told: SourceStream, state: Mapping[str, Any], *, last: bool = False) -> None:
+    def _state(self, name: str, one: SourceStream, state: Mapping[str, Any], *, last: bool = False) -> None:
         """Write a stream's STATE if it has begun and moved, and the last one in any case."""
-        kept = state.get("bookmarks", {}).get(told.source, {})
-        if told.full_table:
+        kept = state.get("bookmarks", {}).get(one.source, {})
+        if one.full_table:
             kept = NO_CURSOR if last else {}
         encoded = msgspec.json.encode(kept)
-        if not last and (not kept or not told.status or encoded == told.state):
+        if not last and (not kept or not one.status or encoded == one.state):
             return
         stream = {"stream_descriptor": {"name": name}, "stream_state": msgspec.Raw(encoded)}
-        content = {"type": "STREAM", "stream": stream, "sourceStats": {"recordCount": told.rows}}
+        content = {"type": "STREAM", "stream": stream, "sourceStats": {"recordCount": one.rows}}
         self._block.extend(_line({"type": "STATE", "state": content}))
-        told.rows, told.state = 0, encoded
+        one.rows, one.state = 0, encoded

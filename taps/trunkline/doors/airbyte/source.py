@@ -1,7 +1,7 @@
 """The Airbyte face of a tap: `source-<vendor>` with spec, check, discover and read, over the same streams.
 
 Rests on Airbyte's protocol and its Docker interface: JSON files come in by their paths, and every line on standard
-output is a message. What a user must mend (a config_error) is no fault of the connector: `check` answers FAILED with
+output is a message. What a user must correct (a config_error) is no fault of the connector: `check` reports FAILED with
 exit code 0, the other commands end with a TRACE message and exit code 1.
 """
 
@@ -62,14 +62,14 @@ _ByStream = Mapping[str, tuple["VendorStream", "list[Configured]"]]
 COMMANDS = ("spec", "check", "discover", "read")
 
 _NEEDS = {"spec": (), "check": ("config",), "discover": ("config",), "read": ("config", "catalog")}
-_MOST_FAILURES = 5  # of a stream's partitions that its TRACE message tells; the log has them all
+_MOST_FAILURES = 5  # of a stream's partitions that its TRACE message lists; the log has them all
 
 
 # -- the command -------------------------------------------------------------------------------------------------------
 
 
 def main() -> None:
-    """Run the command `source-<vendor>` of whatever vendor its name says: all vendors share this entry point."""
+    """Run the command `source-<vendor>` of the vendor in its name: all vendors share this entry point."""
     name = Path(sys.argv[0]).name.removesuffix(".exe")
     sdk.prepare_process(name.replace("source-", "tap-", 1))
     try:
@@ -81,9 +81,9 @@ def main() -> None:
 
 
 def command(cls: type[VendorTap]) -> click.Command:
-    """The command `source-<vendor>` of a tap."""
+    """Make the command `source-<vendor>` of a tap."""
     file = functools.partial(click.Option, metavar="FILE")
-    version = click.Option(["--version"], is_flag=True, is_eager=True, expose_value=False, callback=_tell_version(cls))
+    version = click.Option(["--version"], is_flag=True, is_eager=True, expose_value=False, callback=_print_version(cls))
     return click.Command(
         f"source-{cls.name.removeprefix('tap-')}",
         help=f"{cls.__doc__}\n\nSpeaks the Airbyte protocol.",
@@ -98,13 +98,13 @@ def command(cls: type[VendorTap]) -> click.Command:
     )
 
 
-def _tell_version(cls: type[VendorTap]) -> Callable[..., None]:
-    def tell(ctx: click.Context, _param: click.Parameter, value: bool) -> None:  # noqa: FBT001 - click's signature
+def _print_version(cls: type[VendorTap]) -> Callable[..., None]:
+    def show(ctx: click.Context, _param: click.Parameter, value: bool) -> None:  # noqa: FBT001 - click's signature
         if value:
             cls.print_version(print_fn=click.echo)
             ctx.exit()
 
-    return tell
+    return show
 
 
 def _run(cls: type[VendorTap], name: str, **files: str | None) -> None:
@@ -138,35 +138,35 @@ def serve(
         The exit code: 0 when it was carried out, also for a `check` that FAILED; 1 after a TRACE message; 128 + the
         signal's number after a signal.
     """
-    with _logged(cls, lines):
+    with _log_messages(cls, lines):
         try:
             source = Source(cls, options, lines)
             if name == "read":
                 return source.read(files, lines)
-            answer = source.spec() if name == "spec" else getattr(source, name)(files["config"])
-            lines.say(answer)
+            message = source.spec() if name == "spec" else getattr(source, name)(files["config"])
+            lines.emit(message)
         except OutputLost as lost:
             print(printable(str(lost)), file=sys.stderr)  # noqa: T201 - standard output is gone
             return 1
         except Stopped as stopped:
             return 128 + stopped.signum
-        except Exception as error:  # noqa: BLE001 - whatever it is, Airbyte is told by a message
+        except Exception as error:  # noqa: BLE001 - whatever it is, Airbyte gets it as a message
             kind = failure_type(error)
-            mended = kind == "config_error"
+            expected = kind == "config_error"
             with suppress(OutputLost):
-                lines.say(failure("\n".join(error_lines(error)), kind, error=None if mended else error))
+                lines.emit(failure("\n".join(error_lines(error)), kind, error=None if expected else error))
             return 1
     return 0
 
 
 @contextmanager
-def _logged(cls: type[VendorTap], lines: MessageLines) -> Iterator[None]:
-    """Let whatever is logged leave as LOG messages."""
+def _log_messages(cls: type[VendorTap], lines: MessageLines) -> Iterator[None]:
+    """Let log lines leave as LOG messages."""
     root, handler = logging.getLogger(), LogMessages(lines)
     variables = (f"{cls.name.upper().replace('-', '_')}_LOGLEVEL", "LOGLEVEL", "LOG_LEVEL")
-    wanted = next((os.environ[name] for name in variables if os.environ.get(name)), "INFO")
+    level = next((os.environ[name] for name in variables if os.environ.get(name)), "INFO")
     before = root.level
-    root.setLevel(logs.level_name(wanted) or logging.INFO)
+    root.setLevel(logs.level_name(level) or logging.INFO)
     root.addHandler(handler)
     logging.captureWarnings(capture=True)
     try:
@@ -178,7 +178,7 @@ def _logged(cls: type[VendorTap], lines: MessageLines) -> Iterator[None]:
 
 
 def failure_type(error: BaseException) -> str:
-    """Who can do something about an error: the user, time, or nobody but us (or the vendor)."""
+    """Return who can act on an error: the user, time, or only us (or the vendor)."""
     if isinstance(error, Unavailable):
         return "transient_error"
     if isinstance(error, (BadResponse, BadRecord, Unproven)):
@@ -204,19 +204,19 @@ class Source:
         self._cls, self._options, self._lines = cls, options, lines
 
     def spec(self) -> dict[str, Any]:
-        """The message that tells the settings."""
+        """Make the message that lists the settings."""
         return {"type": "SPEC", "spec": specification(self._cls)}
 
     def check(self, path: str) -> dict[str, Any]:
-        """Ask the vendor for as little as possible of each stream; the message tells whether all can be read."""
+        """Request as little as possible of each stream; the message reports whether all can be read."""
         try:
             problems = self._problems(read_config(path))
         except Exception as error:
             if failure_type(error) == "system_error" and not isinstance(error, TrunklineError):
                 raise
             problems = error_lines(error)
-        told = {"status": "FAILED", "message": printable("\n".join(problems))} if problems else {"status": "SUCCEEDED"}
-        return {"type": "CONNECTION_STATUS", "connectionStatus": told}
+        state = {"status": "FAILED", "message": printable("\n".join(problems))} if problems else {"status": "SUCCEEDED"}
+        return {"type": "CONNECTION_STATUS", "connectionStatus": state}
 
     def _problems(self, config: Mapping[str, Any]) -> list[str]:
         missing = self._cls.missing_to_start(config)  # a check knows no state, and the first read has none
@@ -227,7 +227,7 @@ class Source:
         return missing or [f"{stream.name}: {error}" for stream, error in verdicts(tap) if error]
 
     def discover(self, path: str) -> dict[str, Any]:
-        """The message that tells the streams, as stream maps and flattening leave them."""
+        """Make the message that lists the streams, as stream maps and flattening leave them."""
         streams = [_described(message, stream) for stream, message in _offered(self._tap(read_config(path)))]
         return {"type": "CATALOG", "catalog": {"streams": streams}}
 
@@ -245,22 +245,22 @@ class Source:
         known = [one for one in configured if one.name in offered]
         for one in configured:
             if one not in known:
-                lines.say(failure(_unknown(one.name, offered), "config_error", stream=one.name))
-        told = {
+                lines.emit(failure(_unknown(one.name, offered), "config_error", stream=one.name))
+        progress = {
             one.name: SourceStream(stream.name, keys, full_table=stream.replication_key is None)
             for one in known
             for stream, keys in [offered[one.name]]
         }
         by_stream = {
-            stream.name: (stream, [one for one in known if told[one.name].source == stream.name])
+            stream.name: (stream, [one for one in known if progress[one.name].source == stream.name])
             for stream in tap.ordered_streams()
         }
-        _tell_left_out(by_stream)
+        _log_left_out(by_stream)
         reading = self._tap(
             config,
             state=_state(by_stream, states),
             catalog=_selection(tap.catalog_dict, by_stream),
-            message_writer=AirbyteWriter(lines, told),
+            message_writer=AirbyteWriter(lines, progress),
         )
         reading.run_type = AirbyteRun
         return reading.run() or int(len(known) < len(configured))
@@ -268,19 +268,19 @@ class Source:
     def _tap(self, config: Mapping[str, Any], **more: Any) -> VendorTap:
         # Without a catalog it is what can be chosen: as the maps leave it.
         tap = self._cls(config=dict(config), map_all="catalog" not in more, **self._options, **more)
-        tap.keep_settings = lambda replaced: self._lines.say(control({**config, **replaced}))
+        tap.keep_settings = lambda replaced: self._lines.emit(control({**config, **replaced}))
         return tap
 
 
 def _offered(tap: VendorTap) -> Iterator[tuple[VendorStream, SchemaMessage]]:
-    """What the tap's streams are to the outside: stream maps may rename, double or remove them."""
+    """Yield the tap's streams as they appear outside: stream maps may rename, double or remove them."""
     for stream in tap.ordered_streams():
         for message in sdk.schema_messages(stream):
             yield stream, message
 
 
 def _described(message: SchemaMessage, stream: VendorStream) -> dict[str, Any]:
-    """A stream as Airbyte's catalog tells it.
+    """Describe a stream as Airbyte's catalog has it.
 
     It is not resumable: a full refresh that was cut off is begun anew, so that Airbyte leaves out what it had of it.
     """
@@ -301,7 +301,7 @@ def _unknown(name: str, offered: Iterable[str]) -> str:
 
 
 def _state(by_stream: _ByStream, states: Mapping[str, dict[str, Any]]) -> dict[str, Any]:
-    """The tap's state: a stream goes on from where all that is made of it stands, or it begins anew."""
+    """Return the tap's state: a stream continues from where all that is made of it stands, or it begins anew."""
     bookmarks = {}
     for name, (stream, mine) in by_stream.items():
         kept = [states.get(one.name, {}) if one.incremental else {} for one in mine]
@@ -311,32 +311,32 @@ def _state(by_stream: _ByStream, states: Mapping[str, dict[str, Any]]) -> dict[s
 
 
 def _selection(catalog: Mapping[str, Any], by_stream: _ByStream) -> dict[str, Any]:
-    """The tap's own catalog with the configured streams, and of those written as they are the configured fields."""
+    """Return the tap's catalog with the configured streams, and of those written as they are the configured fields."""
     chosen = copy.deepcopy(dict(catalog))
     for entry in chosen["streams"]:
         stream, mine = by_stream[entry["tap_stream_id"]]
-        wanted = mine[0].fields if mine and sdk.writes_as_it_is(stream) else None
+        fields = mine[0].fields if mine and sdk.writes_as_it_is(stream) else None
         for part in entry["metadata"]:
             crumbs, metadata = part["breadcrumb"], part["metadata"]
             if not crumbs:
                 metadata["selected"] = bool(mine)
-            elif wanted is not None and len(crumbs) == 2 and metadata.get("inclusion") != "automatic":  # noqa: PLR2004 - ("properties", name)
-                metadata["selected"] = crumbs[1] in wanted
+            elif fields is not None and len(crumbs) == 2 and metadata.get("inclusion") != "automatic":  # noqa: PLR2004 - ("properties", name)
+                metadata["selected"] = crumbs[1] in fields
     return chosen
 
 
-def _tell_left_out(by_stream: _ByStream) -> None:
-    """Log the columns that the configured catalog leaves out: they may be new, and nobody may have meant to."""
+def _log_left_out(by_stream: _ByStream) -> None:
+    """Log the columns that the configured catalog leaves out: they may be new, and left out by oversight."""
     for name, (stream, mine) in by_stream.items():
-        wanted = mine[0].fields if mine and sdk.writes_as_it_is(stream) else None
-        if wanted is not None:
-            left = [field for field in stream.schema["properties"] if field not in {*wanted, *stream.primary_keys}]
+        fields = mine[0].fields if mine and sdk.writes_as_it_is(stream) else None
+        if fields is not None:
+            left = [field for field in stream.schema["properties"] if field not in {*fields, *stream.primary_keys}]
             if left:
                 stream.logger.info("%s: the configured catalog leaves out %s: not read", name, ", ".join(left))
 
 
 class AirbyteRun(Run):
-    """A run that tells each stream's end, and what failed in it, as messages."""
+    """A run that writes each stream's end, and what failed in it, as messages."""
 
     def sync(self) -> int:
         """Read every selected stream.
@@ -367,8 +367,8 @@ def _failures(run: StreamRun, name: str) -> list[dict[str, Any]]:
     kinds = {failure_type(error) for _, error in run.causes}
     # Waiting helps with nothing while something else is wrong; what the user can fix comes after what is our own.
     kind = next(kind for kind in ("system_error", "config_error", "transient_error") if kind in kinds)
-    told = run.failures[:_MOST_FAILURES]
-    if len(run.failures) + run.untold > len(told):
-        told.append(f"{len(run.failures) + run.untold - len(told)} more failures are in the log")
+    lines = run.failures[:_MOST_FAILURES]
+    if len(run.failures) + run.unlogged > len(lines):
+        lines.append(f"{len(run.failures) + run.unlogged - len(lines)} more failures are in the log")
     unexpected = next((error for _, error in run.causes if not isinstance(error, TrunklineError)), None)
-    return [failure("\n".join(told), kind, stream=name, error=unexpected)]
+    return [failure("\n".join(lines), kind, stream=name, error=unexpected)]

@@ -1,4 +1,4 @@
-"""What `source-<vendor> spec` tells: a tap's settings as Airbyte's forms take them.
+"""The content of `source-<vendor> spec`: a tap's settings as Airbyte's forms take them.
 
 Rests on Airbyte's connector specification reference (airbyte_secret, airbyte_hidden, order, pattern_descriptor).
 """
@@ -28,14 +28,14 @@ _CAPITALS = {"api", "url", "id", "ids", "ca", "pii", "cdr"}
 
 
 def specification(cls: type[VendorTap]) -> dict[str, Any]:
-    """The content of a SPEC message.
+    """Return the content of a SPEC message.
 
     Unknown settings are allowed by the schema and refused by `check`, which names the nearest one that exists.
     """
     schema = copy.deepcopy(cls.config_jsonschema)
     cls.append_builtin_config(schema)
     properties: dict[str, Setting] = schema["properties"]
-    # What the first read can't do without is asked for in the form.
+    # What the first read can't do without is required in the form.
     required = [*schema.get("required", ()), *cls.required_to_start]
     order = sorted(properties, key=lambda name: name not in required)
     address = _documentation(cls.package_name or "")
@@ -58,7 +58,7 @@ def _streams(cls: type[VendorTap]) -> Iterable[Any]:
 
 
 def _documentation(distribution: str) -> str:
-    """Where the distribution says that its documentation is."""
+    """Return the address of the distribution's documentation."""
     try:
         urls = dict(url.split(", ", 1) for url in metadata.metadata(distribution).get_all("Project-URL") or ())
     except metadata.PackageNotFoundError:
@@ -67,7 +67,7 @@ def _documentation(distribution: str) -> str:
 
 
 def _setting(name: str, spec: Setting, place: int) -> dict[str, Any]:
-    """A setting as a field of the form."""
+    """Return a setting as a field of the form."""
     kinds = [spec["type"]] if isinstance(spec.get("type"), str) else spec.get("type", ["string"])
     kind = next(kind for kind in kinds if kind != "null")
     made = {key: spec[key] for key in _KEPT if key in spec}
