@@ -1,4 +1,4 @@
-"""What a warehouse must hold: each vendor's rows turned into records once more, by the contract and the vendors' pages.
+"""Contents that a warehouse must hold: each vendor's rows made into records once more, by the contract and its pages.
 
 An oracle for tests and for the commands that compare: nothing of the taps is used here. Both sides are brought to one
 form: an instant is an aware datetime, nested values are objects and lists, and a null is left out, so that
@@ -52,7 +52,7 @@ _SECRET = re.compile("token|password|secret", re.IGNORECASE)
 
 
 def expected(sandbox: Sandbox, vendor: str, stream: str, since: datetime | None = None) -> Rows:
-    """The records of the rows that the vendor holds, by key.
+    """Return the records of the rows that the vendor holds, by key.
 
     Args:
         sandbox: Where the vendor is.
@@ -66,7 +66,7 @@ def expected(sandbox: Sandbox, vendor: str, stream: str, since: datetime | None 
 
 
 def duckdb_rows(path: Path, vendor: str, stream: str) -> Rows:
-    """What a DuckDB file holds of a stream, by key. An instant must be a TIMESTAMPTZ."""
+    """Return what a DuckDB file holds of a stream, by key. An instant must be a TIMESTAMPTZ."""
     with duckdb.connect(str(path), read_only=True) as connection:
         columns = connection.execute(
             "SELECT column_name, data_type FROM duckdb_columns() WHERE schema_name = ? AND table_name = ?",
@@ -83,7 +83,7 @@ _INSTANT = "TIMESTAMP WITH TIME ZONE"
 
 
 def postgres_rows(url: str, vendor: str, stream: str) -> Rows:
-    """What a PostgreSQL database holds of a stream, by key, without the loader's own columns; needs psycopg."""
+    """Return what a PostgreSQL database holds of a stream, by key, without the loader's columns; needs psycopg."""
     import psycopg
 
     with psycopg.connect(url) as connection, connection.cursor() as cursor:
@@ -97,7 +97,7 @@ def postgres_rows(url: str, vendor: str, stream: str) -> Rows:
 
 
 def instant(text: str) -> datetime:
-    """An ISO 8601 time; one without a zone is UTC, as the vendors' pages say."""
+    """Read an ISO 8601 time; one without a zone is UTC, as on the vendors' pages."""
     found = _TIME.fullmatch(text)
     if not found:
         raise ValueError(f"no time: {text}")
@@ -130,7 +130,7 @@ def by_key(vendor: str, stream: str, rows: Iterable[Row]) -> Rows:
 
 
 def canonical(value: Any) -> Any:
-    """A value in the form that both sides have."""
+    """Return a value in the form that both sides have."""
     if isinstance(value, str) and _TIME.fullmatch(value):
         return instant(value)
     if isinstance(value, datetime):
@@ -194,22 +194,22 @@ def _redacted(value: Any) -> Any:
     return [_redacted(inner) for inner in value] if isinstance(value, list) else value
 
 
-def _answers(sandbox: Sandbox) -> dict[tuple[str, str], list[Row]]:
-    """What SwitchTransact itself answers to each of the configured lookups."""
+def _responses(sandbox: Sandbox) -> dict[tuple[str, str], list[Row]]:
+    """Return SwitchTransact's own response to each of the configured lookups."""
     config = sandbox.config("switchtransact")
-    answers: dict[tuple[str, str], list[Row]] = {}
+    responses: dict[tuple[str, str], list[Row]] = {}
     for kind, route in (("phone", "record"), ("email", "record"), ("term", "autocomplete")):
         for value in config[f"{kind}s"]:
-            wanted = value.lower() if kind == "email" else value
+            looked_up = value.lower() if kind == "email" else value
             path = f"/switchtransact/api/1.0/calls/{route}"
-            request = Request("GET", path, ((kind, wanted),), {"authorization": config["api_key"]})
+            request = Request("GET", path, ((kind, looked_up),), {"authorization": config["api_key"]})
             found = json.loads(sandbox.handle(request).body).get("contact") or []
-            answers[kind, wanted] = found if isinstance(found, list) else [found]
-    return answers
+            responses[kind, looked_up] = found if isinstance(found, list) else [found]
+    return responses
 
 
 def _contacts(sandbox: Sandbox, _vendor: str, _stream: str) -> list[Row]:
-    return list({row["id"]: row for found in _answers(sandbox).values() for row in found}.values())
+    return list({row["id"]: row for found in _responses(sandbox).values() for row in found}.values())
 
 
 def _lookups(sandbox: Sandbox, _vendor: str, _stream: str) -> list[Row]:
@@ -221,7 +221,7 @@ def _lookups(sandbox: Sandbox, _vendor: str, _stream: str) -> list[Row]:
             "contact_ids": [row["id"] for row in found],
             "contact_id": found[0]["id"] if len(found) == 1 else None,
         }
-        for (kind, value), found in _answers(sandbox).items()
+        for (kind, value), found in _responses(sandbox).items()
     ]
 
 

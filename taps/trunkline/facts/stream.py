@@ -49,7 +49,7 @@ class WindowRows(Batch):
 
     Args:
         stream: The stream.
-        window: What was asked for.
+        window: Window that was requested.
         rows: The rows, as the vendor's bytes.
         by: The field that the vendor filtered on; empty when the filter can't be judged by a field.
         context: The partition.
