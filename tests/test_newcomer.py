@@ -144,7 +144,7 @@ def test_g9_a_token_in_the_environment_needs_the_option_that_the_error_names(wal
 
 MISTAKES: dict[str, tuple[dict[str, Any], str, str]] = {
     # What is written into the config; what failed, and why; what to do, with the setting.
-    "a wrong token": ({"api_token": WRONG_TOKEN}, "failed: the vendor answered HTTP 401", "Check api_token"),
+    "a wrong token": ({"api_token": WRONG_TOKEN}, "failed: the vendor responded with HTTP 401", "Check api_token"),
     "nothing listens": (
         {"api_url": "http://127.0.0.1:1"},
         "the connection to 127.0.0.1:1 was refused",
@@ -155,7 +155,11 @@ MISTAKES: dict[str, tuple[dict[str, Any], str, str]] = {
         f"127.0.0.1:{PORT} does not speak TLS",
         "Check host and port in api_url",
     ),
-    "a wrong path": ({"api_url": f"http://127.0.0.1:{PORT}/evolx"}, "failed: the vendor answered HTTP 404", "api_url"),
+    "a wrong path": (
+        {"api_url": f"http://127.0.0.1:{PORT}/evolx"},
+        "failed: the vendor responded with HTTP 404",
+        "api_url",
+    ),
     "a typo": ({"start_dat": "2026-01-01"}, "start_dat is no setting of this tap", "did you mean start_date?"),
     "a typo in what is required": (
         {"api_token": None, "api_tokn": WRONG_TOKEN},

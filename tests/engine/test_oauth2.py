@@ -332,7 +332,7 @@ def test_g6_refused_credentials_end_the_tap_after_one_try(world: World, status: 
     for _ in range(2):
         with pytest.raises(AccessDenied) as caught:
             fetch(made)
-        assert "the request for an access token failed: the server answered HTTP " in str(caught.value)
+        assert "the request for an access token failed: the server responded with HTTP " in str(caught.value)
         assert words in str(caught.value)
         assert "Check client_id, client_secret, account_id, identity_url" in str(caught.value)
     assert (len(world.identity.seen), len(world.api.seen)) == (1, 0)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, cast
 from trunkline.errors import Refused, TrunklineError, Unproven
 from trunkline.facts.children import ChildStream
 from trunkline.facts.paged import PagedStream
-from trunkline.facts.snapshot import Table
+from trunkline.facts.snapshot import WholeTable
 from trunkline.facts.stream import Batch
 from trunkline.steps.fetch.context import ReadOutcome
 from trunkline.steps.prove import nested
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class RowTable(Table):
+class RowTable(WholeTable):
     """The whole list of one row, in the place of a window."""
 
     about: str = ""

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Table(Window):
+class WholeTable(Window):
     """The whole of a table, in the place of a window; it can't be split."""
 
     def __str__(self) -> str:
@@ -51,9 +51,9 @@ class SnapshotStream(PagedStream):
     replication_key = None
 
     @property
-    def table(self) -> Table:
+    def table(self) -> WholeTable:
         """The whole table, as a window."""
-        return Table(None, instants.floor(self.tap.run_start, self.tick))
+        return WholeTable(None, instants.floor(self.tap.run_start, self.tick))
 
     def feeds(self, listeners: Sequence[VendorStream]) -> Iterator[Feed]:
         """One feed, of one job."""

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     Context = Mapping[str, Any] | None
 
 
-class Reading(Run):
+class StreamReading(Run):
     """A run of one stream that hands out its records instead of writing them.
 
     Args:
@@ -125,7 +125,7 @@ def records(tap: TapFacts, stream: VendorStream, context: Context) -> Records:
     """
     state = copy.deepcopy(tap.bookmarks)
     concurrency = int(stream.config["concurrency"])
-    return Reading(tap, stream, context, state=state, writes_state=False, concurrency=concurrency).records()
+    return StreamReading(tap, stream, context, state=state, writes_state=False, concurrency=concurrency).records()
 
 
 def synced(tap: TapFacts, stream: VendorStream, context: Context, *, writes: bool) -> Records:
@@ -146,7 +146,7 @@ def synced(tap: TapFacts, stream: VendorStream, context: Context, *, writes: boo
     most = stream.ABORT_AT_RECORD_COUNT
     # What is cut off after a few records needs no look prefetcher: it would be for nothing.
     concurrency = int(stream.config["concurrency"]) if most is None else 1
-    reading = Reading(tap, stream, context, state=tap.bookmarks, writes_state=writes, concurrency=concurrency)
+    reading = StreamReading(tap, stream, context, state=tap.bookmarks, writes_state=writes, concurrency=concurrency)
     write = sdk.record_writer(stream, reading.writer) if writes else None
     with closing(reading.records()) as made:
         for place, record in enumerate(made):

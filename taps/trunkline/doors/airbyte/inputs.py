@@ -13,7 +13,7 @@ from trunkline.errors import StateInvalid, TrunklineError
 
 
 @dataclass(frozen=True)
-class Configured:
+class ConfiguredStream:
     """A stream of the configured catalog.
 
     Args:
@@ -69,7 +69,7 @@ class _Catalog(msgspec.Struct):
     streams: list[_Chosen]
 
 
-def read_catalog(path: str) -> list[Configured]:
+def read_catalog(path: str) -> list[ConfiguredStream]:
     """Return the streams of a configured catalog.
 
     Raises:
@@ -90,7 +90,9 @@ def read_catalog(path: str) -> list[Configured]:
             raise TrunklineError("the catalog could not be read", why, "Choose one of the two")
         fields = chosen.stream.json_schema.get("properties")
         found.append(
-            Configured(chosen.stream.name, chosen.sync_mode == "incremental", frozenset(fields) if fields else None)
+            ConfiguredStream(
+                chosen.stream.name, chosen.sync_mode == "incremental", frozenset(fields) if fields else None
+            )
         )
     return found
 

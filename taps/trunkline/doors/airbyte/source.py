@@ -51,12 +51,12 @@ if TYPE_CHECKING:
 
     from singer_sdk.singerlib.encoding.simple import SchemaMessage
 
-    from trunkline.doors.airbyte.inputs import Configured
+    from trunkline.doors.airbyte.inputs import ConfiguredStream
     from trunkline.doors.command import VendorTap
     from trunkline.facts.stream import VendorStream
     from trunkline.run.stream_run import StreamRun
 
-_ByStream = Mapping[str, tuple["VendorStream", "list[Configured]"]]
+_ByStream = Mapping[str, tuple["VendorStream", "list[ConfiguredStream]"]]
 """The tap's streams, and what is configured of each."""
 
 COMMANDS = ("spec", "check", "discover", "read")
@@ -140,7 +140,7 @@ def serve(
     """
     with _log_messages(cls, lines):
         try:
-            source = Source(cls, options, lines)
+            source = AirbyteSource(cls, options, lines)
             if name == "read":
                 return source.read(files, lines)
             message = source.spec() if name == "spec" else getattr(source, name)(files["config"])
@@ -191,7 +191,7 @@ def failure_type(error: BaseException) -> str:
 # -- the commands ------------------------------------------------------------------------------------------------------
 
 
-class Source:
+class AirbyteSource:
     """A tap as a source.
 
     Args:

@@ -95,7 +95,7 @@ def _share(connection: HTTPConnection) -> None:
 class _SecureConnection(HTTPSConnection):
     """A connection with TLS whose exchanges keep their deadline."""
 
-    response_class = deadline.Response
+    response_class = deadline.TimedResponse
 
     def connect(self) -> None:
         """Connect."""
@@ -110,7 +110,7 @@ class _SecurePool(HTTPSConnectionPool):
 class _Connection(HTTPConnection):
     """An unencrypted connection, closed before anything is sent if it leads to another machine."""
 
-    response_class = deadline.Response
+    response_class = deadline.TimedResponse
 
     def connect(self) -> None:
         """Connect.

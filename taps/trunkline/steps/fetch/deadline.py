@@ -141,7 +141,7 @@ class _Timed(io.RawIOBase):
         super().close()
 
 
-class Response(http.client.HTTPResponse):
+class TimedResponse(http.client.HTTPResponse):
     """A response whose status line, headers and body are read within the deadline of this thread's exchange."""
 
     def __init__(self, sock: socket.socket, *args: Any, **kwargs: Any) -> None:

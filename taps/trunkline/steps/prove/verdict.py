@@ -32,7 +32,7 @@ class Judged(Protocol):
         """Log a warning."""
 
 
-class Reading(Protocol):
+class ReadingResult(Protocol):
     """A reading, as a decision about a window needs it."""
 
     pages: int
@@ -45,7 +45,7 @@ class Reading(Protocol):
         """Return whether both readings came to the same."""
 
 
-def judge(stream: Judged, window: Window, readings: Sequence[Reading]) -> tuple[Window, ...] | WindowUnsettled:
+def judge(stream: Judged, window: Window, readings: Sequence[ReadingResult]) -> tuple[Window, ...] | WindowUnsettled:
     """Decide about a window that was not proven: smaller parts, the next run, or an error."""
     before, last = readings[-2:]
     story = f"{last.story}; in the first reading, {readings[0].story}"
