@@ -571,7 +571,7 @@ class Contract:
 
 
 def _holds_marks(spec: Mapping[str, Any]) -> bool:
-    """Whether something inside of a field is personal."""
+    """Return whether something inside of a field is personal."""
     return any("x-personal" in node for _, node in schema_file.walk({"properties": {"it": spec}}))
 
 

@@ -78,7 +78,7 @@ class Redactor:
         return "".join([*kept, text[end:], "…" * cut])
 
     def _found(self, text: str, *, cut: bool) -> Iterator[tuple[int, int]]:
-        """Where secrets stand in a text."""
+        """Find secrets in a text."""
         for view in (_View.of(text), *_views(text)):
             read = _lower(view.text)
             for form, secret in self.secrets.items():
@@ -95,7 +95,7 @@ class Redactor:
 
 
 def _begun(text: str, form: str, least: int) -> int:
-    """How many characters of a form a text ends with, if not fewer than `least`; else 0."""
+    """Count the characters of a form that a text ends with, if not fewer than `least`; else 0."""
     return next((n for n in range(min(len(form) - 1, len(text)), least - 1, -1) if text.endswith(form[:n])), 0)
 
 

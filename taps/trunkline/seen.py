@@ -32,7 +32,7 @@ class Seen:
         return True
 
     def _find(self, digest: bytes) -> int:
-        """Where a digest stands in the table, or belongs."""
+        """Find where a digest stands in the table, or belongs."""
         place = int.from_bytes(digest[:8], "big") % self._places
         while True:
             at = place * _WIDTH

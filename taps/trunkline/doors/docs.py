@@ -122,7 +122,7 @@ def vendor_page(tap: type[VendorTap], notes: str, settings_page: str = "") -> st
 
 
 def _maker(tap: type[VendorTap]) -> str:
-    """How the page is made, and from what."""
+    """Describe how the page is made, and from what."""
     if tap.package_name == "trunkline":
         return "`python3 run.py docs` from the tap, schemas/ and docs/notes/"
     return f"`python -m trunkline.doors.docs {tap.vendor}` from the tap, its schemas and the notes"

@@ -159,7 +159,7 @@ class WindowedStream(VendorStream):
         return plan.end(end_date=self.end_date, run_start=self.tap.run_start, tick=tick)
 
     def start(self, bookmark: datetime | None) -> plan.Start:
-        """Where this run begins."""
+        """Return where this run begins."""
         start = plan.start(
             bookmark=bookmark,
             start_date=self.start_date,
@@ -181,7 +181,7 @@ class WindowedStream(VendorStream):
         return ""
 
     def place(self) -> object:
-        """Where the stream stands."""
+        """Return where the stream stands."""
         start = self.start(self.run.bookmark({}).value)
         return start.at, self.nothing_to_do(start)
 

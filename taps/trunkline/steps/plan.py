@@ -145,7 +145,7 @@ def start(*, bookmark: datetime | None, start_date: datetime | None, lookback: t
 
 
 def end(*, end_date: datetime | None, run_start: datetime, tick: timedelta) -> datetime:
-    """Where to stop (exclusive): `end_date` as it stands, else the run's start floored to the vendor's tick."""
+    """Return the end (exclusive): `end_date` as it stands, else the run's start floored to the vendor's tick."""
     return end_date or instants.floor(run_start, tick)
 
 

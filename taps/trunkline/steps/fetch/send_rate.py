@@ -170,6 +170,6 @@ class SendRate:
             self._accepted.popleft()
 
     def _accepted_of_late(self, now: float) -> tuple[float, float]:
-        """How many requests were accepted within the horizon, and its seconds, waits included."""
+        """Count the requests accepted within the horizon, and its seconds, waits included."""
         began = now if self._began is None else self._began
         return sum(number for _, number in self._accepted), max(min(now - began, HORIZON), 1.0)
