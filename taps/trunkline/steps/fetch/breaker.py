@@ -24,7 +24,7 @@ class Breaker:
         self._lock = threading.Lock()
 
     def tries(self, endpoint: str, max_attempts: int) -> int:
-        """Return how many tries a new request gets: all of them; a few, as a probe; or none, when the vendor is down."""
+        """Return the number of tries of a new request: all; a few, as a probe; or none, when the vendor is down."""
         if not self._tripped:
             return max_attempts
         return 0 if self._shut or self._probes_failed[endpoint] >= PROBES else min(PROBE_TRIES, max_attempts)
