@@ -77,7 +77,7 @@ def find(name: str) -> tzinfo | None:
 
 
 def differ(one: tzinfo, other: tzinfo, until: datetime) -> bool:
-    """Whether the clocks of two zones stood apart in any week of a year.
+    """Return whether the clocks of two zones stood apart in any week of a year.
 
     Args:
         one: A zone.

@@ -1,6 +1,6 @@
 """Streams of a vendor whose times name no zone: a setting names it, for the rows and for the filter.
 
-Such a filter reads the clock on the wall. In the hour that a change of clocks repeats it can't tell which pass is
+Such a filter reads the clock on the wall. In the hour that a change of clocks repeats it is unknown which pass is
 meant, and what a time leaves out (seconds, the time of day) is not in the row: both could put a row beside its window.
 """
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from trunkline.steps.plan import Window
 
 NO_DATE_OF_DOTNET = re.compile(r"0001-|0?1/0?1/0001\b|/Date\(-62135[56]\d{8}[)+-]")
-"""What .NET writes where a date was never set: the first day of the calendar, in any form and zone."""
+"""The forms .NET writes where a date was never set: the first day of the calendar, in any form and zone."""
 _WITH_SECONDS = "%S"
 _WHOLE_LENGTH = len("2021-08-10T00:00:00")
 
@@ -72,7 +72,7 @@ class WallClock(PagedStream):
         return instants.SECOND if _WITH_SECONDS in self.filter_date else instants.MINUTE
 
     def span(self, window: Window) -> tuple[tuple[str, str], ...]:
-        """The span to request, on the clock on the wall: wider on both sides where the clocks change.
+        """Return the span to request, on the clock on the wall: wider on both sides where the clocks change.
 
         A row of the second pass of a repeated hour is read as one of the first, and must be found in the window that
         this makes it belong to.
@@ -96,7 +96,7 @@ class WallClock(PagedStream):
         return instant, text if instants.has_zone(text) else instants.to_iso(instant)
 
     def belongs(self, rows: WindowRows, moments: Mapping[str, datetime]) -> bool:
-        """Whether a row is this window's, also by the part of its time that the vendor left out.
+        """Return whether a row is this window's, also by the part of its time that the vendor left out.
 
         The filter knows the whole time; one that is a day alone reads as the beginning of that day, which may lie
         before the window, and no other window brings the row.
@@ -107,7 +107,7 @@ class WallClock(PagedStream):
         return super().belongs(rows, moments)
 
     def _behind(self, instant: datetime) -> datetime:
-        """The end of what a time that reads as this instant may mean."""
+        """Return the end of what a time that reads as this instant may mean."""
         day = instant.astimezone(self.zone).replace(hour=0, minute=0, second=0, microsecond=0, tzinfo=None)
         beginning, end = (one.replace(tzinfo=self.zone).astimezone(instants.UTC) for one in (day, day + instants.DAY))
         if self.precision == instants.DAY and instant == beginning:
