@@ -340,7 +340,7 @@ def test_the_vendors_own_wait_is_kept(bench: Callable[..., Any]) -> None:
 def test_a_wait_longer_than_a_run_should_take_is_an_error(bench: Callable[..., Any]) -> None:
     """A vendor that says "in an hour" is not waited for: the error says how long."""
     asked = bench([status(429, Retry_After="3600")])
-    with pytest.raises(Unavailable, match=r"wait 3600 s.*Run again"):
+    with pytest.raises(Unavailable, match=r"wait of 3600 s.*Run again"):
         asked.fetch()
     assert len(asked.wire.seen) == 1
 
