@@ -39,7 +39,8 @@ class FakeClient:
     def __init__(self, answer: Callable[[Request], bytes] = lambda _: b"x", *, seed: int | None = 0) -> None:
         self.answer, self.random = answer, random.Random(seed)  # noqa: S311 - only an order
         self.hurried = seed is None
-        self.succeeded = threading.Event()
+        self.succeeded, self.second = threading.Event(), threading.Event()
+        self.patience = 0.0  # seconds that the first request waits for a second one, before it has succeeded
         self.sent: list[str] = []
         self.in_flight = self.most = self.most_before_the_first_success = 0
         self.lock = threading.Lock()
@@ -53,8 +54,12 @@ class FakeClient:
             self.most = max(self.most, self.in_flight)
             if not self.succeeded.is_set():
                 self.most_before_the_first_success = max(self.most_before_the_first_success, self.in_flight)
+            if self.in_flight > 1:
+                self.second.set()
             pause = 0 if self.hurried else self.random.choice((0, 0, 0, 0.0003))
         try:
+            if self.patience and not self.succeeded.is_set():
+                self.second.wait(self.patience)
             if pause:
                 time.sleep(pause)  # the answers' order is what is tried here
             reply = Reply(request, 200, {}, self.answer(request))
@@ -116,7 +121,7 @@ class Plain:
         yield from list(self.left)
 
     def read(self, job: int, ctx: ReadContext) -> Generator[PendingReply, Reply, ReadOutcome]:
-        pending = ctx.request(Request(f"{self.name}{job}", "/"), lambda reply: reply.body, owner=self)
+        pending = ctx.request(Request(f"{self.name}{job}", "/", stream=self.name), lambda reply: reply.body, owner=self)
         if self.later:
             ctx.emit_when_answered(pending, lambda pending: (job, pending.result().body))
             return ReadOutcome()
@@ -256,6 +261,7 @@ def test_one_worker_is_not_ahead_of_what_is_taken() -> None:
 def test_nobody_knocks_a_second_time_before_the_first_success(concurrency: int) -> None:
     """Wrong credentials must not knock eight times; after the first answer all workers are used."""
     client = FakeClient()
+    client.patience = 0.2
     run(client, concurrency, lambda: [Plain("a", 60), Plain("b", 60, later=True)])
     assert client.most_before_the_first_success == 1
     assert 1 < client.most <= concurrency
