@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from typing import TYPE_CHECKING
 
 import pytest
@@ -10,6 +12,17 @@ from trunkline.redact import redactor
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+# Hundreds of processes are started here, and without bytecode each compiles anew all that it imports: more than half of
+# its time. Images for containers set this variable.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
+
+# Each run of a tap reads the certificates that these name, to see whether they are any. It takes longer than most runs,
+# and all the vendors here are on loopback. pip alone may need them, and knows another name.
+for _name in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"):
+    if _bundle := os.environ.pop(_name, None):
+        os.environ.setdefault("PIP_CERT", _bundle)
 
 
 @pytest.fixture(autouse=True)
