@@ -74,8 +74,8 @@ class Source:
 
     @property
     def dated(self) -> bool:
-        """Whether the vendor can be asked for a span of time."""
-        return "start_date" in self.tap.common
+        """Whether the vendor is read span by span; not where full tables and lookups come with each run anyway."""
+        return "window" in self.tap.common
 
     @functools.cached_property
     def tick(self) -> timedelta:

@@ -133,7 +133,7 @@ class Contract:
         names = cls.facts()
         if kind == "chained":
             return [name for name in names if isinstance(getattr(cls._stream(name), "paging", None), CursorPages)]
-        dated = "window" in cls.tap().common
+        dated = "lookback" in cls.tap().common
         return [name for name, facts in names.items() if kind == "stream" or (dated and facts.replication_key)]
 
     def box(self, size: int = 0) -> Sandbox:
@@ -189,11 +189,11 @@ class Contract:
         if "start_date" not in more and at < AFTER:
             usual |= {"start_date": BEGIN.isoformat(), "window": "P1D", "lookback": "PT0S", **more}
         tap = self.tap()
-        if only:
-            names = {only}
-            if issubclass(self._stream(only), DetailStream):
-                names.add(self._stream(only).listed.name)
-            chosen: Any = tuple(stream for stream in self._types() if stream.name in names)
+        names = {only} if only else {stream.name for stream in self._types()}
+        if only and issubclass(self._stream(only), DetailStream):
+            names.add(self._stream(only).listed.name)
+        chosen: Any = tuple(_selected(stream) for stream in self._types() if stream.name in names)
+        if chosen != tuple(self._types()):
             tap = type(tap.__name__, (tap,), {"stream_types": chosen})
         known = {**tap.settings, **tap.common}
         config = {name: value for name, value in usual.items() if name in known}
@@ -568,6 +568,11 @@ class Contract:
         assert result.code == (1 if policy == "fail" else 0)
         expected = {"keep": [{"Nouveauté": {"a": 1}}], "drop": [None], "fail": []}[policy]
         assert [record["_extra"] for record in result.records(stream)] == expected
+
+
+def _selected(stream: Any) -> Any:
+    """A stream that is read without a catalog too, also where it is selected only when asked for."""
+    return stream if stream.selected_by_default else type(stream.__name__, (stream,), {"selected_by_default": True})
 
 
 def _holds_marks(spec: Mapping[str, Any]) -> bool:

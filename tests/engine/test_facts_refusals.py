@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 STATUS = StatusInBody("meta.status", message="meta.message")
 ERROR = ErrorInBody("error", success="success")
 FOUND = ErrorInBody("error", success="status", not_found=True, denied="not allowed", remedy="Check it")
+MAY = ErrorInBody("error", success="status", not_found=True, forbidden="not allowed", remedy="Check it")
 CODE = CodeInBody("Status.Code", "Code", message="Words", denied="denied|login", refused="bad", rows="Rows")
 LOCK = CodeInBody("Status.Code", message="Words", denied="denied", rows="Rows", total="Total", locks_out=True)
 
@@ -54,6 +55,9 @@ def outcome(errors: HttpErrors, status: int, body: bytes) -> tuple[type[Exceptio
         (ERROR, 404, b'{"error":"gone"}', None, ""),
         (FOUND, 200, b'{"status":false,"error":"no +48221234567"}', Refused, "refused it (HTTP 200). Check it"),
         (FOUND, 200, b'{"status":false,"error":"Not allowed"}', AccessDenied, "Not allowed"),
+        (MAY, 200, b'{"status":false,"error":"Not allowed to +48221234567"}', Refused, "403, saying: Not allowed"),
+        (MAY, 403, b'{"status":false,"error":"Not allowed"}', Refused, "as if 403"),
+        (MAY, 401, b'{"status":false,"error":"Not allowed"}', None, ""),
         (FOUND, 200, b'{"status":false}', None, ""),
         (FOUND, 200, b'{"status":true,"error":"x"}', None, ""),
         (FOUND, 401, b'{"status":false,"error":"x"}', None, ""),

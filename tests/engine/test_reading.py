@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from singer_sdk.exceptions import AbortedSyncFailedException, AbortedSyncPausedException
-from tests.model.harness import TAPS, UTC, Output, Result, bookmark, parse, run
+from tests.model.harness import TAPS, UTC, Output, Result, bookmark, first_streams, parse, run
 
 from trunkline.errors import AccessDenied, Refused, StateInvalid, TrunklineError, Unavailable, Unproven
 from trunkline.exact import encode
@@ -38,7 +38,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
 def made(box: Sandbox, vendor: str, config: dict[str, Any] | None = None, **more: Any) -> tuple[VendorTap, Output]:
     """A tap as an SDK user makes it, and what it writes to."""
     output = Output()
-    tap = TAPS[vendor](
+    tap = first_streams(vendor)(
         config={**box.config(vendor), "requests_per_minute": 1_000_000, **(config or {})},
         transport=SandboxAdapter(box, sleep=lambda _: None),
         run_start=RUN_START,
@@ -312,7 +312,7 @@ def test_g1_records_for_somebody_elses_batches(box: Sandbox) -> None:
 def test_g1_standard_output_may_take_text_alone(box: Sandbox) -> None:
     """`redirect_stdout(io.StringIO())` is how many a test of a tap begins."""
     ran = run(box, "bspk", {})
-    tap = TAPS["bspk"](config=box.config("bspk"), transport=SandboxAdapter(box), run_start=RUN_START)
+    tap = first_streams("bspk")(config=box.config("bspk"), transport=SandboxAdapter(box), run_start=RUN_START)
     with contextlib.redirect_stdout(io.StringIO()) as text:
         tap.sync_all()
     found = Result(0, parse(text.getvalue().encode()))

@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING, Any, cast
 import msgspec
 import pytest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
+from tests.model.harness import first_streams
 
 from tap_bspk import TapBSPK
 from tap_conpeek import TapConpeek
 from tap_evolux import StudioCdr, TapEvolux
-from tap_switchtransact import TapSwitchTransact
 from trunkline.errors import OutputLost
 from trunkline.facts import common
 from trunkline.facts import config as settings
@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     from prometheus_client.metrics_core import Metric
 
     from trunkline.doors.command import VendorTap
+
+TapSwitchTransact = first_streams("switchtransact")
 
 RUN = datetime(2026, 3, 1, 8, tzinfo=timezone.utc)
 DOCS = Path(__file__).resolve().parents[2] / "docs" / "watching.md"

@@ -239,3 +239,11 @@ def test_g9_a_region_that_is_no_country_is_refused(region: str, near: str) -> No
     (line,) = settings.errors({"phone_region": region}, {"properties": common()})
     assert line.startswith("phone_region must be a two-letter ISO country code in capitals")
     assert line.endswith(f": did you mean {near}?") == bool(near)
+
+
+def test_a_tap_may_have_dates_without_windows() -> None:
+    """A vendor that answers any span at once has dates and a lookback, and no setting for the length of a span."""
+    made = common(lookback="P30D")
+    assert {"start_date", "end_date", "lookback"} <= made.keys()
+    assert not {"window", "page_size"} & made.keys()
+    assert not {"start_date", "lookback"} & common().keys()

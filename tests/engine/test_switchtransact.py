@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from requests.adapters import BaseAdapter, HTTPAdapter
+from tests.model.harness import first_streams
 from urllib3 import HTTPResponse
 
-from tap_switchtransact import TapSwitchTransact
 from trunkline.errors import ConfigInvalid
 from trunkline.steps.write import BlockWriter
 from trunkline_sandbox import Fault, Sandbox
@@ -24,6 +24,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     import requests
+
+
+TapSwitchTransact = first_streams("switchtransact")
 
 
 def looked_up(fault: Fault) -> tuple[int, list[dict[str, Any]]]:

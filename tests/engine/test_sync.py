@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from singer_sdk.exceptions import StreamMapConfigError
+from tests.model.harness import first_streams
 
 from tap_conpeek import TapConpeek
 from tap_evolux import StudioCdr, TapEvolux
-from tap_switchtransact import TapSwitchTransact
 from trunkline_sandbox import Response, Sandbox
 from trunkline_sandbox.transport import SandboxAdapter
 
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from trunkline.doors.command import VendorTap
+
+TapSwitchTransact = first_streams("switchtransact")
 
 RUN = datetime(2026, 3, 1, 8, tzinfo=timezone.utc)
 Result = tuple[int, list[dict[str, Any]], list[bytes]]

@@ -114,8 +114,15 @@ class StandIn:
         """What the vendor says to a request whose path has lost the prefix."""
         raise NotImplementedError
 
+    def aside(self, request: Seen) -> Answer | None:  # noqa: ARG002 - for vendors with lists that a test is not about
+        """Answer a request for a list that the test is not about: it is neither noted nor disturbed."""
+        return None
+
     def handle(self, request: Seen) -> Answer:
         """Note the request, then fault or answer."""
+        aside = self.aside(request)
+        if aside is not None:
+            return aside
         with self.lock:
             ordinal = len(self.seen)
             self.seen.append(request)

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from trunkline import schemas
 from trunkline.doors.vendors import vendor_taps
 from trunkline.errors import TrunklineError
+from trunkline.facts.paging import OnePage
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -48,6 +49,10 @@ class StreamFacts:
     keys: Sequence[str]
     replication_key: str | None
     partition: Sequence[str]
+    lookback: str = ""
+    window: str = ""
+    paged: bool = True
+    selected: bool = True
 
     @property
     def heading(self) -> str:
@@ -83,6 +88,10 @@ def stream_facts(tap: type[VendorTap]) -> list[StreamFacts]:
                 stream.primary_keys,
                 stream.replication_key,
                 partition if isinstance(partition, (list, tuple)) else (),
+                getattr(stream, "lookback", ""),
+                getattr(stream, "window", ""),
+                not isinstance(getattr(stream, "paging", None), OnePage),
+                stream.selected_by_default,
             )
         )
     return found
@@ -179,12 +188,17 @@ def _facts(tap: type[VendorTap], stream: StreamFacts) -> Iterator[tuple[str, str
     yield "bookmark", stream.bookmark
     if stream.replication_key:
         defaults = {name: spec.get("default") for name, spec in tap.common.items()}
-        most = tap.common["page_size"].get("maximum")
-        yield "records a request", f"{defaults['page_size']}, {f'at most {most}' if most else 'most unknown'}"
-        yield "window", f"`{defaults['window']}`"
-        yield "lookback", f"`{defaults['lookback']}`"
+        if stream.paged:
+            most = tap.common["page_size"].get("maximum")
+            yield "records a request", f"{defaults['page_size']}, {f'at most {most}' if most else 'most unknown'}"
+        else:
+            yield "records a request", "all of the span"
+        yield "window", f"`{stream.window or defaults['window']}`"
+        yield "lookback", f"`{stream.lookback or defaults['lookback']}`"
         needed = "start_date" in tap.required_to_start
         yield "without `start_date` and bookmark", "an error" if needed else "everything the vendor has"
+    if not stream.selected:
+        yield "selected by default", "no"
     yield "documented limit", str(tap.limit or "none")
 
 

@@ -84,6 +84,7 @@ class ErrorInBody(HttpErrors):
         not_found: Whether `success` that is false without an error means that nothing was found; then a 404 whose body
             reports that is a success, too.
         denied: Pattern of the words that are about the credentials: they end the tap, and are shown.
+        forbidden: Pattern of the words that are about what the credentials may do: they count as a 403, and are shown.
         remedy: The remedy for any other error, which is not retried; without one an error is retried.
     """
 
@@ -91,6 +92,7 @@ class ErrorInBody(HttpErrors):
     success: str = ""
     not_found: bool = False
     denied: str = ""
+    forbidden: str = ""
     remedy: str = ""
 
     @functools.cached_property
@@ -113,6 +115,9 @@ class ErrorInBody(HttpErrors):
         if self.denied and re.search(self.denied, _text(error), re.IGNORECASE):
             words = one_line(_text(error), request.personal)
             raise AccessDenied(what, f"the vendor's message is: {words}", tap.hint(HTTPStatus.FORBIDDEN))
+        decided = status in _DECIDED_BY_HTTP - {HTTPStatus.FORBIDDEN}
+        if self.forbidden and not decided and re.search(self.forbidden, _text(error), re.IGNORECASE):
+            tap.client.judge(request, HTTPStatus.FORBIDDEN, reason=_text(error), inside="an error, as if")
         if self.remedy and status < HTTPStatus.INTERNAL_SERVER_ERROR and status not in _DECIDED_BY_HTTP:
             raise Refused(what, f"the vendor refused it (HTTP {status})", self.remedy, status=status)
         if not self.remedy and _is_success(status):
@@ -188,7 +193,8 @@ class CodeInBody(HttpErrors):
         if self._forbidden.search(error.code):
             tap.client.judge(request, HTTPStatus.FORBIDDEN, reason=error.code, inside="an error, as if")
         if self._refused.search(error.code):
-            raise Refused(what, why, tap.hint(HTTPStatus.BAD_REQUEST), status=status)
+            hint = tap.hint(status if status == HTTPStatus.NOT_FOUND else HTTPStatus.BAD_REQUEST)
+            raise Refused(what, why, hint, status=status)
         if any(error) and status < HTTPStatus.MULTIPLE_CHOICES:
             tap.client.judge(request, HTTPStatus.INTERNAL_SERVER_ERROR, reason=error.code, inside="an error, as if")
 

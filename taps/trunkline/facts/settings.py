@@ -159,7 +159,7 @@ def common(  # noqa: PLR0913 - each is one fact
         start_required: Whether there is no reading without a `start_date`.
     """
     dates: dict[str, Setting] = {}
-    if lookback and window:
+    if lookback:
         dates = {
             "start_date": text(
                 "The first run reads from here (inclusive), and no lookback reaches before it. Newer than the "
@@ -173,6 +173,9 @@ def common(  # noqa: PLR0913 - each is one fact
                 format="duration",
                 default=lookback,
             ),
+        }
+    if window:
+        dates |= {
             "window": text(
                 "Longest span requested at once, as an ISO 8601 duration."
                 + (f" The vendor returns at most {longest} in full." if longest else ""),

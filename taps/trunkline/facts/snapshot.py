@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import functools
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from http import HTTPStatus
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from trunkline import instants
+from trunkline.errors import Refused
 from trunkline.facts.paged import PagedStream
 from trunkline.facts.stream import WindowRows
 from trunkline.steps import feeds
@@ -18,8 +21,8 @@ if TYPE_CHECKING:
     from datetime import datetime, timedelta
 
     from trunkline.facts.stream import Batch, VendorStream
-    from trunkline.steps.fetch.context import Feed, PendingReply, ReadContext
-    from trunkline.steps.fetch.exchange import Reply, Request
+    from trunkline.steps.fetch.context import Feed, PendingReply, ReadContext, ReadOutcome
+    from trunkline.steps.fetch.exchange import Reply
 
 
 @dataclass(frozen=True)
@@ -49,6 +52,8 @@ class SnapshotStream(PagedStream):
     """
 
     replication_key = None
+    other_path: ClassVar[str] = ""
+    """Where the table is on a server that does not know `path`: requested after a 404."""
 
     @property
     def table(self) -> WholeTable:
@@ -76,8 +81,31 @@ class SnapshotStream(PagedStream):
         """Every row belongs to the table."""
         return True
 
+    def read(
+        self,
+        listeners: Sequence[VendorStream],
+        job: Any,
+        ctx: ReadContext,
+        context: Mapping[str, str] = MappingProxyType({}),
+    ) -> Generator[PendingReply, Reply, ReadOutcome]:
+        """Read the table, at its other path where the server does not know the first."""
+        try:
+            return (yield from super().read(listeners, job, ctx, context))
+        except Refused as exc:
+            self._turn_to_other_path(exc)
+        return (yield from super().read(listeners, job, ctx, context))
+
+    def _turn_to_other_path(self, refused: Refused) -> None:
+        if refused.status != HTTPStatus.NOT_FOUND or self.other_path in {"", self.path}:
+            raise refused
+        self.logger.info("%s: %s is not there (404), so %s is read", self.name, self.path, self.other_path)
+        self.path = self.other_path
+
     def probe(self, ctx: ReadContext) -> Generator[PendingReply, Reply, list[Batch]]:
         """Request the first page."""
-        request: Request = self.first_request(self.table)
-        reply = yield ctx.request(request, self.open)
+        try:
+            reply = yield ctx.request(self.first_request(self.table), self.open)
+        except Refused as exc:
+            self._turn_to_other_path(exc)
+            reply = yield ctx.request(self.first_request(self.table), self.open)
         return [WindowRows(self, self.table, (reply.parsed or EMPTY).rows)]

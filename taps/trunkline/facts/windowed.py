@@ -248,8 +248,9 @@ class WindowedStream(VendorStream):
 
     @property
     def page_size(self) -> int:
-        """Records requested at once: as configured, and no more than the route allows."""
-        return min(int(self.config["page_size"]), self.max_page_size or int(self.config["page_size"]))
+        """Records requested at once: as configured, and no more than the route allows; 0 where no page has a size."""
+        size = int(self.config.get("page_size", self.max_page_size or 0))
+        return min(size, self.max_page_size or size)
 
     @property
     def look_ahead(self) -> int:
