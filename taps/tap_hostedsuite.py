@@ -1,10 +1,11 @@
-"""tap-hostedsuite: call records of HostedSuite's reception service.
+"""tap-hostedsuite: calls, clients, contacts, charges and bookings of HostedSuite's reception service.
 
-Rests on the vendor's service page for `POST /api/calls` (operation ListCallRecordsRequest), a ServiceStack service.
+Rests on the vendor's service pages for `POST /api/calls` and its other lists, a ServiceStack service.
 """
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from http import HTTPStatus
 
@@ -13,7 +14,10 @@ from trunkline.facts import (
     NO_DATE_OF_DOTNET,
     CodeInBody,
     InOrder,
+    NamesZone,
     NumberedPages,
+    OnePage,
+    SnapshotStream,
     VendorTap,
     WallClock,
     common,
@@ -64,8 +68,57 @@ class Calls(OnTheWall):
     )
 
 
+class Table(SnapshotStream, OnTheWall):
+    """A list without pages and without dates."""
+
+    primary_keys = ("Id",)
+    paging = OnePage(place="body", settings={"client_id": "ClientId", "center_id": "CenterId"})
+
+
+class Clients(Table):
+    """The clients; a server that knows no `/clients` has at least the route that other programs use."""
+
+    name, path, other_path = "clients", "/api/clients", "/api/clients/names"
+
+
+class Centers(Table, NamesZone):
+    """The business centers, whose zone is the only hint at that of the times."""
+
+    name, path, row_zone = "centers", "/api/centers", "TimeZoneId"
+    paging = OnePage(place="body")
+
+
+class Contacts(Table):
+    """The people behind the clients, without their logins."""
+
+    name, path, selected_by_default = "contacts", "/api/contacts", False
+    never_loaded = ("UserName", "Password", "LoginMustChangePasswordAtNextLogin", "LoginDisabled", "FailedLogins")
+
+
+class Charges(OnTheWall):
+    """The one-off charges, by the date of their last change."""
+
+    name, path = "charges", "/api/charges"
+    primary_keys, replication_key = ("Id",), "DateLastModified"
+    paging = OnePage(
+        place="body",
+        since="StartDate",
+        until="EndDate",
+        settings={"client_id": "ClientId"},
+        extra_params=(("DateSelector", "DateLastModified"),),
+    )
+
+
+class Reservations(OnTheWall):
+    """The bookings of meeting rooms, by the date of their last change."""
+
+    name, path = "reservations", "/api/scheduling/reservations"
+    primary_keys, replication_key = ("Id",), "DateLastModified"
+    paging = replace(Table.paging, since="LastModifiedAfter", until="LastModifiedBefore")
+
+
 class TapHostedSuite(VendorTap):
-    """Singer tap for HostedSuite: the call records of its reception service."""
+    """Singer tap for HostedSuite: the calls of its reception service, and whom and what they are about."""
 
     name, vendor = "tap-hostedsuite", "hostedsuite"
     common = common(lookback="P7D", window="P1D", page_size=100, start_required=True)
@@ -74,8 +127,8 @@ class TapHostedSuite(VendorTap):
         "customer_name": text("The HostedSuite customer name.", secret=True),
         "user_name": text("The HostedSuite user name; what is read is what this user may see.", secret=True),
         "password": text("The user's password.", secret=True),
-        "client_id": text("Read only calls for this client."),
-        "center_id": text("Read only calls of this center."),
+        "client_id": text("Read only what is of this client, where the route can be narrowed so."),
+        "center_id": text("Read only what is of this center, where the route can be narrowed so."),
         "call_record_id": text("Read only this call record."),
         "min_call_duration": number("Least talk time in seconds.", minimum=0),
         "max_call_duration": number("Greatest talk time in seconds.", minimum=0),
@@ -99,10 +152,11 @@ class TapHostedSuite(VendorTap):
     account_settings = ("api_url", "customer_name")
     required = ("api_url", "customer_name", "user_name", "password")
     required_to_start = ("start_date",)
-    stream_types = (Calls,)
+    stream_types = (Calls, Clients, Centers, Contacts, Charges, Reservations)
     hints = {  # noqa: RUF012 - same
         HTTPStatus.UNAUTHORIZED: "Check customer_name, user_name and password",
         HTTPStatus.FORBIDDEN: "Check what the user is allowed to see",
+        HTTPStatus.NOT_FOUND: "Check api_url; where other streams are read, this server does not have the route",
         HTTPStatus.BAD_REQUEST: "If the server does not take the dates set filter_date_format, if not the page set "
         "first_page",
     }

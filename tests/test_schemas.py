@@ -63,6 +63,85 @@ STREAMS: dict[str, Facts] = {
         "ClientId ClientName CallerName CallerNumber TransferToName TransferToNumber Notes Interactions[].Description "
         "AnsweredBy ScreenPop FlagNotes",
     ),
+    "switchtransact/agents": Facts(
+        ("id",),
+        None,
+        "id name agent_code email mobile address company_lookups_id is_commission is_active branches_regions_id",
+        "name agent_code email mobile address",
+    ),
+    "switchtransact/branches": Facts(
+        ("id",),
+        None,
+        "id branches_regions_id title is_active",
+        "",
+    ),
+    "switchtransact/lookups": Facts(
+        ("type", "category", "title"),
+        None,
+        "id type title category value parent_lookups_id",
+        "",
+    ),
+    "switchtransact/transactions": Facts(
+        ("transaction_number",),
+        "transaction_date",
+        "transaction_number amount status transaction_date id_number company_name response_reason reference_number "
+        "member_number workflow_reference",
+        "id_number company_name reference_number member_number workflow_reference",
+    ),
+    "hostedsuite/clients": Facts(
+        ("Id",),
+        None,
+        "Id DateLastModified Name CenterId CenterName ScreenPops Greeting CallInstructions PopupInformation "
+        "Information FaxNumber CustomFields CustomFields[].Name CustomFields[].Value Address Address.Street1 "
+        "Address.Street2 Address.City Address.State Address.PostalCode Address.Country ThirdPartyAccountId "
+        "CallAllowanceType CallAllowanceAmount Links Links[].Id Links[].Name Links[].Url IndustryId IndustryName "
+        "Location",
+        "Id Name ScreenPops ScreenPops[] Greeting CallInstructions PopupInformation Information FaxNumber "
+        "CustomFields CustomFields[] CustomFields[].Name CustomFields[].Value Address Address.Street1 "
+        "Address.Street2 Address.City Address.State Address.PostalCode Address.Country ThirdPartyAccountId Links "
+        "Links[] Links[].Id Links[].Name Links[].Url Location",
+    ),
+    "hostedsuite/centers": Facts(
+        ("Id",),
+        None,
+        "Id DateLastModified Name Address Address.Street1 Address.Street2 Address.City Address.State "
+        "Address.PostalCode Address.Country TimeZoneId SupportEmailAddress ThirdPartyAccountId",
+        "",
+    ),
+    "hostedsuite/contacts": Facts(
+        ("Id",),
+        None,
+        "Id DateLastModified ClientName ClientId CenterId CenterName FirstName LastName Alert Name Status Location "
+        "LongDistanceCode CallInstructions Information MoreInformation Title UserGroupId GreetingOverride Keywords "
+        "Address Address.Street1 Address.Street2 Address.City Address.State Address.PostalCode Address.Country "
+        "PhoneNumbers PhoneNumbers[].Id PhoneNumbers[].Name PhoneNumbers[].Number PhoneNumbers[].DialingRuleId "
+        "PhoneNumbers[].Mobile PhoneNumbers[].TransferTypes EmailAddresses EmailAddresses[].Id "
+        "EmailAddresses[].Address EmailAddresses[].Name EmailAddresses[].IncludeInNotification",
+        "ClientName ClientId FirstName LastName Alert Name Status Location LongDistanceCode CallInstructions "
+        "Information MoreInformation Title GreetingOverride Keywords Keywords[] Address Address.Street1 "
+        "Address.Street2 Address.City Address.State Address.PostalCode Address.Country PhoneNumbers PhoneNumbers[] "
+        "PhoneNumbers[].Id PhoneNumbers[].Name PhoneNumbers[].Number PhoneNumbers[].DialingRuleId "
+        "PhoneNumbers[].TransferTypes EmailAddresses EmailAddresses[] EmailAddresses[].Id EmailAddresses[].Address "
+        "EmailAddresses[].Name",
+    ),
+    "hostedsuite/charges": Facts(
+        ("Id",),
+        "DateLastModified",
+        "EntityStatus Id ClientId ClientName DateCreated DateOfCharge DateLastModified Service ServiceId Quantity "
+        "Cost Description Notes Memorized BillingCode",
+        "ClientId ClientName Description Notes",
+    ),
+    "hostedsuite/reservations": Facts(
+        ("Id",),
+        "DateLastModified",
+        "Id EntityStatus CenterId CenterName CenterAddress MeetingRoomId MeetingRoomName StartTime EndTime Subject "
+        "Status Notes PaymentStatus ClientId ClientName IsRecurring OriginalDate DateLastModified LastModifiedBy "
+        "Attendees Attendees[].Name Attendees[].EmailAddress NumAttendees Organizer Organizer.Name "
+        "Organizer.EmailAddress CustomFields CustomFields[].Name CustomFields[].Value",
+        "Subject Notes ClientId ClientName LastModifiedBy Attendees Attendees[] Attendees[].Name "
+        "Attendees[].EmailAddress Organizer Organizer.Name Organizer.EmailAddress CustomFields CustomFields[] "
+        "CustomFields[].Name CustomFields[].Value",
+    ),
     "conpeek/voice_campaign_requests": Facts(
         ("id",),
         "changed_at",
@@ -103,6 +182,11 @@ STREAMS: dict[str, Facts] = {
 # Instants below the replication key. Whatever stands here the tap writes with a zone.
 OTHER_INSTANTS: dict[str, str] = {
     "hostedsuite/calls": "Interactions[].StartTime",
+    "hostedsuite/clients": "DateLastModified",
+    "hostedsuite/centers": "DateLastModified",
+    "hostedsuite/contacts": "DateLastModified",
+    "hostedsuite/charges": "DateCreated DateOfCharge",
+    "hostedsuite/reservations": "StartTime EndTime OriginalDate",
     "conpeek/voice_campaign_requests": "process_not_before process_from_date process_to_date created_date closed_date",
     "evolux/studio_calls": "end_time",
 }
@@ -284,6 +368,66 @@ def call_key(call: dict[str, Any]) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
+HOSTEDSUITE_CLIENT: dict[str, Any] = {
+    "Id": "c1",
+    "DateLastModified": "2026-01-02T03:04:05+00:00",
+    "Name": "Ann Example",
+    "ScreenPops": ["Ann"],
+    "CustomFields": [{"Name": "Tariff", "Value": "B"}],
+    "Address": {"Street1": "1 Main Street", "City": "Lyon"},
+    "CallAllowanceType": "NumberOfCalls",
+    "CallAllowanceAmount": 12.5,
+    "Links": [{"Id": "l1", "Name": "Web", "Url": "https://ann.example"}],
+}
+HOSTEDSUITE_CONTACT: dict[str, Any] = {
+    "Id": "p1",
+    "ClientId": "c1",
+    "Keywords": ["ann"],
+    "PhoneNumbers": [{"Id": "n1", "Name": "Mobile", "Number": "+33123", "Mobile": True, "TransferTypes": "Both"}],
+    "EmailAddresses": [{"Id": "e1", "Address": "ann@may.com", "IncludeInNotification": False, "New": 1}],
+}
+HOSTEDSUITE_CHARGE: dict[str, Any] = {
+    "Id": "h1",
+    "DateLastModified": "2026-01-02T03:04:05Z",
+    "DateOfCharge": "2026-01-01T00:00:00Z",
+    "Quantity": 1.5,
+    "Cost": None,
+    "Memorized": False,
+}
+HOSTEDSUITE_RESERVATION: dict[str, Any] = {
+    "Id": "r1",
+    "DateLastModified": "2026-01-02T03:04:05Z",
+    "StartTime": "2026-02-01T08:00:00Z",
+    "EndTime": "2026-02-01T09:00:00Z",
+    "Status": "Scheduled",
+    "PaymentStatus": "NotPaid",
+    "IsRecurring": False,
+    "Attendees": [{"Name": "Ann", "EmailAddress": "ann@may.com"}],
+    "NumAttendees": 3,
+    "Organizer": {"Name": "Ann", "EmailAddress": "ann@may.com"},
+}
+SWITCHTRANSACT_AGENT: dict[str, Any] = {
+    "id": "2916509f-f188-42d8-ab0e-a27bcb20d70e",
+    "name": "Ann Example",
+    "agent_code": "A7",
+    "email": "ann@may.com",
+    "mobile": "+27721234567",
+    "address": "1 Long Street",
+    "is_commission": True,
+    "is_active": False,
+}
+SWITCHTRANSACT_TRANSACTION: dict[str, Any] = {
+    "transaction_number": "2916509f-f188-42d8-ab0e-a27bcb20d70f",
+    "amount": "150.00",
+    "status": "Transmission Accepted (with warnings)",
+    "transaction_date": "2024-03-01T00:00:00.000Z",
+    "id_number": "0001015009087",
+    "company_name": "",
+    "response_reason": "",
+    "reference_number": "R1",
+    "member_number": "3008821",
+    "workflow_reference": "W1",
+}
 _LATER_BSPK_CALL = BSPK_CALL | {"created_at": "2024-08-07T12:29:23.599Z"}
 SAMPLES: list[tuple[str, dict[str, Any]]] = [
     ("bspk/calls", {"call_key": call_key(BSPK_CALL)} | BSPK_CALL),
@@ -305,6 +449,15 @@ SAMPLES: list[tuple[str, dict[str, Any]]] = [
     ),
     ("hostedsuite/calls", HOSTEDSUITE_CALL),
     ("hostedsuite/calls", HOSTEDSUITE_CALL_IN_FULL),
+    ("hostedsuite/clients", HOSTEDSUITE_CLIENT),
+    ("hostedsuite/centers", {"Id": "z1", "Name": "Lakeside", "TimeZoneId": "Eastern Standard Time"}),
+    ("hostedsuite/contacts", HOSTEDSUITE_CONTACT),
+    ("hostedsuite/charges", HOSTEDSUITE_CHARGE),
+    ("hostedsuite/reservations", HOSTEDSUITE_RESERVATION),
+    ("switchtransact/agents", SWITCHTRANSACT_AGENT),
+    ("switchtransact/branches", {"id": "b1", "branches_regions_id": "g1", "title": "Durban", "is_active": True}),
+    ("switchtransact/lookups", {"type": "bank", "category": "accounts", "title": "Cheque", "id": None, "value": "1"}),
+    ("switchtransact/transactions", SWITCHTRANSACT_TRANSACTION),
     ("conpeek/voice_campaign_requests", {"changed_at": CONPEEK_REQUEST["created_date"]} | CONPEEK_REQUEST),
     ("evolux/studio_calls", EVOLUX_TRANSFERRED),
     ("evolux/studio_calls", EVOLUX_HUNG_UP),

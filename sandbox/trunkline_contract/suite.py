@@ -571,7 +571,7 @@ class Contract:
 
 
 def _selected(stream: Any) -> Any:
-    """A stream that is read without a catalog too, also where it is selected only when asked for."""
+    """Make a stream one that is read without a catalog, also where it is selected only when somebody means to."""
     return stream if stream.selected_by_default else type(stream.__name__, (stream,), {"selected_by_default": True})
 
 

@@ -33,10 +33,17 @@ KEYS = {
     ("evolux", "studio_calls"): ("id",),
     ("evolux", "studio_cdr"): ("call_id",),
     ("hostedsuite", "calls"): ("Id",),
+    ("hostedsuite", "clients"): ("Id",),
+    ("hostedsuite", "centers"): ("Id",),
+    ("hostedsuite", "charges"): ("Id",),
+    ("hostedsuite", "reservations"): ("Id",),
     ("switchtransact", "contacts"): ("id",),
     ("switchtransact", "contact_lookups"): ("kind", "value"),
+    ("switchtransact", "agents"): ("id",),
+    ("switchtransact", "branches"): ("id",),
+    ("switchtransact", "lookups"): ("type", "category", "title"),
 }
-"""Every stream with its primary key, as the contract has it."""
+"""Every stream that is selected by default, with its primary key, as the contract has it."""
 
 TIMES = {
     ("bspk", "calls"): "created_at",
@@ -44,6 +51,8 @@ TIMES = {
     ("evolux", "studio_calls"): "start_time",
     ("evolux", "studio_cdr"): "call_start_time",
     ("hostedsuite", "calls"): "StartTime",
+    ("hostedsuite", "charges"): "DateLastModified",
+    ("hostedsuite", "reservations"): "DateLastModified",
 }
 """The replication keys: a row that is older than the taps' start_date is left out."""
 
@@ -231,6 +240,7 @@ _EXPECT: dict[str, Callable[[Sandbox, str, str], list[Row]]] = {
     "evolux": _as_sent,
     "studio_cdr": _cdr,
     "hostedsuite": _as_sent,
+    "switchtransact": _as_sent,
     "contacts": _contacts,
     "contact_lookups": _lookups,
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import sys
 from typing import IO, TYPE_CHECKING, Any
 
@@ -170,8 +171,12 @@ def register_maps(tap: Tap, *, of_all: bool) -> None:
     made = mapper.stream_maps_dict
     try:
         for entry in tap.catalog.streams:
-            mapper.stream_maps_dict = made if of_all or entry.metadata.resolve_selection()[()] else {}
-            name, selection = entry.stream or entry.tap_stream_id, entry.metadata.resolve_selection()
+            name, metadata = entry.stream or entry.tap_stream_id, entry.metadata
+            if of_all and not metadata.resolve_selection()[()]:  # to be shown as it is once somebody selects it
+                metadata = copy.deepcopy(metadata)
+                metadata[()].selected = True
+            selection = metadata.resolve_selection()
+            mapper.stream_maps_dict = made if selection[()] else {}
             schema = get_selected_schema(name, entry.schema.to_dict(), selection)
             mapper.register_raw_stream_schema(name, schema, entry.key_properties)
     finally:

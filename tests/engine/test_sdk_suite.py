@@ -35,7 +35,8 @@ def _served() -> Iterator[None]:
 def suite(tap: type[VendorTap]) -> Any:
     """`get_tap_test_class`, as its documentation shows it."""
     config = CONFIGS.setdefault(tap.vendor, BOX.config(tap.vendor, "http://127.0.0.1:9"))
-    return get_tap_test_class(tap_class=tap, config=config)
+    kinds: Any = tuple(type(one.__name__, (one,), {"selected_by_default": True}) for one in tap.stream_types)
+    return get_tap_test_class(tap_class=type(tap.__name__, (tap,), {"stream_types": kinds}), config=config)
 
 
 class TestTapBSPK(suite(TapBSPK)):  # type: ignore[misc]

@@ -186,3 +186,66 @@ def test_errors_are_a_response_status(sandbox: Sandbox, ask: Ask) -> None:
     assert sandbox.handle(Request.of("POST", f"/hostedsuite{CALLS}", body=b"{")).status == 400
     assert sandbox.handle(Request.of("GET", f"/hostedsuite{CALLS}")).status == 405
     assert sandbox.handle(Request.of("POST", "/hostedsuite/api/other", json={})).status == 404
+
+
+# -- the other lists (siblings.md, 3a) -------------------------------------------------------------
+
+LISTS = {
+    "clients": "/api/clients",
+    "centers": "/api/centers",
+    "contacts": "/api/contacts",
+    "charges": "/api/charges",
+    "reservations": "/api/scheduling/reservations",
+}
+SPAN = {"StartDate": "2025-01-01", "EndDate": "2027-01-01"}
+
+
+@pytest.mark.parametrize("stream", LISTS)
+def test_a_list_is_a_bare_array_without_nulls(ask: Ask, sandbox: Sandbox, stream: str) -> None:
+    """All rows at once; what has no value is no key."""
+    rows = ask("hostedsuite", LISTS[stream], json={**SPAN, "DateSelector": "DateLastModified"}).value()
+    held = sandbox.truth("hostedsuite", stream)
+    assert [row["Id"] for row in rows] == [row["Id"] for row in held]
+    assert [set(row) for row in rows] == [{k for k, value in row.items() if value is not None} for row in held]
+    assert ask("hostedsuite", LISTS[stream], method="GET").status == 405
+
+
+def test_clients_may_be_at_names_alone(ask: Ask, sandbox: Sandbox) -> None:
+    """Then `/clients` is unknown; `/clients/names` knows only the center."""
+    client = sandbox.truth("hostedsuite", "clients")[0]
+    assert [row["Id"] for row in ask("hostedsuite", LISTS["clients"], json={"ClientId": client["Id"]}).value()] == [
+        client["Id"]
+    ]
+    sandbox.knobs("hostedsuite", clients_at="names")
+    assert ask("hostedsuite", LISTS["clients"], json={}).status == 404
+    named = ask("hostedsuite", "/api/clients/names", json={"ClientId": client["Id"]}).value()
+    assert len(named) == len(sandbox.truth("hostedsuite", "clients"))
+
+
+def test_charges_need_their_dates_and_say_which(ask: Ask, sandbox: Sandbox) -> None:
+    """Without dates they are refused; the selector decides which date is compared, ends included."""
+    assert ask("hostedsuite", LISTS["charges"], json={}).status == 400
+    assert ask("hostedsuite", LISTS["charges"], json={**SPAN, "DateSelector": "Tomorrow"}).status == 400
+    row = sandbox.truth("hostedsuite", "charges")[3]
+    for name in ("DateOfCharge", "DateCreated", "DateLastModified"):
+        asked = {"StartDate": row[name], "EndDate": row[name], "DateSelector": name}
+        assert row["Id"] in {one["Id"] for one in ask("hostedsuite", LISTS["charges"], json=asked).value()}
+
+
+@pytest.mark.parametrize(("ends", "found"), [("inclusive", True), ("exclusive", False)])
+def test_reservations_may_leave_out_their_ends(ask: Ask, sandbox: Sandbox, ends: str, found: bool) -> None:  # noqa: FBT001 - a table
+    """What was changed at the very moment is let through, or not."""
+    sandbox.knobs("hostedsuite", reservation_ends=ends)
+    row = sandbox.truth("hostedsuite", "reservations")[3]
+    asked = {"LastModifiedAfter": row["DateLastModified"], "LastModifiedBefore": row["DateLastModified"]}
+    rows = ask("hostedsuite", LISTS["reservations"], json=asked).value()
+    assert (row["Id"] in {one["Id"] for one in rows}) is found
+
+
+def test_a_centers_zone_has_a_name_of_iana_or_windows(ask: Ask, sandbox: Sandbox) -> None:
+    """As the knob says."""
+    names = [row["TimeZoneId"] for row in ask("hostedsuite", LISTS["centers"], json={}).value()]
+    sandbox.knobs("hostedsuite", zone_names="windows")
+    of_windows = [row["TimeZoneId"] for row in ask("hostedsuite", LISTS["centers"], json={}).value()]
+    assert names[0] == "Africa/Accra"
+    assert of_windows[0] == "Greenwich Standard Time"

@@ -145,3 +145,31 @@ def test_the_limit_is_100_a_second(ask: Ask, sandbox: Sandbox) -> None:
     sandbox.knobs("switchtransact", enforce_rate_limit=True)
     statuses = [ask("switchtransact", f"{CALLS}/record?phone=1").status for _ in range(101)]
     assert statuses == [*[200] * 100, 429]
+
+
+# -- the lists (siblings.md, 2.1 to 2.4) -----------------------------------------------------------
+
+
+def test_lists_have_the_documented_envelopes(ask: Ask, sandbox: Sandbox) -> None:
+    """`status` and `records`; of the choices `lookups` alone, narrowed by type and category."""
+    for stream in ("agents", "branches"):
+        body = ask("switchtransact", f"/api/1.0/contacts/{stream}").value()
+        assert body == {"status": True, "records": sandbox.truth("switchtransact", stream)}
+    held = sandbox.truth("switchtransact", "lookups")
+    assert ask("switchtransact", "/api/1.0/lookups").value() == {"lookups": held}
+    bank = ask("switchtransact", "/api/1.0/lookups?type=bank&category=accounts").value()["lookups"]
+    assert bank == [row for row in held if row["type"] == "bank"]
+    assert any(row["id"] is None for row in held)
+
+
+@pytest.mark.parametrize("end", ["inclusive", "exclusive"])
+def test_transactions_are_whole_days(ask: Ask, sandbox: Sandbox, end: str) -> None:
+    """All of a span of days with their number; the last day is read or not; another form of day is refused."""
+    sandbox.knobs("switchtransact", end_date=end)
+    held = sandbox.truth("switchtransact", "transactions")
+    body = ask("switchtransact", "/api/1.0/transactions?start_date=2026-01-03&end_date=2026-01-05").value()
+    days = {"2026-01-03", "2026-01-04"} | ({"2026-01-05"} if end == "inclusive" else set())
+    assert body["records"] == [row for row in held if row["transaction_date"][:10] in days]
+    assert body["total"] == len(body["records"]) > 0
+    assert ask("switchtransact", "/api/1.0/transactions").value()["total"] == len(held)
+    assert ask("switchtransact", "/api/1.0/transactions?start_date=3.1.2026").status == 422

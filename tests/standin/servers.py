@@ -302,9 +302,11 @@ class Bspk(Paged):
 
 
 class HostedSuite(Paged):
-    """`POST /api/calls` (vendor-docs/002).
+    """`POST /api/calls` (vendor-docs/002), and the bare arrays of the other routes (siblings.md, 3a).
 
     Attributes:
+        lists: rows of the other routes by path; a route that is not there answers 404.
+        changed: the parameters by which a route filters on DateLastModified.
         base: number of the first page; with base 1, page 0 is page 1 or, with `rejects_zero`, an argument error.
         written: how StartTime is written: `iso` (zone-less, local), `us`, `us24`, `us24 minutes`, `us date`, `ms`
             (`/Date(…)/`) or `utc` (with Z).
@@ -319,6 +321,13 @@ class HostedSuite(Paged):
         self.written = "iso"
         self.zone = "UTC"
         self.filter_format = "iso"
+        self.lists: dict[str, list[dict[str, Any]]] = {
+            f"/api/{name}": [] for name in ("clients", "centers", "contacts", "charges", "scheduling/reservations")
+        }
+        self.changed = {
+            "/api/charges": ("StartDate", "EndDate"),
+            "/api/scheduling/reservations": ("LastModifiedAfter", "LastModifiedBefore"),
+        }
 
     @staticmethod
     def call(number: int, at: datetime, **more: Any) -> dict[str, Any]:
@@ -372,13 +381,20 @@ class HostedSuite(Paged):
             return None
         return found if found.tzinfo else found.replace(tzinfo=zone)
 
+    def aside(self, request: Seen) -> Answer | None:
+        return reply([]) if self.lists.get(request.path) == [] else None
+
     def answer(self, request: Seen) -> Answer:
-        if request.method != "POST" or request.path != "/api/calls":
+        if request.method != "POST" or request.path not in {"/api/calls", *self.lists}:
             return reply({"ResponseStatus": {"ErrorCode": "NotFound", "Message": "no route"}}, 404)
         asked = request.json()
         if any(asked.get(key) != value for key, value in self.secret.items()):
             status = {"ErrorCode": "SecurityException", "Message": f"Login failed for {asked}", "Errors": []}
             return reply({"ResponseStatus": status}, 500)
+        return self.calls(asked) if request.path == "/api/calls" else self.list(request.path, asked)
+
+    def calls(self, asked: dict[str, Any]) -> Answer:
+        """A page of calls."""
         self.next_page()
         page = int(asked.get("Page", 0))
         if page < self.base:
@@ -417,6 +433,27 @@ class HostedSuite(Paged):
             "TotalPages": math.ceil(len(rows) / size),
         }
         return reply({key: value for key, value in body.items() if value is not None})
+
+    def list(self, path: str, asked: dict[str, Any]) -> Answer:
+        """A route without pages: every row, or those changed in a span (`at` becomes DateLastModified)."""
+        rows = self.lists[path]
+        for key in ("ClientId", "CenterId"):
+            if asked.get(key) is not None:
+                rows = [row for row in rows if row.get(key) == asked[key]]
+        if path == "/api/charges" and asked.get("DateSelector") != "DateLastModified":
+            return reply({"ResponseStatus": {"ErrorCode": "ArgumentException", "Message": "which date?"}}, 400)
+        if path in self.changed:
+            low, high = (self.bound(asked.get(name)) for name in self.changed[path])
+            if low is None or high is None:
+                return reply({"ResponseStatus": {"ErrorCode": "ArgumentNullException", "Message": "dates"}}, 400)
+            rows = [row for row in rows if self.within(row["at"], low, high)]
+        return reply(
+            [
+                {key: value for key, value in row.items() if key != "at" and value is not None}
+                | ({"DateLastModified": self.write(row["at"])} if "at" in row else {})
+                for row in rows
+            ]
+        )
 
 
 class Conpeek(Paged):
@@ -501,9 +538,11 @@ class Conpeek(Paged):
 
 
 class SwitchTransact(StandIn):
-    """`GET /calls/record` and `GET /calls/autocomplete` (vendor-docs/001).
+    """`GET /calls/record` and `GET /calls/autocomplete` (vendor-docs/001), and the lists (siblings.md, 2.1 to 2.4).
 
     Attributes:
+        agents, branches, lookups, transactions: rows of the lists.
+        last_day: whether the day that `end_date` names is still read.
         shape: how autocomplete answers: `object` (as the page shows), `list`, or `contacts` (a list by that name).
     """
 
@@ -514,6 +553,11 @@ class SwitchTransact(StandIn):
         self.key = "switch-s3cret-key"
         self.contacts = contacts or []
         self.shape = "list"
+        self.agents: list[dict[str, Any]] = []
+        self.branches: list[dict[str, Any]] = []
+        self.lookups: list[dict[str, Any]] = []
+        self.transactions: list[dict[str, Any]] = []
+        self.last_day = True
 
     @staticmethod
     def contact(number: int, **more: Any) -> dict[str, Any]:
@@ -534,6 +578,12 @@ class SwitchTransact(StandIn):
     def config(self, **more: Any) -> dict[str, Any]:
         """A configuration that reads this stand-in."""
         return {"api_url": self.url, "api_key": self.key, "max_attempts": 3, "request_timeout": 120} | more
+
+    def aside(self, request: Seen) -> Answer | None:
+        name = request.path.rpartition("/")[2]
+        if name not in {"agents", "branches", "lookups", "transactions"} or getattr(self, name):
+            return None
+        return reply({"lookups": []} if name == "lookups" else {"status": True, "total": 0, "records": []})
 
     def answer(self, request: Seen) -> Answer:  # noqa: PLR0911 - one answer a case of the page
         if request.headers.get("authorization") != self.key:
@@ -556,4 +606,13 @@ class SwitchTransact(StandIn):
             if self.shape == "object":
                 return reply({"status": True, "contact": found[0]})
             return reply({"status": True, "contact" if self.shape == "list" else "contacts": found})
+        if request.path in {"/contacts/agents", "/contacts/branches"}:
+            return reply({"status": True, "records": getattr(self, request.path.rpartition("/")[2])})
+        if request.path == "/lookups":
+            return reply({"lookups": self.lookups})
+        if request.path == "/transactions":
+            low, high = request.query.get("start_date", ""), request.query.get("end_date", "9")
+            days = [(row["transaction_date"][:10], row) for row in self.transactions]
+            rows = [row for day, row in days if low <= day and (day < high or (self.last_day and day == high))]
+            return reply({"status": True, "total": len(rows), "records": rows})
         return Response("<html>nothing here</html>", 404, media_type="text/html")

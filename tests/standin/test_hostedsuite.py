@@ -288,3 +288,45 @@ def test_g10_a_call_without_a_start_is_an_error_that_names_the_field(serve: Serv
     told = one.stderr.splitlines()[-1]
     assert "calls, the record with Id " in told
     assert "StartTime" in told
+
+
+def test_g1_the_other_lists_come_as_an_outsider_reads_their_pages(serve: Serve, run: Taps) -> None:
+    """Bare arrays by the documented fields: full tables as they are, changes by their date, logins nowhere."""
+    zone = "America/New_York"
+    changes = [MARCH + timedelta(hours=7 * n) for n in range(10)] + [MARCH, MARCH + DAY - SECOND, MARCH + DAY]
+    vendor = serve(HostedSuite(history()[:5]))
+    vendor.zone = zone
+    vendor.lists = {
+        "/api/clients/names": [
+            {"Id": "c1", "Name": "Żabka", "ScreenPops": ["a"], "CallAllowanceAmount": 12.5, "Links": [{"Id": "l"}]},
+            {"Id": "c2", "CustomFields": [{"Name": "Tariff", "Value": "B"}], "at": MARCH},
+        ],
+        "/api/centers": [{"Id": "z1", "Name": "Lakeside", "TimeZoneId": "Eastern Standard Time"}],
+        "/api/contacts": [{"Id": "p1", "ClientId": "c1", "UserName": "login-1", "LastName": "May", "Keywords": ["k"]}],
+        "/api/charges": [
+            {"Id": f"h{n}", "at": at, "ClientId": "c1", "Quantity": 2.0, "DateOfCharge": "2024-02-29T00:00:00"}
+            for n, at in enumerate(changes)
+        ],
+        "/api/scheduling/reservations": [
+            {"Id": f"r{n}", "at": at, "IsRecurring": False, "Organizer": {"Name": "Ann"}, "NumAttendees": 3}
+            for n, at in enumerate(changes)
+        ],
+    }
+    cases = {}
+    for ends in ("inclusive", "exclusive"):
+        vendors = vendor if ends == "inclusive" else serve(HostedSuite(history()[:5]))
+        vendors.lists, vendors.zone, vendors.exclusive = vendor.lists, zone, ends == "exclusive"
+        config = vendors.config(MARCH.isoformat(), end_date=(MARCH + 4 * DAY).isoformat(), timezone=zone, window="P1D")
+        cases[ends] = Case("hostedsuite", config)
+    for name, one in run.many(cases).items():
+        assert one.code == 0, (name, one.stderr)
+        assert {row["Id"] for row in one.rows("clients")} == {"c1", "c2"}
+        assert [row["TimeZoneId"] for row in one.rows("centers")] == ["Eastern Standard Time"]
+        assert not one.rows("contacts"), "they must be chosen"
+        for stream, letter in (("charges", "h"), ("reservations", "r")):
+            found = {row["Id"]: instant(row["DateLastModified"]) for row in one.rows(stream)}
+            assert found == {f"{letter}{n}": at for n, at in enumerate(changes)}, (name, stream)
+        assert {instant(row["DateOfCharge"]) for row in one.rows("charges")} == {
+            datetime(2024, 2, 29, tzinfo=ZoneInfo(zone))
+        }
+        assert "login-1" not in one.stdout

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any
 
 from starlette.responses import Response
@@ -134,21 +135,19 @@ def test_g2_only_a_plain_no_is_not_found(serve: Serve, run: Taps) -> None:
 
 
 def test_g9_lookups_are_checked_before_anything_is_asked(serve: Serve, run: Taps) -> None:
-    """Missing or broken lookups and settings of dated taps are config errors naming the setting."""
+    """Broken lookups and dates, and settings of taps with windows, are config errors naming the setting."""
     vendor = serve(SwitchTransact(people()))
     (run.folder / "columns.csv").write_text("type,val\nphone,1\n")
     (run.folder / "kind.csv").write_text("kind,value\nfax,1\n")
     (run.folder / "empty.csv").write_text("kind,value\n")
     (run.folder / "latin.csv").write_bytes("kind,value\nterm,Söhne\n".encode("latin-1"))
     wrongs: dict[str, tuple[dict[str, Any], str]] = {
-        "none": ({}, "phones"),
-        "blank": ({"phones": []}, "phones"),
         "file": ({"lookups_file": "nowhere.csv"}, "lookups_file"),
         "columns": ({"lookups_file": "columns.csv"}, "lookups_file"),
         "kind": ({"lookups_file": "kind.csv"}, "lookups_file"),
         "empty": ({"lookups_file": "empty.csv"}, "lookups_file"),
         "latin": ({"lookups_file": "latin.csv"}, "lookups_file"),
-        "start_date": ({"phones": ["+1"], "start_date": "2024-01-01"}, "start_date"),
+        "start_date": ({"phones": ["+1"], "start_date": "soon"}, "start_date"),
         "window": ({"phones": ["+1"], "window": "P1D"}, "window"),
         "page_size": ({"phones": ["+1"], "page_size": 3}, "page_size"),
     }
@@ -172,3 +171,44 @@ def test_g8_one_failing_lookup_is_told_by_kind_and_place(serve: Serve, run: Taps
     )
     assert "phone" in one.stderr
     assert "27721234562" not in one.stderr
+
+
+def test_g1_the_lists_come_as_an_outsider_reads_their_pages(serve: Serve, run: Taps) -> None:
+    """Agents, branches and choices come whole; payments, once chosen, by whole days whichever way the end is meant."""
+    agents = [{"id": "a1", "name": "Ann", "agent_code": "7", "is_commission": True, "branches_regions_id": "g"}]
+    choices: list[dict[str, Any]] = [
+        {"id": None, "type": "bank", "title": "Cheque", "category": "accounts", "value": None},
+        {"id": "x", "type": "bank", "title": "Savings", "category": "accounts", "value": "2"},
+    ]
+    payments = [
+        {
+            "transaction_number": f"t{day}",
+            "amount": "150.00",
+            "status": "Paid",
+            "transaction_date": f"2024-03-{day:02}T00:00:00.000Z",
+            "company_name": "",
+        }
+        for day in range(1, 11)
+    ]
+    cases = {}
+    for last_day in (True, False):
+        vendor = serve(SwitchTransact())
+        vendor.agents, vendor.lookups, vendor.transactions = agents, choices, payments
+        vendor.branches, vendor.last_day = [{"id": "b", "title": "Durban", "is_active": False}], last_day
+        config = vendor.config(start_date="2024-03-02", end_date="2024-03-10")
+        cases[str(last_day)] = Case("switchtransact", config)
+    for name, one in run.many(cases).items():
+        assert one.code == 0, (name, one.stderr)
+        assert {k: v for k, v in one.rows("agents")[0].items() if k in agents[0]} == agents[0]
+        assert [row["title"] for row in one.rows("branches")] == ["Durban"]
+        assert [(row["id"], row["title"]) for row in one.rows("lookups")] == [(None, "Cheque"), ("x", "Savings")]
+        assert not one.rows("transactions"), "they must be chosen"
+        assert "contacts is not offered" in one.stderr
+        wanted = cases[name].config
+        catalog = json.loads(run("switchtransact", wanted, "--discover").stdout)
+        for entry in catalog["streams"]:
+            root = next(one for one in entry["metadata"] if not one["breadcrumb"])
+            root["metadata"]["selected"] = entry["tap_stream_id"] == "transactions"
+        paid = run("switchtransact", wanted, catalog=catalog).rows("transactions")
+        assert [row["transaction_number"] for row in paid] == [f"t{day}" for day in range(2, 10)]
+        assert {row["amount"] for row in paid} == {"150.00"}

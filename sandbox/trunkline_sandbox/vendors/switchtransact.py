@@ -1,4 +1,4 @@
-"""SwitchTransact, Contact Centre Calls: three look-ups and two writes (vendor-docs/001, vendors.md section 2)."""
+"""SwitchTransact: look-ups and two writes (vendor-docs/001, vendors.md section 2), four lists (siblings.md, 2)."""
 
 from __future__ import annotations
 
@@ -6,6 +6,9 @@ import dataclasses
 import re
 from typing import TYPE_CHECKING, Any, ClassVar
 
+import msgspec
+
+from trunkline_sandbox import instants
 from trunkline_sandbox.messages import Response
 from trunkline_sandbox.store import Row, Table
 from trunkline_sandbox.vendor import Knobs, RateWindow, RefusedError, Vendor, choice, json_object
@@ -57,6 +60,8 @@ class SwitchTransactKnobs(Knobs):
         enforce_rate_limit: Answer 429 beyond `rate_limit` requests in a second.
         rate_limit: Requests in any second.
         knows_national: Whether a look-up of `0721234567` finds `+27721234567`.
+        end_date: Whether the day that `end_date` names is read too, or the one before it is the last.
+        unreadable: Routes that the key has no permission for, below `/api/1.0`.
     """
 
     autocomplete: str = choice("object", "list", "contacts")
@@ -67,6 +72,8 @@ class SwitchTransactKnobs(Knobs):
     enforce_rate_limit: bool = False
     rate_limit: int = 100
     knows_national: bool = False
+    end_date: str = choice("inclusive", "exclusive")
+    unreadable: tuple[str, ...] = ()
 
 
 def _in_order(_: Row) -> int:
@@ -75,7 +82,7 @@ def _in_order(_: Row) -> int:
 
 
 class SwitchTransact(Vendor):
-    """No lists and no dates: a contact is found by phone, by e-mail or by a term."""
+    """A contact is found by phone, by e-mail or by a term; of the rest there are lists, one of them by whole days."""
 
     name = "switchtransact"
     title = "SwitchTransact"
@@ -96,8 +103,10 @@ class SwitchTransact(Vendor):
             when=lambda _: 0,
             extra=(SAMPLE,),
         )
+        house = _House(world)
         self.tables = {
             "contacts": contacts,
+            **{stream: house.table(stream) for stream in _COLUMNS},
             "created": Table(("number",), {"none": _in_order}),
             "call_logs": Table(("number",), {"none": _in_order}),
         }
@@ -121,11 +130,11 @@ class SwitchTransact(Vendor):
         """A new contact has every column, a write the next number."""
         if stream == "contacts":
             return {**dict.fromkeys(SAMPLE), "entity_type": "Contact", **row}
-        return row
+        return {**dict.fromkeys(_COLUMNS.get(stream, ())), **row}
 
     def upsert(self, stream: str, row: Row) -> None:
         """Writes without a number get the next one."""
-        if stream != "contacts" and "number" not in row:
+        if stream in self.hidden and "number" not in row:
             row = {"number": len(self.tables[stream]) + 1 if stream in self.tables else 0, **row}
         super().upsert(stream, row)
 
@@ -136,6 +145,10 @@ class SwitchTransact(Vendor):
             RefusedError: 401 for an unknown key, 404 for another path, 429 beyond the limit.
         """
         route = {
+            ("GET", "/api/1.0/contacts/agents"): self._agents,
+            ("GET", "/api/1.0/contacts/branches"): self._branches,
+            ("GET", "/api/1.0/lookups"): self._choices,
+            ("GET", "/api/1.0/transactions"): self._transactions,
             ("GET", "/api/1.0/calls/record"): self._record,
             ("GET", "/api/1.0/calls/autocomplete"): self._autocomplete,
             ("POST", "/api/1.0/calls/create"): self._create,
@@ -150,7 +163,8 @@ class SwitchTransact(Vendor):
             left, _ = self._rate.take(self.world.clock().timestamp(), self.knobs.rate_limit, 1.0)
             if left < 0:
                 raise RefusedError(429, "Too Many Requests")
-        if key == NO_READ_KEY or not self.knobs.permitted:
+        closed = request.path.removeprefix("/api/1.0") in self.knobs.unreadable
+        if key == NO_READ_KEY or closed or not self.knobs.permitted:
             raise RefusedError(self.knobs.not_permitted_status, NOT_AUTHORIZED)
         return route(request)
 
@@ -161,6 +175,52 @@ class SwitchTransact(Vendor):
     def soft_error(self) -> Response:
         """HTTP 200 with `status` false and a reason."""
         return Response.json({"status": False, "error": "Something went wrong."})
+
+    # What faults need to know ---------------------------------------------------------------------
+
+    def unfiltered(self, request: Request) -> Request | None:
+        """Leave out the days."""
+        return request.with_query(start_date=None, end_date=None) if request.path.endswith("/transactions") else None
+
+    def miscounted(self, response: Response, by: int) -> Response | None:
+        """Change the total."""
+        body = json_object(response.body) or {}
+        if "total" not in body:
+            return None
+        return dataclasses.replace(response, body=msgspec.json.encode({**body, "total": max(0, body["total"] + by)}))
+
+    # Lists ----------------------------------------------------------------------------------------
+
+    def _agents(self, _: Request) -> Response:
+        return Response.json({"status": True, "records": [*self.tables["agents"].rows()]})
+
+    def _branches(self, _: Request) -> Response:
+        return Response.json({"status": True, "records": [*self.tables["branches"].rows()]})
+
+    def _choices(self, request: Request) -> Response:
+        """Return an envelope without `status`."""
+        wanted = {name: value for name in ("type", "category") if (value := request.get(name))}
+        rows = self.tables["lookups"].rows()
+        return Response.json({"lookups": [row for row in rows if wanted.items() <= row.items()]})
+
+    def _transactions(self, request: Request) -> Response:
+        """Return all of a span of days at once, with their number."""
+        low, high = (self._day(request, name) for name in ("start_date", "end_date"))
+        if high is not None:
+            high += (instants.DAY if self.knobs.end_date == "inclusive" else 0) - 1
+        table = self.tables["transactions"]
+        found = table.select(None, low, high)
+        rows = [table.row(number) for number in found.page(0, len(found))]
+        return Response.json({"status": True, "total": len(rows), "records": rows})
+
+    def _day(self, request: Request, name: str) -> int | None:
+        text = request.get(name)
+        if text is None:
+            return None
+        day = instants.parse_iso(text) if _DAY.fullmatch(text) else None
+        if day is None:
+            raise RefusedError(self.knobs.invalid_status, f"{name} must be yyyy-mm-dd.")
+        return day
 
     def _record(self, request: Request) -> Response:
         phone, email = request.get("phone"), request.get("email")
@@ -258,6 +318,105 @@ def _log_problem(body: Row) -> str | None:
     if stamp is not None and not (isinstance(stamp, str) and _STAMP.fullmatch(stamp)):
         return "DateTime must be dd-mm-yy hh:mm:ss."
     return None
+
+
+_COLUMNS = {
+    "agents": (
+        *("id", "name", "agent_code", "email", "mobile", "address", "company_lookups_id", "is_commission"),
+        *("is_active", "branches_regions_id"),
+    ),
+    "branches": ("id", "branches_regions_id", "title", "is_active"),
+    "lookups": ("id", "type", "title", "category", "value", "parent_lookups_id"),
+    "transactions": (
+        *("transaction_number", "amount", "status", "transaction_date", "id_number", "company_name"),
+        *("response_reason", "reference_number", "member_number", "workflow_reference"),
+    ),
+}
+_DAY = re.compile(r"\d{4}-\d\d-\d\d")
+_BRANCHES = ("Cape Town", "Durban", "Johannesburg", "Gqeberha")
+_CHOICES = (
+    ("bank", "accounts", ("Cheque", "Savings", "Transmission")),
+    ("company", "names", COMPANIES[:4]),
+    ("people", "languages", ("English", "Afrikaans", "isiZulu", "isiXhosa")),
+)
+_STATES = ("Pending", "Generated", "Sent", "Paid", "Unpaid", "Reversed", "Redirected")
+_AGENTS = 12
+
+
+class _House:
+    """The lists: agents stand in the regions of the branches, and transactions are of members by number."""
+
+    def __init__(self, world: World) -> None:
+        self.salt = world.random("switchtransact/lists").getrandbits(64)
+        self.choices = [(kind, category, title) for kind, category, titles in _CHOICES for title in titles]
+        self.times = world.times(self.salt, max(1, world.size), instants.DAY)
+        self.counts = {
+            "agents": min(world.size, _AGENTS),
+            "branches": min(world.size, len(_BRANCHES)),
+            "lookups": min(world.size, len(self.choices)),
+            "transactions": world.size,
+        }
+
+    def table(self, stream: str) -> Table:
+        """Make the table of a list: payments by their day, the others as they came."""
+        keys = {"transactions": ("transaction_number",), "lookups": ("type", "category", "title")}
+        dated = stream == "transactions"
+        clock = (lambda row: instants.parse_iso(row["transaction_date"])) if dated else _in_order
+        when = (lambda i: self.times(i)[0]) if dated else (lambda _: 0)
+        make = getattr(self, f"make_{stream}")
+        return Table(keys.get(stream, ("id",)), {"none": clock}, count=self.counts[stream], make=make, when=when)
+
+    def make_branches(self, i: int) -> Row:
+        """Make branch `i`."""
+        region, active = guid(self.salt + 1, i % 2), i != len(_BRANCHES) - 1
+        return {"id": guid(self.salt + 2, i), "branches_regions_id": region, "title": _BRANCHES[i], "is_active": active}
+
+    def make_agents(self, i: int) -> Row:
+        """Make agent `i`."""
+        bits = mix(self.salt, i)
+        return {
+            "id": guid(self.salt + 3, i),
+            "name": " ".join(person(bits)),
+            "agent_code": f"A{100 + i}",
+            "email": f"agent{i}@example.com",
+            "mobile": f"+2784{bits % _ROOM:07d}",
+            "address": f"{bits % 200 + 1} Long Street",
+            "company_lookups_id": guid(self.salt + 4, len(_CHOICES[0][2]) + bits % len(_CHOICES[1][2])),
+            "is_commission": bits % 3 == 0,
+            "is_active": bits % 5 > 0,
+            "branches_regions_id": guid(self.salt + 1, i % 2),
+        }
+
+    def make_lookups(self, i: int) -> Row:
+        """Make choice `i`; some can't be chosen, and have no id."""
+        kind, category, title = self.choices[i]
+        known = kind != "people" or i % 2 == 0
+        return {
+            "id": guid(self.salt + 4, i) if known else None,
+            "type": kind,
+            "title": title,
+            "category": category,
+            "value": str(i) if i % 2 else None,
+            "parent_lookups_id": None,
+        }
+
+    def make_transactions(self, i: int) -> Row:
+        """Make transaction `i`: a day, and no time of it."""
+        day, bits = self.times(i)
+        company = (bits >> 8) % 3 == 0
+        state = _STATES[(bits >> 12) % len(_STATES)]
+        return {
+            "transaction_number": guid(self.salt + 5, i),
+            "amount": f"{(bits >> 16) % 100_000 / 100:.2f}",
+            "status": state,
+            "transaction_date": instants.iso(day, digits=3),
+            "id_number": f"{bits % 10**13:013d}",
+            "company_name": COMPANIES[(bits >> 20) % len(COMPANIES)] if company else "",
+            "response_reason": "Insufficient funds" if state == "Unpaid" else "",
+            "reference_number": f"REF{i:06d}",
+            "member_number": str(3_100_000 + (bits >> 24) % 500),
+            "workflow_reference": f"W{(bits >> 28) % 100}",
+        }
 
 
 _TYPES = ("Account", "Contact", "Lead")

@@ -28,9 +28,10 @@ def test(tap: TapFacts) -> int:
 
 
 def verdicts(tap: TapFacts) -> Iterator[tuple[VendorStream, TrunklineError | None]]:
-    """Yield each stream, and why it can't be read if so, until the credentials are refused; it is logged too."""
-    tap.client.only = sum(stream.parts or 1 for stream in tap.ordered_streams()) == 1
-    for stream in tap.ordered_streams():
+    """Yield each selected stream, and why it can't be read if so, until the credentials are refused; log it too."""
+    streams = [stream for stream in tap.ordered_streams() if stream.selected]
+    tap.client.only = sum(stream.parts or 1 for stream in streams) == 1
+    for stream in streams:
         count = 0
         stream.run = StreamRun(stream, lambda _: None)
         try:
