@@ -169,7 +169,7 @@ def table() -> tuple[list[str], list[str]]:
         for tap in vendors():
             schema = tap.name.replace("-", "_")
             streams: Sequence[Any] = tap.stream_types
-            for stream in streams:
+            for stream in (stream for stream in streams if stream.selected_by_default):
                 if (schema, stream.name) not in there:
                     missing.append(f"{tap.vendor} {stream.name}")
                     continue
