@@ -1,36 +1,18 @@
-"""tap-conpeek: requests (cases) of voice campaigns.
+"""tap-conpeek: requests (cases) of voice campaigns, and the dialogs of the call history.
 
-Rests on the vendor's page "Read Voice Campaign Requests"; its fields are inferred from the payloads of the vendor's
-webhook pages, and those of a request's dialogs from the objects of its call history.
+Rests on the vendor's pages "Read Voice Campaign Requests" and "Read CDR Dialogs"; the fields of a request are inferred
+from the payloads of the vendor's webhook pages, and those of its dialogs from the objects of the call history.
 """
 
 from __future__ import annotations
 
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from trunkline.exact import encode
-from trunkline.facts import (
-    ErrorInBody,
-    OffsetPages,
-    PerSetting,
-    UncountedStream,
-    Unsettled,
-    VendorTap,
-    array,
-    common,
-    header,
-    objects,
-    switch,
-    text,
-    token,
-)
+from trunkline import facts
+from trunkline.facts import FilterObjects, OffsetPages, UncountedStream, array, objects, switch, text
 
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-    from datetime import datetime
-
-    from trunkline.steps.plan import Window
+_CLOCK = "%Y-%m-%d %H:%M:%S"  # the vendor's form of a time, in UTC
 
 
 class VoiceCampaignRequests(UncountedStream):
@@ -38,11 +20,15 @@ class VoiceCampaignRequests(UncountedStream):
 
     name, path = "voice_campaign_requests", "/voice_campaign/{voice_campaign_id}/request"
     primary_keys, replication_key = ("id",), "changed_at"
-    per = PerSetting("voice_campaign_ids", "voice_campaign_id", skip_setting="skip_missing_campaigns", noun="campaign")
-    paging = OffsetPages(rows="data")
+    per = facts.PerSetting(
+        "voice_campaign_ids", "voice_campaign_id", skip_setting="skip_missing_campaigns", noun="campaign"
+    )
+    paging = OffsetPages(rows="data", filter=FilterObjects(setting="filter"), time=lambda at: at.strftime(_CLOCK))
+    exclude_setting = "exclude"
+    needs = ("voice_campaign_ids",)
     dates = ("created_date", "closed_date")
     latest = {"changed_at": dates}  # noqa: RUF012 - a fact, never changed
-    unsettled = Unsettled("state", ("OPEN", "PROCESSING"), noun="still open")
+    unsettled = facts.Unsettled("state", ("OPEN", "PROCESSING"), noun="still open")
     inclusive = True  # `gte`, "more or equal"
     text_or_number = (
         "name", "contact_info", "contact_identifier", "contact_number", "current_contact_number", "case_id",
@@ -50,21 +36,15 @@ class VoiceCampaignRequests(UncountedStream):
     )  # fmt: skip
     text_or_json = ("custom", "custom_fields")
 
-    def excluded_fields(self) -> Iterable[str]:
-        """Return the fields that the vendor is requested not to send."""
-        return self.config.get("exclude") or ()
 
-    def query(self, window: Window, by: str, *, unsettled: bool) -> tuple[tuple[str, str], ...]:
-        """Return the vendor's filter objects, as JSON in one parameter."""
-        since, until = self.bounds(window)
-        filters = [
-            *([{"property": self.unsettled.field, "value": list(self.unsettled.values)}] if unsettled else []),
-            *([{"property": by, "operator": "gte", "value": _date(since)}] if since else []),
-            {"property": by, "operator": "lte", "value": _date(until)},
-            *self.config.get("filter", ()),
-        ]
-        exclude = [("exclude", encode(self.excluded_fields()).decode())] if self.excluded_fields() else []
-        return ("filter", encode(filters).decode()), *exclude
+class CdrDialogs(UncountedStream):
+    """The dialogs of the whole tenant, once they are over."""
+
+    name, path = "cdr_dialogs", "/cdr_dialog"
+    primary_keys, replication_key = ("dialog_uuid",), "hangup_time"
+    paging = OffsetPages(rows="data", filter=FilterObjects(), time=lambda at: at.strftime(_CLOCK))
+    inclusive = True
+    flag_or_number = ("machine_detected",)
 
 
 _DATE = {
@@ -97,16 +77,16 @@ _FILTERS: dict[str, Any] = {
 """Properties that the vendor filters by, with the operators and values that each takes."""
 
 
-class TapConpeek(VendorTap):
-    """Singer tap for Conpeek: the requests of voice campaigns, with their state, tries and outcome."""
+class TapConpeek(facts.VendorTap):
+    """Singer tap for Conpeek: the requests of voice campaigns, and the dialogs of the call history."""
 
     name, vendor = "tap-conpeek", "conpeek"
-    common = common(lookback="P1D", window="P30D", page_size=1000, max_page_size=10_000)
+    common = facts.common(lookback="P1D", window="P30D", page_size=1000, max_page_size=10_000)
     settings = {  # noqa: RUF012 - a fact, never changed
         "api_url": text("Address of the tenant's API, such as https://api-example.cloud.conpeek.com.", format="url"),
-        "api_key": token("API key, sent as it is in the header `Authorization`."),
+        "api_key": facts.token("API key, sent as it is in the header `Authorization`."),
         "voice_campaign_ids": array(
-            "The campaigns to read; the vendor has no list of them.",
+            "The campaigns whose requests to read; the vendor has no list of them.",
             minItems=1,
             must="a list of at least one campaign id, none of them blank",
         ),
@@ -115,7 +95,7 @@ class TapConpeek(VendorTap):
             {"type": "string", "enum": ["history", "call_history", "dialogs"]},
         ),
         "filter": objects(
-            "The vendor's filter objects, added to the tap's own: property, value, where documented operator or key.",
+            "Filter objects for requests, added to the tap's own: property, value, where documented operator or key.",
             "property",
             _FILTERS,
             required=("value",),
@@ -125,8 +105,8 @@ class TapConpeek(VendorTap):
             "Continue with a warning when a campaign is not there any more, instead of failing."
         ),
     }
-    required = ("api_url", "api_key", "voice_campaign_ids")
-    stream_types = (VoiceCampaignRequests,)
+    required = ("api_url", "api_key")
+    stream_types = (VoiceCampaignRequests, CdrDialogs)
     hints = {  # noqa: RUF012 - same
         HTTPStatus.UNAUTHORIZED: "Check api_key",
         HTTPStatus.FORBIDDEN: "Check api_key and what it is allowed to do",
@@ -134,10 +114,5 @@ class TapConpeek(VendorTap):
         "skip_missing_campaigns",
         HTTPStatus.BAD_REQUEST: "Check filter",
     }
-    sign = header("Authorization", "api_key", Content_Type="application/json")
-    errors = ErrorInBody("error", success="success")  # as on the vendor's other routes
-
-
-def _date(instant: datetime) -> str:
-    """Return an instant in the form of the vendor's filter, in UTC."""
-    return instant.strftime("%Y-%m-%d %H:%M:%S")
+    sign = facts.header("Authorization", "api_key", Content_Type="application/json")
+    errors = facts.ErrorInBody("error", success="success")  # as on the vendor's other routes

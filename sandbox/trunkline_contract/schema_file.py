@@ -15,6 +15,8 @@ DRAFT = "https://json-schema.org/draft/2020-12/schema"
 TYPES = {"string", "integer", "number", "boolean", "object", "array", "null"}
 SWITCH = {"boolean", "integer"}
 """Both types of a switch that a vendor writes as 0 and 1 or as false and true; warehouses have one column for them."""
+OPEN = {"object", "string"}
+"""Types of an entry of a list that the vendor does not describe."""
 CLOSING = {"enum", "const", "pattern", "maxLength", "minLength", "maximum", "minimum", "maxItems", "minItems"}
 """A vendor may add a value, lengthen a text or send a field more: none of that may break a sync."""
 
@@ -93,7 +95,8 @@ def _node(path: str, node: dict[str, Any]) -> Iterator[str]:
     if node.get("additionalProperties") is not (True if "object" in kinds else None):
         yield f"{path}: additionalProperties must be true for an object, and stand nowhere else"
     named = set(kinds) - {"null"}
-    if not set(kinds) <= TYPES or (len(named) != 1 and named != SWITCH):
+    open_entry = path.endswith("[]") and named == OPEN
+    if not set(kinds) <= TYPES or (len(named) != 1 and named != SWITCH and not open_entry):
         yield f"{path} must have one type, besides null (or {' and '.join(sorted(SWITCH))}, of a switch)"
     if ("array" in kinds) != ("items" in node):
         yield f"{path} must describe its items, if it is an array"

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import json
 import os
 import re
@@ -106,7 +107,7 @@ class Contract:
     @classmethod
     def tap(cls) -> type[VendorTap]:
         """Return the vendor's tap, found by its entry point."""
-        found = vendor_taps()
+        found = _installed()
         if cls.vendor not in found:
             known = ", ".join(found)
             pytest.fail(
@@ -211,12 +212,8 @@ class Contract:
 
     def form(self, stream: str, row: Mapping[str, Any]) -> dict[str, Any]:
         """Return a row or record in the form that both can be compared in: without nulls, its times as instants."""
-        properties = schemas.load(self.vendor, stream)["properties"]
-        return {
-            name: instant(value) if properties.get(name, {}).get("format") == "date-time" else value
-            for name, value in row.items()
-            if value is not None
-        }
+        times = _times(self.vendor, stream)
+        return {name: instant(value) if name in times else value for name, value in row.items() if value is not None}
 
     def mark(self, stream: str, result: Result) -> datetime | None:
         """Return the bookmark that a run left; of a stream with partitions, the latest of them."""
@@ -233,7 +230,7 @@ class Contract:
         ]
 
     def _key(self, stream: str, row: Mapping[str, Any]) -> Key:
-        return tuple(row[name] for name in self.facts()[stream].keys)
+        return tuple(row[name] for name in self._stream(stream).primary_keys)
 
     @classmethod
     def _types(cls) -> list[Any]:
@@ -570,8 +567,18 @@ class Contract:
         assert [record["_extra"] for record in result.records(stream)] == expected
 
 
+_installed = functools.cache(vendor_taps)  # each look reads the metadata of every installed package
+
+
+@functools.cache
+def _times(vendor: str, stream: str) -> frozenset[str]:
+    """Return the fields of a stream that are instants; kept, as they are needed for each row."""
+    properties = schemas.load(vendor, stream)["properties"]
+    return frozenset(name for name, spec in properties.items() if spec.get("format") == "date-time")
+
+
 def _selected(stream: Any) -> Any:
-    """Make a stream one that is read without a catalog, also where it is selected only when somebody means to."""
+    """Return a stream that is read without a catalog too, also where it is selected only on purpose."""
     return stream if stream.selected_by_default else type(stream.__name__, (stream,), {"selected_by_default": True})
 
 

@@ -29,7 +29,16 @@ Rows = dict[Any, Row]
 
 KEYS = {
     ("bspk", "calls"): ("call_key",),
+    ("bspk", "messages"): ("message_key",),
+    ("bspk", "emails"): ("email_key",),
+    ("bspk", "notes"): ("note_key",),
+    ("bspk", "appointments"): ("appointment_key",),
+    ("bspk", "reminders"): ("reminder_key",),
+    ("bspk", "slices"): ("slice_key",),
+    ("bspk", "sales_associates"): ("sales_associate_key",),
+    ("bspk", "clients"): ("client_id",),
     ("conpeek", "voice_campaign_requests"): ("id",),
+    ("conpeek", "cdr_dialogs"): ("dialog_uuid",),
     ("evolux", "studio_calls"): ("id",),
     ("evolux", "studio_cdr"): ("call_id",),
     ("hostedsuite", "calls"): ("Id",),
@@ -166,12 +175,23 @@ def _as_sent(sandbox: Sandbox, vendor: str, stream: str) -> list[Row]:
     return sandbox.truth(vendor, stream)
 
 
+_CONTACT = ("sales_associate_id", "client_id", "created_at")
+_HASHED = {
+    "messages": ("sales_associate_id", "client_id", "channel", "created_at"),
+    "slices": ("created_by_sales_associate_id", "created_at"),
+    "sales_associates": ("username", "created_at"),
+}
+"""What the keys of BSPK's streams are made from, where it is not the contact."""
+
+
 def _bspk(sandbox: Sandbox, vendor: str, stream: str) -> list[Row]:
-    rows = sandbox.truth(vendor, stream)
+    rows, (key,) = sandbox.truth(vendor, stream), KEYS[vendor, stream]
+    if stream == "clients":
+        return [row for row in rows if row["client_id"] is not None]
     for row in rows:
-        parts = [row["sales_associate_id"], row["client_id"], row["created_at"]]
+        parts = [row[name] for name in _HASHED.get(stream, _CONTACT)]
         text = json.dumps(parts, separators=(",", ":"), ensure_ascii=False)
-        row["call_key"] = hashlib.sha256(text.encode()).hexdigest()
+        row[key] = hashlib.sha256(text.encode()).hexdigest()
     return rows
 
 
@@ -182,6 +202,11 @@ def _conpeek(sandbox: Sandbox, vendor: str, stream: str) -> list[Row]:
         if row["custom"] is not None and not isinstance(row["custom"], str):
             row["custom"] = json.dumps(row["custom"])
     return rows
+
+
+def _dialogs(sandbox: Sandbox, vendor: str, stream: str) -> list[Row]:
+    rows = sandbox.truth(vendor, stream)
+    return [row | {"machine_detected": bool(row["machine_detected"])} for row in rows]
 
 
 def _cdr(sandbox: Sandbox, vendor: str, stream: str) -> list[Row]:
@@ -237,6 +262,7 @@ def _lookups(sandbox: Sandbox, _vendor: str, _stream: str) -> list[Row]:
 _EXPECT: dict[str, Callable[[Sandbox, str, str], list[Row]]] = {
     "bspk": _bspk,
     "conpeek": _conpeek,
+    "cdr_dialogs": _dialogs,
     "evolux": _as_sent,
     "studio_cdr": _cdr,
     "hostedsuite": _as_sent,

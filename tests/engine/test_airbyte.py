@@ -80,6 +80,8 @@ class Airbyte:
     def __init__(self, folder: Path, vendor: str, size: int = 40) -> None:
         self.folder, self.vendor, self.tap = folder, vendor, TAPS[vendor]
         self.sandbox = Sandbox(seed=5, size=size)
+        # By the time of creation, a row that was updated behind its window holds the bookmark back until the next run.
+        self.sandbox.knobs("bspk", filter_on="updated")
         fast = {name: value for name, value in FAST.items() if name in self.tap.common}
         self.config = {**self.sandbox.config(vendor), **fast}
         self.code = 0
@@ -283,7 +285,7 @@ def test_discover_tells_keys_and_cursors(tmp_path: Path, vendor: str) -> None:
     airbyte = Airbyte(tmp_path, vendor)
     streams = {stream["name"]: stream for stream in airbyte.run("discover")[-1]["catalog"]["streams"]}
     kinds: list[Any] = list(airbyte.tap.stream_types)
-    assert list(streams) == [kind.name for kind in kinds]
+    assert sorted(streams) == sorted(kind.name for kind in kinds)
     for kind in kinds:
         stream = streams[kind.name]
         assert stream["source_defined_primary_key"] == [[name] for name in kind.primary_keys]
@@ -355,7 +357,7 @@ def test_rows_that_come_between_two_reads_are_in_the_second(tmp_path: Path) -> N
     row = {**airbyte.sandbox.truth("bspk", "calls")[-1], "created_at": "2026-01-31T08:00:00.000Z"}
     airbyte.sandbox.upsert("bspk", "calls", [row])
     second = airbyte.read(states(first))
-    assert [data["created_at"] for _, data in records(second)][-1] == row["created_at"]
+    assert [data["created_at"] for stream, data in records(second) if stream == "calls"][-1] == row["created_at"]
     assert states(second)[0]["stream"]["stream_state"]["replication_key_value"].startswith("2026-01-31T08:00:00")
 
 

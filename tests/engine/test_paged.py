@@ -11,7 +11,8 @@ import pytest
 
 from trunkline import instants
 from trunkline.doors.command import VendorTap
-from trunkline.facts import NumberedPages, PagedStream, common, signing, text
+from trunkline.facts import FilterObjects, NumberedPages, OffsetPages, PagedStream, array, common, signing, text
+from trunkline.facts.stream import WindowRows
 from trunkline.steps.fetch.exchange import Reply, Request
 from trunkline.steps.plan import Window
 
@@ -128,3 +129,71 @@ def test_g7_credentials_in_the_body_stand_beside_what_is_sent(request_: Request,
     sent = signing.in_body(UserName="user", Password="password")(Tap(config={}), request_)
     assert sent == ({}, {**rest, "UserName": "zoë", "Password": "s:e"})
     assert "s:e" not in repr(request_)
+
+
+def test_a_span_can_be_a_list_of_objects() -> None:
+    """A filter of objects is one parameter: rows of which kinds, the span's ends, and what the setting holds."""
+    pages = OffsetPages(filter=FilterObjects(setting="narrow", until="lt"), time=instants.to_day)
+    ends = (SPAN.since, SPAN.until)
+    ((name, written),) = pages.span(ends, "at", {"narrow": [{"property": "x", "value": 1}]}, state=("A", "B"))
+    assert name == "filter"
+    assert msgspec.json.decode(written) == [
+        {"property": "state", "value": ["A", "B"]},
+        {"property": "at", "operator": "gte", "value": "2026-01-01"},
+        {"property": "at", "operator": "lt", "value": "2026-01-02"},
+        {"property": "x", "value": 1},
+    ]
+    ((_, open_below),) = pages.span((None, SPAN.until), "at", {})
+    assert msgspec.json.decode(open_below) == [{"property": "at", "operator": "lt", "value": "2026-01-02"}]
+
+
+def test_what_is_not_wanted_is_named_and_leaves_the_schema() -> None:
+    """Fields that a setting excludes stand in a parameter of the setting's name, and in no schema."""
+
+    class Fewer(Calls):
+        exclude_setting = "leave_out"
+
+    class Choosy(Tap):
+        settings = {**Tap.settings, "leave_out": array("Left out.")}  # noqa: RUF012 - a fact, never changed
+
+    made = Fewer(Choosy(config={"leave_out": ["caller", "project"]}))
+    asked = made.page_request(SPAN, 1, 5)
+    assert ("leave_out", '["caller","project"]') in asked.params
+    assert not {"caller", "project"} & made.schema["properties"].keys()
+    unset = Fewer(Choosy(config={}))
+    assert "leave_out" not in dict(unset.page_request(SPAN, 1, 5).params)
+
+
+def test_a_flag_may_come_as_a_number() -> None:
+    """0 and 1 become false and true; anything else stays, for the schema to judge."""
+    made = stream()
+    made.flag_or_number = ("a", "b", "c", "d", "e")  # type: ignore[misc]
+    row: dict[str, Any] = {"a": 0, "b": 1, "c": True, "d": 2, "f": 1}
+    made.compute(row)
+    assert made.computes
+    assert [row["a"], row["b"], row["c"], row["d"], row["f"]] == [False, True, True, 2, 1]
+    assert type(row["a"]) is type(row["b"]) is bool
+    assert type(row["f"]) is int
+
+
+@pytest.mark.parametrize(
+    ("others", "moments", "kept"),
+    [
+        ((), {"at": 3}, False),
+        ((), {"at": 1}, True),
+        (("made",), {"at": 3, "made": 1}, True),
+        (("made",), {"at": 3, "made": 3}, False),
+        (("made",), {"at": 3}, True),
+    ],
+)
+def test_g1_a_row_behind_the_end_is_kept_while_the_filter_may_mean_a_time_before_it(
+    others: tuple[str, ...], moments: dict[str, int], *, kept: bool
+) -> None:
+    """Where the vendor may filter by one of several times, a row is left out only if all of them reach `end_date`."""
+    made = Calls(Tap(config={"end_date": "2026-01-02"}))
+    made.keep_rows_outside_window, made.filter_tolerance = True, None
+    made.other_filter_times = others  # type: ignore[misc]
+    times = {name: datetime(2026, 1, day, tzinfo=timezone.utc) for name, day in moments.items()}
+    assert (
+        made.belongs(WindowRows(made, Window(None, datetime(2026, 1, 2, tzinfo=timezone.utc)), (), "at"), times) is kept
+    )

@@ -103,12 +103,14 @@ def test_campaigns_are_told_each_for_itself(run: Callable[..., tuple[int, dict[s
     """Rows, requests, bookmark and verdict of each partition; one that is not there fails alone, with what to do."""
     campaigns = sandbox.config("conpeek")["voice_campaign_ids"]
     code, told = run(TapConpeek, voice_campaign_ids=[campaigns[0], "gone", campaigns[1]])
-    (stream,) = told["streams"]
-    assert (code, told["verdict"], stream["verdict"]) == (1, "failed", "failed")
+    stream, dialogs = told["streams"]
+    assert (code, told["verdict"], stream["verdict"], dialogs["verdict"]) == (1, "failed", "failed", "complete")
     parts = {part["partition"]["voice_campaign_id"]: part for part in stream["partitions"]}
     assert [part["verdict"] for part in parts.values()] == ["complete", "failed", "complete"]
     assert sum(part["rows"] for part in parts.values()) == stream["rows"] > parts[campaigns[0]]["rows"] > 0
-    assert sum(part["requests"] for part in parts.values()) == stream["requests"] == told["requests"]
+    assert (
+        sum(part["requests"] for part in parts.values()) == stream["requests"] == told["requests"] - dialogs["requests"]
+    )
     assert parts[campaigns[0]]["bookmark_after"]
     (failure,) = stream["failures"]
     assert failure["partition"] == {"voice_campaign_id": "gone"}

@@ -86,12 +86,13 @@ def test_a_row_without_a_time_belongs_where_it_came() -> None:
 
 
 def test_where_the_filter_may_mean_another_time_rows_outside_are_kept() -> None:
-    """But none from the configured end on."""
+    """But none that all of the times in question put at the configured end or behind it."""
     config = {"auth_token": "t", "end_date": "2026-01-31"}
     calls: Any = TapBSPK(config=config, run_start=RUN).streams["calls"]
     rows = WindowRows(stream(), plan.Window(SINCE, UNTIL), (), "at")
     assert calls.belongs(rows, {"at": SINCE - timedelta(days=300)})
-    assert not calls.belongs(rows, {"at": UNTIL + SECOND})
+    assert calls.belongs(rows, {"at": UNTIL + SECOND, "created_at": UNTIL - SECOND})
+    assert not calls.belongs(rows, {"at": UNTIL + SECOND, "created_at": UNTIL + SECOND})
 
 
 def test_a_run_ends_where_it_began() -> None:
@@ -138,7 +139,7 @@ def test_a_probe_requests_no_longer_span_than_the_vendor_answers_in_full() -> No
 
     config = {"api_url": "https://vendor.example/x/", "api_token": "t", "start_date": "2025-01-01"}
     calls: Any = TapMonth(config=config, run_start=RUN).streams["studio_calls"]
-    probe = calls.probe(SimpleNamespace(ask=lambda request, _: request))
+    probe = calls.probe(SimpleNamespace(request=lambda request, _: request))
     next(probe)
     span = dict(probe.send(SimpleNamespace(parsed=None)).params)
     assert (span["start_date"], span["end_date"]) == ("2026-01-03T08:00:00+00:00", "2026-01-31T08:00:00+00:00")

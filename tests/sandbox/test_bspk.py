@@ -137,7 +137,69 @@ def test_the_limit_counts_any_ten_seconds(ask: Ask, sandbox: Sandbox, clock: Any
 
 def test_a_knob_that_is_not_there_is_named(sandbox: Sandbox) -> None:
     """A wrong knob or value is an error that lists the right ones."""
-    with pytest.raises(ValueError, match=r"no knob 'ordr': it has filter_on, order"):
+    with pytest.raises(ValueError, match=r"no knob 'ordr': it has filter_on, empty, order"):
         sandbox.knobs("bspk", ordr="newest")
     with pytest.raises(ValueError, match=r"can't be 'random'"):
         sandbox.knobs("bspk", order="random")
+
+
+LISTS = "/api/extraction/v1/"
+# Typed from facts/siblings.md, section 1.
+WITH = "store_id store_name sales_associate_id sales_associate_name client_id client_name"
+ENTRY = f"{WITH} title body starts_at ends_at is_done is_done_at notes created_at updated_at"
+FIELDS = {
+    "messages": f"{WITH} body channel template_id template_name slice_id media created_at",
+    "emails": f"{WITH} template_id template_name slice_id media created_at",
+    "notes": f"{WITH} body media created_at",
+    "appointments": ENTRY,
+    "reminders": ENTRY,
+    "slices": "store_id store_name created_by_sales_associate_id created_by_sales_associate_name title body created_at "
+    "updated_at item_ids",
+    "sales_associates": "created_at updated_at current_store_id associate_id associate_id_2 sales_associate_name "
+    "username email mobile_phone job_title imessage_enabled wechat_enabled wechat_code line_enabled adyen_enabled",
+    "clients": "current_sales_associate_id current_sales_associate_name current_store_id current_store_name client_id "
+    "name first_name last_name email mobile_phone other_phone birthday gender nationality passport_number language "
+    "title address addresses preferred_contact_channel communication_preferences preferences interests "
+    "preferred_journey segment referred_by_client_id referred_at consent notify_of_new_collection last_contacted_at "
+    "created_at updated_at",
+}
+
+
+@pytest.mark.parametrize("name", FIELDS)
+def test_the_siblings_have_the_fields_of_their_pages(ask: Ask, sandbox: Sandbox, name: str) -> None:
+    """Each list sends every documented field and no other, in pages with a total, as `calls` does."""
+    answer = ask("bspk", f"{LISTS}{name}?per_page=7")
+    assert len(answer.value()) == 7
+    assert answer.header("X-Total-Count") == str(len(sandbox.truth("bspk", name)))
+    assert f"{LISTS}{name}?" in answer.header("Link")
+    assert all(row.keys() == set(FIELDS[name].split()) for row in answer.value())
+
+
+def test_the_lists_are_of_one_world(sandbox: Sandbox) -> None:
+    """Whoever stands in a row is in the lists of associates and clients, by the same identifier and name."""
+    associates = {row["associate_id"]: row["sales_associate_name"] for row in sandbox.truth("bspk", "sales_associates")}
+    clients = {row["client_id"]: row["name"] for row in sandbox.truth("bspk", "clients")}
+    for name in ("messages", "emails", "notes", "appointments", "reminders"):
+        for row in sandbox.truth("bspk", name):
+            assert associates[row["sales_associate_id"]] == row["sales_associate_name"]
+            assert clients[row["client_id"]] == row["client_name"]
+    made = [row for row in sandbox.truth("bspk", "calls") if row["created_at"] > "2026"]
+    assert {row["client_id"] for row in made} <= clients.keys()
+    for row in sandbox.truth("bspk", "slices"):
+        assert associates[row["created_by_sales_associate_id"]] == row["created_by_sales_associate_name"]
+
+
+def test_a_page_without_rows_can_be_a_204(ask: Ask, sandbox: Sandbox) -> None:
+    """An empty array by default; with the knob no content, which the vendor's list of status codes has."""
+    nothing = f"{LISTS}notes?from=2020-01-01T00:00:00Z&to=2020-01-02T00:00:00Z"
+    assert (ask("bspk", nothing).status, ask("bspk", nothing).value()) == (200, [])
+    sandbox.knobs("bspk", empty="no_content")
+    assert (ask("bspk", nothing).status, ask("bspk", nothing).body) == (204, b"")
+
+
+def test_lists_without_clients_refuse_their_ids(ask: Ask) -> None:
+    """`client_ids` is no parameter of slices and associates; `sales_associate_ids` is one of all lists."""
+    for name in ("slices", "sales_associates"):
+        assert ask("bspk", f"{LISTS}{name}?client_ids=CLI_1001").status == 400
+        assert ask("bspk", f"{LISTS}{name}?sales_associate_ids=SA_11").status == 200
+    assert {row["client_id"] for row in ask("bspk", f"{LISTS}clients?client_ids=CLI_1001").value()} == {"CLI_1001"}

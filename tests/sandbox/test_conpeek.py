@@ -136,3 +136,50 @@ def test_a_request_changes_where_it_stands(read: Callable[..., Any], sandbox: Sa
     assert read(_rule("closed_date", "2026-03-01 10:00:00", "gte")) == [{**request, **change}]
     assert request["id"] not in {row["id"] for row in read(_rule("state", ["OPEN"]))}
     assert len(read()) == len(held)
+
+
+# Typed from facts/siblings.md, 4.1.
+DIALOG = (
+    "dialog_uuid dialog_type business_direction business_end_cause from_display_target to_display_target start_time "
+    "hangup_time serve_time talking_time alert_time answer_time ring_time waiting_time first_queue_waiting_time "
+    "machine_detected machine_detected_type"
+)
+
+
+def test_the_call_history_has_every_dialog_of_the_requests(ask: Ask, sandbox: Sandbox) -> None:
+    """Dialogs with the page's fields, by their end; those that a request names are the same dialogs."""
+    rows = ask("conpeek", "/cdr_dialog?limit=1000").value()["data"]
+    assert rows == sandbox.truth("conpeek", "cdr_dialogs")
+    assert all(row.keys() == set(DIALOG.split()) for row in rows)
+    assert [row["hangup_time"] for row in rows] == sorted(row["hangup_time"] for row in rows)
+    by_id = {row["dialog_uuid"]: row for row in rows}
+    for request in sandbox.truth("conpeek", "voice_campaign_requests"):
+        for dialog in request["dialogs"]:
+            assert dialog.items() <= by_id[dialog["dialog_uuid"]].items()
+
+
+def test_dialogs_are_filtered_by_their_times(ask: Ask, sandbox: Sandbox) -> None:
+    """Both ends with any of the four operators; anything else is a 400."""
+    times = [row["hangup_time"] for row in sandbox.truth("conpeek", "cdr_dialogs")]
+
+    def found(*rules: tuple[str, str, str]) -> list[str]:
+        objects = [{"property": name, "operator": how, "value": value} for name, how, value in rules]
+        answer = ask("conpeek", f"/cdr_dialog?limit=1000&filter={quote(json.dumps(objects))}")
+        assert answer.status == 200
+        return [row["hangup_time"] for row in answer.value()["data"]]
+
+    low, high = times[10], times[50]
+    assert found(("hangup_time", "gte", low), ("hangup_time", "lte", high)) == [t for t in times if low <= t <= high]
+    assert found(("hangup_time", "gt", low), ("hangup_time", "lt", high)) == [t for t in times if low < t < high]
+    assert found(("start_time", "gte", high), ("hangup_time", "lt", times[60]))
+    unknown = quote('[{"property":"colour","operator":"gte","value":"x"}]')
+    assert ask("conpeek", f"/cdr_dialog?filter={unknown}").status == 400
+    assert len(ask("conpeek", "/cdr_dialog").value()["data"]) == min(500, len(times))
+
+
+def test_a_machine_is_a_number_or_a_boolean(ask: Ask, sandbox: Sandbox) -> None:
+    """The page calls it a boolean and shows 0 and 1: a knob has either."""
+    kinds = {type(row["machine_detected"]) for row in ask("conpeek", "/cdr_dialog").value()["data"]}
+    sandbox.knobs("conpeek", machine_detected="boolean")
+    others = {type(row["machine_detected"]) for row in ask("conpeek", "/cdr_dialog").value()["data"]}
+    assert (kinds, others) == ({int}, {bool})

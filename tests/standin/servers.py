@@ -224,18 +224,25 @@ class Evolux(Paged):
 
 
 class Bspk(Paged):
-    """`GET /api/extraction/v1/calls` (vendor-docs/000).
+    """`GET /api/extraction/v1/calls` (vendor-docs/000) and its eight siblings (facts/siblings.md 1).
 
     Attributes:
+        lists: rows of the siblings that a test is about; the others are empty, and asking for them is not noted.
+        no_content: a page without rows is a 204.
         links: `single` quotes (as the vendor's pages show), `curly`, `double` or `none` (no Link header at all).
         address_limit: a longer request target is refused with 414.
     """
 
     path = "/api/extraction/v1/calls"
+    siblings = (
+        "clients", "sales_associates", "appointments", "reminders", "messages", "emails", "notes", "slices",
+    )  # fmt: skip
 
     def __init__(self, rows: list[dict[str, Any]] | None = None) -> None:
         super().__init__(rows)
         self.token = "bspk-s3cret-token"
+        self.lists: dict[str, list[dict[str, Any]]] = {}
+        self.no_content = False
         self.links = "single"
         self.whole_seconds = False
         self.address_limit = 8000
@@ -261,27 +268,45 @@ class Bspk(Paged):
         own = {"api_url": self.url, "auth_token": self.token, "max_attempts": 3, "request_timeout": 120}
         return own | {"requests_per_minute": 60_000} | more
 
+    def aside(self, request: Seen) -> Answer | None:
+        name = request.path.rpartition("/")[2]
+        known = request.headers.get("authorization") == f"Bearer {self.token}"
+        return reply([], X_Total_Count="0") if known and name in self.siblings and name not in self.lists else None
+
+    def refusal(self, request: Seen) -> Answer | None:
+        """What is wrong with a request, if anything is."""
+        base, _, name = request.path.rpartition("/")
+        asked = request.query.keys() & {"client_ids", "sales_associate_ids"}
+        checks = (
+            (request.headers.get("authorization") == f"Bearer {self.token}", "unauthorized", 401),
+            (f"{base}/calls" == self.path and name in {"calls", *self.lists}, "not found", 404),
+            (len(request.raw_query) <= self.address_limit, "URI too long", 414),
+            (len(asked) < 2, "not both", 400),
+            (name not in {"slices", "sales_associates"} or "client_ids" not in asked, "no such parameter", 400),
+        )
+        wrong = next(((message, status) for fine, message, status in checks if not fine), None)
+        return None if wrong is None else reply({"error": wrong[0]}, wrong[1])
+
     def answer(self, request: Seen) -> Answer:
-        if request.headers.get("authorization") != f"Bearer {self.token}":
-            return reply({"error": "unauthorized"}, 401)
-        if request.path != self.path:
-            return reply({"error": "not found"}, 404)
-        if len(request.raw_query) > self.address_limit:
-            return reply({"error": "URI too long"}, 414)
-        if "client_ids" in request.query and "sales_associate_ids" in request.query:
-            return reply({"error": "not both"}, 400)
+        refused = self.refusal(request)
+        if refused is not None:
+            return refused
+        name = request.path.rpartition("/")[2]
         self.next_page()
         low = instant(request.query["from"]) if "from" in request.query else None
         high = instant(request.query["to"]) if "to" in request.query else None
-        rows = [row for row in self.rows if self.within(instant(row.get("updated", row["created_at"])), low, high)]
-        for name, column in (("client_ids", "client_id"), ("sales_associate_ids", "sales_associate_id")):
-            if name in request.query:
-                wanted = set(request.query[name].split(","))
+        rows = self.rows if name == "calls" else self.lists[name]
+        rows = [row for row in rows if self.within(instant(row.get("updated", row["created_at"])), low, high)]
+        for parameter, column in (("client_ids", "client_id"), ("sales_associate_ids", "sales_associate_id")):
+            if parameter in request.query:
+                wanted = set(request.query[parameter].split(","))
                 rows = [row for row in rows if row[column] in wanted]
         rows = ordered(rows, self.order, lambda row: instant(row["created_at"]))
         page = int(request.query.get("page", 1))
         listed, size = self.numbered(rows, page - 1, min(int(request.query.get("per_page", 30)), 100))
         data = [{k: v for k, v in row.items() if k != "updated"} for row in listed]
+        if not data and self.no_content:
+            return Response(None, 204)
         headers = {}
         total = self.total(len(rows))
         if total is not None:
@@ -292,7 +317,7 @@ class Bspk(Paged):
             rels = [("next", page + 1)] if page < last else []
             rels.append(("last", last))
             headers["Link"] = ", ".join(
-                f"<{self.link_host}{self.path}?page={n}>; rel={left}{rel}{right}" for rel, n in rels
+                f"<{self.link_host}{request.path}?page={n}>; rel={left}{rel}{right}" for rel, n in rels
             )
         answer = reply(data)
         for name, text in headers.items():
@@ -457,12 +482,17 @@ class HostedSuite(Paged):
 
 
 class Conpeek(Paged):
-    """`GET /voice_campaign/{voice_campaign_id}/request` (vendor-docs/003); times are zone-less UTC in whole seconds."""
+    """`GET /voice_campaign/{voice_campaign_id}/request` (vendor-docs/003); times are zone-less UTC in whole seconds.
+
+    Attributes:
+        dialogs: what `GET /cdr_dialog` lists (facts/siblings.md 4.1); when None, none, and asking for it is not noted.
+    """
 
     def __init__(self, rows: list[dict[str, Any]] | None = None) -> None:
         super().__init__(rows)
         self.key = "conpeek-s3cret-key"
         self.campaigns = {"c1"}
+        self.dialogs: list[dict[str, Any]] | None = None
         self.ignored: set[str] = set()
 
     @staticmethod
@@ -501,6 +531,9 @@ class Conpeek(Paged):
         if name in self.ignored or self.ignores_filter:
             return True
         have = row.get(name)
+        if name in {"start_time", "hangup_time"}:
+            tests = {"gte": (instant(value), None), "lte": (None, instant(value))}
+            return have is not None and self.within(instant(have), *tests[operator])
         if name in {"created_date", "closed_date", "process_not_before"}:
             if operator not in {"gte", "lte"} or have is None:
                 return False
@@ -513,10 +546,21 @@ class Conpeek(Paged):
             tests |= {"gt": have > value, "gte": have >= value, "lt": have < value, "lte": have <= value}
         return bool(tests[operator])
 
+    def aside(self, request: Seen) -> Answer | None:
+        idle = self.dialogs is None and request.path == "/cdr_dialog"
+        return reply({"data": []}) if idle and request.headers.get("authorization") == self.key else None
+
     def answer(self, request: Seen) -> Answer:
         if request.headers.get("authorization") != self.key:
             return reply({"message": "Forbidden"}, 403)
         parts = request.path.split("/")
+        if parts == ["", "cdr_dialog"] and self.dialogs is not None:
+            rows = [
+                row for row in self.dialogs if all(self.keeps(row, one) for one in json.loads(request.query["filter"]))
+            ]
+            rows = ordered(rows, self.order, lambda row: instant(row["start_time"]))
+            limit, offset = int(request.query.get("limit", 500)), int(request.query.get("offset", 0))
+            return reply({"data": rows[offset : offset + min(limit, self.most())]})
         if (
             request.method != "GET"
             or parts[1] != "voice_campaign"

@@ -294,3 +294,134 @@ def test_g9_a_blank_id_is_refused_and_not_sent_as_an_empty_filter(serve: Serve, 
     one = run("bspk", vendor.config(**{name: [" "]}), code=1)
     assert name in one.stderr.splitlines()[-1]
     assert not vendor.seen
+
+
+CONTACT = ("sales_associate_id", "client_id", "created_at")
+KEYS: dict[str, tuple[str, ...]] = {
+    "messages": ("sales_associate_id", "client_id", "channel", "created_at"),
+    "emails": CONTACT,
+    "notes": CONTACT,
+    "appointments": CONTACT,
+    "reminders": CONTACT,
+    "slices": ("created_by_sales_associate_id", "created_at"),
+    "sales_associates": ("username", "created_at"),
+}
+"""What the contract makes the siblings' keys from."""
+MARKS = dict.fromkeys(("appointments", "reminders", "slices", "sales_associates", "clients"), "updated_at")
+
+
+def sibling(name: str, number: int, created: datetime, updated: datetime) -> dict[str, Any]:
+    """A row as facts/siblings.md describes it; `updated` is what the vendor may filter by."""
+    call = Bspk.call(number, created)
+    del call["to"]
+    shown = call["created_at"]
+    changed = Bspk.call(number, updated)["created_at"]
+    sent = {"template_id": "2", "template_name": None, "slice_id": number, "media": [{"any": number}]}
+    entry = {"title": "t", "body": "b", "starts_at": shown, "ends_at": None, "is_done": False, "is_done_at": None}
+    slice_of = {
+        "created_by_sales_associate_id": f"SA_{number}",
+        "created_by_sales_associate_name": "n",
+        "item_ids": ["i"],
+    }
+    rows: dict[str, dict[str, Any]] = {
+        "messages": call | sent | {"body": None, "channel": ("sms", "wechat")[number % 2]},
+        "emails": call | sent,
+        "notes": call | {"body": "b", "media": []},
+        "appointments": call | entry | {"notes": "b", "updated_at": changed},
+        "reminders": call | entry | {"notes": "b", "updated_at": changed},
+        "slices": slice_of | {"store_id": "s", "title": None, "body": None, "created_at": shown, "updated_at": changed},
+        "sales_associates": {
+            "associate_id": None,
+            "username": f"u{number}",
+            "created_at": shown,
+            "updated_at": changed,
+        },
+        "clients": {
+            "client_id": f"C-{number}",
+            "name": "Ann Example",
+            "gender": None,
+            "passport_number": "P-1",
+            "addresses": [{"city": "Lyon", "zip": None}],
+            "communication_preferences": {"opt_out": False},
+            "preferences": ["a", {"b": 1}],
+            "created_at": shown,
+            "updated_at": changed,
+        },
+    }
+    return rows[name]
+
+
+def everything(found: Run) -> dict[str, Any]:
+    """A discovered catalog in which every stream is selected."""
+    catalog: dict[str, Any] = json.loads(found.stdout)
+    for stream in catalog["streams"]:
+        for entry in stream["metadata"]:
+            if not entry["breadcrumb"]:
+                entry["metadata"]["selected"] = True
+    return catalog
+
+
+@pytest.mark.parametrize("by", ["created", "updated"])
+def test_g1_the_siblings_give_every_row_however_the_vendor_filters(serve: Serve, run: Taps, by: str) -> None:
+    """All eight lists come as sent, under the contract's keys, by either reading of `from`, `[]` and 204 alike."""
+    vendor = serve(Bspk([]))
+    vendor.cap, vendor.no_content = 7, by == "updated"
+    sent: dict[str, dict[str, dict[str, Any]]] = {}
+    for name in Bspk.siblings:
+        rows = []
+        for number in range(20):
+            created = MARCH + timedelta(hours=31 * number, milliseconds=7 * number)
+            changed = created + (3 * DAY if number % 3 == 0 else 0 * DAY)
+            row = sibling(name, number, created, changed)
+            rows.append(row | {"updated": (changed if by == "updated" else created).isoformat()})
+        if name == "clients":
+            rows.append(rows[0] | {"client_id": None})
+        vendor.lists[name] = rows
+        sent[name] = {}
+        for row in rows:
+            plain = {field: value for field, value in row.items() if field != "updated"}
+            text = json.dumps([plain[part] for part in KEYS.get(name, ())], separators=(",", ":"), ensure_ascii=False)
+            at = hashlib.sha256(text.encode()).hexdigest() if name in KEYS else plain["client_id"]
+            if at is not None:
+                sent[name][at] = plain
+    config = vendor.config(start_date="2024-03-01", end_date="2024-04-25", window="P7D", page_size=5)
+    one = run("bspk", config, catalog=everything(run("bspk", config, "--discover")))
+    for name, held in sent.items():
+        key_of = "client_id" if name == "clients" else f"{name.removesuffix('s')}_key"
+        got = {row[key_of]: row for row in one.rows(name)}
+        assert got.keys() == held.keys(), name
+        for at, row in held.items():
+            assert {field: got[at][field] for field in row} == row, name
+        mark = MARKS.get(name, "created_at")
+        assert instant(one.bookmark(name)) <= max(instant(row[mark]) for row in held.values())
+    assert "1 rows without client_id were left out" in one.stderr
+
+
+def test_clients_are_not_read_unless_a_catalog_says_so(serve: Serve, run: Taps) -> None:
+    """Passports and birthdays stay where they are by default, and no request is made for them."""
+    vendor = serve(Bspk([Bspk.call(1, MARCH)]))
+    vendor.lists["clients"] = [sibling("clients", 1, MARCH, MARCH)]
+    one = run("bspk", vendor.config(end_date="2024-03-02"))
+    assert one.rows("calls")
+    assert not one.rows("clients")
+    assert not [seen for seen in vendor.seen if seen.path.endswith("/clients")]
+
+
+def test_ids_of_clients_go_only_where_they_are_a_parameter(serve: Serve, run: Taps) -> None:
+    """`client_ids` narrows the lists that take it; associates and slices are read in full without it."""
+    vendor = serve(Bspk([Bspk.call(n, MARCH) for n in range(3)]))
+    vendor.lists = {name: [sibling(name, n, MARCH, MARCH) for n in range(3)] for name in ("notes", "slices")}
+    one = run("bspk", vendor.config(client_ids=["CLIENT_1"], end_date="2024-03-02"))
+    assert [len(one.rows(name)) for name in ("calls", "notes", "slices")] == [1, 1, 3]
+
+
+@pytest.mark.parametrize("status", [403, 404])
+def test_g8_a_list_that_may_not_be_read_fails_alone(serve: Serve, run: Taps, status: int) -> None:
+    """It costs one request, the others are complete, and the last lines name it."""
+    vendor = serve(Bspk([Bspk.call(n, MARCH) for n in range(3)]))
+    vendor.lists = {name: [sibling(name, n, MARCH, MARCH) for n in range(3)] for name in ("notes", "reminders")}
+    vendor.faults.append(lambda _n, seen: reply({}, status) if seen.path.endswith("/reminders") else None)
+    one = run("bspk", vendor.config(start_date="2024-02-01", end_date="2024-04-25", window="P1D"), code=1)
+    assert len([seen for seen in vendor.seen if seen.path.endswith("/reminders")]) == 1
+    assert [len(one.rows(name)) for name in ("calls", "notes", "reminders")] == [3, 3, 0]
+    assert "reminders" in "".join(one.stderr.splitlines()[-3:])

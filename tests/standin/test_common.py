@@ -28,6 +28,17 @@ STREAMS = {
     "evolux": {"studio_calls": ["id"], "studio_cdr": ["call_id"]},
 }
 OTHERS: dict[str, dict[str, list[str]]] = {
+    "bspk": {
+        "messages": ["message_key"],
+        "emails": ["email_key"],
+        "notes": ["note_key"],
+        "appointments": ["appointment_key"],
+        "reminders": ["reminder_key"],
+        "slices": ["slice_key"],
+        "sales_associates": ["sales_associate_key"],
+        "clients": ["client_id"],
+    },
+    "conpeek": {"cdr_dialogs": ["dialog_uuid"]},
     "hostedsuite": {name: ["Id"] for name in ("clients", "centers", "contacts", "charges", "reservations")},
     "switchtransact": {
         "agents": ["id"],
@@ -37,7 +48,7 @@ OTHERS: dict[str, dict[str, list[str]]] = {
     },
 }
 """Streams that the vendors of these tests have no rows of."""
-UNSELECTED = {("hostedsuite", "contacts"), ("switchtransact", "transactions")}
+UNSELECTED = {("bspk", "clients"), ("hostedsuite", "contacts"), ("switchtransact", "transactions")}
 """Sensitive streams, which are read only when a catalog selects them."""
 
 

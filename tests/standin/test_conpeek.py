@@ -6,6 +6,7 @@ import json
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
+import pytest
 from starlette.responses import Response
 from tests.standin.servers import SECOND, UTC, Conpeek, instant
 from tests.standin.wire import Answer, Case, Cut, Run, Seen, Taps, reply, upserted
@@ -289,3 +290,43 @@ def test_g2_ignored_filters_and_wrong_envelopes_fail(serve: Serve, run: Taps) ->
             wrong[name] = (one.code, mark(one), len(one.rows(STREAM)), one.stderr[-600:])
     assert not wrong, wrong
     assert len(no_offset.seen) < 600
+
+
+def dialog(number: int, hangup: datetime | None, **more: Any) -> dict[str, Any]:
+    """A dialog as facts/siblings.md describes it."""
+    start = Conpeek.time((hangup or MARCH) - timedelta(minutes=3))
+    return {
+        "dialog_uuid": f"d-{number}",
+        "dialog_type": "EXTERNAL",
+        "business_direction": "INBOUND",
+        "from_display_target": "48600100200",
+        "start_time": start,
+        "hangup_time": None if hangup is None else Conpeek.time(hangup),
+        "talking_time": 10_000,
+        "answer_time": None,
+        "machine_detected": number % 2,
+        "something_new": {"a": number},
+    } | more
+
+
+@pytest.mark.parametrize("said", [int, bool])
+def test_g1_the_call_history_comes_by_the_end_of_its_dialogs(serve: Serve, run: Taps, said: type) -> None:
+    """Whatever the cap, each dialog that is over comes once, its flag a boolean; one that goes on waits for its end."""
+    vendor = serve(Conpeek([]))
+    vendor.cap = 7
+    ends = [MARCH + timedelta(hours=7 * n) for n in range(60)] + [MARCH + timedelta(hours=9)] * 9
+    vendor.dialogs = [dialog(n, at, machine_detected=said(n % 2)) for n, at in enumerate(ends)]
+    vendor.dialogs.append(dialog(900, None))
+    config = vendor.config(start_date="2024-03-01", end_date="2024-04-01", window="P7D")
+    del config["voice_campaign_ids"]
+    first = run("conpeek", config)
+    got = {row["dialog_uuid"]: row for row in first.rows("cdr_dialogs")}
+    assert got.keys() == {f"d-{n}" for n in range(len(ends))}
+    assert all(row["machine_detected"] is bool(int(row["dialog_uuid"][2:]) % 2) for row in got.values())
+    assert got["d-3"]["_extra"] == {"something_new": {"a": 3}}
+    assert instant(got["d-3"]["hangup_time"]) == ends[3]
+    assert "voice_campaign_requests is not offered" in first.stderr
+    assert instant(first.bookmark("cdr_dialogs")) == max(ends)
+    vendor.dialogs[-1] = dialog(900, max(ends) + timedelta(hours=1))
+    second = run("conpeek", config | {"lookback": "PT0S"}, state=first.state)
+    assert "d-900" in {row["dialog_uuid"] for row in second.rows("cdr_dialogs")}

@@ -1,4 +1,4 @@
-"""BSPK, Extraction API: `GET /api/extraction/v1/calls` (vendor-docs/000, vendors.md section 1)."""
+"""BSPK, Extraction API: `GET /api/extraction/v1/<list>` (vendor-docs/000, facts/siblings.md section 1)."""
 
 from __future__ import annotations
 
@@ -10,23 +10,13 @@ from trunkline_sandbox import instants
 from trunkline_sandbox.messages import JSON, Response
 from trunkline_sandbox.store import Row, Selection, Table
 from trunkline_sandbox.vendor import Knobs, RateWindow, RefusedError, Vendor, choice, whole
-from trunkline_sandbox.world import COMPANIES, World, person, phone
+from trunkline_sandbox.vendors.bspk_rows import KINDS, People
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Hashable
+    from collections.abc import Callable, Hashable, Mapping
 
     from trunkline_sandbox.messages import Pairs, Request
-
-_FIELDS = (
-    "store_id",
-    "store_name",
-    "sales_associate_id",
-    "sales_associate_name",
-    "client_id",
-    "client_name",
-    "to",
-    "created_at",
-)
+    from trunkline_sandbox.world import World
 
 _SAMPLE: Row = {
     "store_id": "Store-external_id-47",
@@ -50,6 +40,7 @@ class BspkKnobs(Knobs):
 
     Attributes:
         filter_on: Whether `from` and `to` look at created or at updated times (the pages say both).
+        empty: How a page without rows is answered: with an empty array, or with 204.
         order: Which calls come first; no page says.
         per_page_cap: The most a page holds; more asked for is cut to it.
         enforce_rate_limit: Answer 429 beyond the limit; when off, every answer says that plenty is left.
@@ -60,6 +51,7 @@ class BspkKnobs(Knobs):
     """
 
     filter_on: str = choice("created", "updated")
+    empty: str = choice("array", "no_content")
     order: str = choice("oldest", "newest")
     per_page_cap: int = 100
     enforce_rate_limit: bool = False
@@ -77,19 +69,19 @@ def _updated(row: Row) -> int | None:
     return instants.parse_iso(row.get("updated_at") or row["created_at"])
 
 
-def _shown(row: Row) -> Row:
-    return {name: row[name] for name in _FIELDS} if "updated_at" in row else row
+def _without_update(row: Row) -> Row:
+    return {name: value for name, value in row.items() if name != "updated_at"}
 
 
 class Bspk(Vendor):
-    """A bare array; totals, links and limits are in headers; no id and no modified date in a call."""
+    """Bare arrays; totals, links and limits are in headers; no ids, and in most lists no date of change."""
 
     name = "bspk"
     title = "BSPK"
-    path = "/api/extraction/v1/calls"
+    path = "/api/extraction/v1/"
     settings: ClassVar = {"auth_token": "sandbox-bspk-token"}
     curl = "-H 'Authorization: Bearer sandbox-bspk-token' '{url}/api/extraction/v1/calls?from=2026-01-01T00:00:00Z'"
-    hidden: ClassVar = {"calls": ("updated_at",)}
+    hidden: ClassVar = {name: ("updated_at",) for name, kind in KINDS.items() if "updated_at" not in kind.fields}
     knob_sheet = BspkKnobs
     knobs: BspkKnobs
 
@@ -99,25 +91,21 @@ class Bspk(Vendor):
 
     def __init__(self, world: World) -> None:
         super().__init__(world)
-        make, when = _calls(world)
-        calls = Table(
-            ("sales_associate_id", "client_id", "created_at"),
-            {"created": _created, "updated": _updated},
-            count=world.size,
-            make=make,
-            when=when,
-            extra=SAMPLES,
-        )
-        self.tables = {"calls": calls}
+        people = People(world)
+        for name, kind in KINDS.items():
+            make, when = people.rows(name)
+            clocks = {"created": _created, "updated": _updated}
+            samples = SAMPLES if name == "calls" else ()
+            self.tables[name] = Table(kind.key, clocks, count=people.count(name), make=make, when=when, extra=samples)
         self._rate = RateWindow()
 
     def complete(self, stream: str, row: Row) -> Row:
-        """A new call has every field; it was updated when it was created, unless the row has an `updated_at`."""
-        del stream
-        return {**dict.fromkeys(_FIELDS), **row}
+        """A new row has every field; it was updated when it was created, unless it has an `updated_at`."""
+        made = {**dict.fromkeys(KINDS[stream].fields), **row}
+        return made if made.get("updated_at") or stream in self.hidden else {**made, "updated_at": made["created_at"]}
 
     def answer(self, request: Request) -> Response:
-        """A page of calls.
+        """A page of a list.
 
         Raises:
             RefusedError: 401, 403, 404, 400 as the pages describe.
@@ -126,16 +114,21 @@ class Bspk(Vendor):
         if isinstance(limits, Response):
             return limits
         self._authorize(request)
-        if request.path != self.path:
+        name = request.path.removeprefix(self.path)
+        if not request.path.startswith(self.path) or name not in KINDS:
             raise RefusedError(404, "Not Found")
         if request.method != "GET":
             raise RefusedError(405, "Method Not Allowed")
         page = whole(request.get("page"), 1, name="page")
         per_page = min(whole(request.get("per_page"), self.default_per_page, name="per_page"), self.knobs.per_page_cap)
-        found = self._select(request)
+        found = self._select(name, request)
         numbers = found.page((page - 1) * per_page, per_page)
-        body = b"[" + b",".join(self.tables["calls"].encode(numbers, "", _shown)) + b"]"
-        return Response(200, (JSON, *limits, *self._paging(request, page, per_page, len(found))), body)
+        headers = (*limits, *self._paging(request, page, per_page, len(found)))
+        if not numbers and self.knobs.empty == "no_content":
+            return Response(204, headers)
+        show = _without_update if name in self.hidden else dict
+        body = b"[" + b",".join(self.tables[name].encode(numbers, "", show)) + b"]"
+        return Response(200, (JSON, *headers), body)
 
     def error(self, no: RefusedError) -> Response:
         """The pages print no error body; this one is the plainest."""
@@ -179,13 +172,13 @@ class Bspk(Vendor):
             return Response.json({"error": "Too Many Requests"}, 429, (*headers, reset_header))
         return headers
 
-    def _select(self, request: Request) -> Selection:
+    def _select(self, name: str, request: Request) -> Selection:
         low, high = _second(request, "from"), _second(request, "to")
         if high is not None:
             high += instants.SECOND - 1
-        return self.tables["calls"].select(
-            self.knobs.filter_on, low, high, where=_people(request), newest_first=self.knobs.order == "newest"
-        )
+        where = _people(KINDS[name].people, request)
+        newest_first = self.knobs.order == "newest"
+        return self.tables[name].select(self.knobs.filter_on, low, high, where=where, newest_first=newest_first)
 
     def _paging(self, request: Request, page: int, per_page: int, total: int) -> Pairs:
         headers = []
@@ -200,7 +193,7 @@ class Bspk(Vendor):
 
     def _link(self, request: Request, page: int) -> str:
         kept = [pair for pair in request.query if pair[0] != "page"]
-        return f"{self.link_host}{self.path}?{urlencode([*kept, ('page', str(page))])}"
+        return f"{self.link_host}{request.path}?{urlencode([*kept, ('page', str(page))])}"
 
 
 def _second(request: Request, name: str) -> int | None:
@@ -218,49 +211,19 @@ def _second(request: Request, name: str) -> int | None:
     return instant // instants.SECOND * instants.SECOND
 
 
-def _people(request: Request) -> tuple[Hashable, Callable[[Row], bool]] | None:
+def _people(columns: Mapping[str, str], request: Request) -> tuple[Hashable, Callable[[Row], bool]] | None:
     """The condition that client_ids or sales_associate_ids make.
 
     Raises:
-        RefusedError: 400 when both are given.
+        RefusedError: 400 when both are given, or one that the list does not take.
     """
-    clients, associates = request.get("client_ids"), request.get("sales_associate_ids")
-    if clients and associates:
+    given = {name: request.get(name) for name in ("client_ids", "sales_associate_ids") if request.get(name)}
+    if len(given) > 1:
         raise RefusedError(400, "client_ids and sales_associate_ids cannot be combined")
-    if not clients and not associates:
+    if not given:
         return None
-    column = "client_id" if clients else "sales_associate_id"
-    wanted = frozenset(part.strip() for part in (clients or associates or "").split(","))
+    ((name, text),) = given.items()
+    if name not in columns:
+        raise RefusedError(400, f"{name} is not a parameter of this list")
+    column, wanted = columns[name], frozenset(part.strip() for part in str(text).split(","))
     return (column, wanted), lambda row: row[column] in wanted
-
-
-def _calls(world: World) -> tuple[Callable[[int], Row], Callable[[int], int]]:
-    dice = world.random("bspk")
-    salt = dice.getrandbits(64)
-    stores = [
-        (f"Store-external_id-{n}", None if n == 105 else f"{COMPANIES[n % len(COMPANIES)]} {n}")  # noqa: PLR2004 - one nameless store
-        for n in range(100, 112)
-    ]
-    associates = [(f"SA_{n}", " ".join(person(dice.getrandbits(16))), *stores[n % len(stores)]) for n in range(10, 46)]
-    clients = [
-        (f"CLI_{n}", " ".join(person(dice.getrandbits(16))), None if n % 4 == 0 else phone(dice.getrandbits(32)))
-        for n in range(1000, 1400)
-    ]
-    at = world.times(salt, world.size, 1000)  # the vendor writes milliseconds
-
-    def make(i: int) -> Row:
-        created, bits = at(i)
-        associate_id, associate_name, store_id, store_name = associates[bits % 36]
-        client_id, client_name, to = clients[(bits >> 20) % 400]
-        return {
-            "store_id": store_id,
-            "store_name": store_name,
-            "sales_associate_id": associate_id,
-            "sales_associate_name": associate_name,
-            "client_id": client_id,
-            "client_name": client_name,
-            "to": to,
-            "created_at": instants.iso(created, digits=3),
-        }
-
-    return make, lambda i: at(i)[0]

@@ -1,8 +1,9 @@
-"""Conpeek: `GET /voice_campaign/{voice_campaign_id}/request` (vendor-docs/003, vendors.md section 4)."""
+"""Conpeek: `GET /voice_campaign/{voice_campaign_id}/request` (vendor-docs/003) and `GET /cdr_dialog` (siblings.md)."""
 
 from __future__ import annotations
 
 import dataclasses
+import functools
 import operator
 import re
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -13,6 +14,7 @@ from trunkline_sandbox import instants
 from trunkline_sandbox.messages import JSON, Response
 from trunkline_sandbox.store import Row, Selection, Table
 from trunkline_sandbox.vendor import Knobs, RefusedError, Vendor, choice, whole
+from trunkline_sandbox.vendors import conpeek_dialogs
 from trunkline_sandbox.world import World, guid, object_id, person, phone
 
 if TYPE_CHECKING:
@@ -48,11 +50,13 @@ class ConpeekKnobs(Knobs):
         order: By created_date, which come first; no page says.
         limit_cap: The most one answer holds; more asked for is cut to it.
         deleted_campaigns: Campaigns that answer 404 although their requests are still in the truth.
+        machine_detected: How a dialog of the call history says it: a boolean, says the page, and shows 0 and 1.
     """
 
     order: str = choice("oldest", "newest")
     limit_cap: int = 10_000
     deleted_campaigns: Collection[str] = ()
+    machine_detected: str = choice("number", "boolean")
 
 
 def _clock(name: str) -> Callable[[Row], int | None]:
@@ -85,20 +89,31 @@ class Conpeek(Vendor):
     knob_sheet = ConpeekKnobs
     knobs: ConpeekKnobs
     stream = "voice_campaign_requests"
-    default_limit = 1000
+    dialogs = "cdr_dialogs"
+    dialogs_path = "/cdr_dialog"
+    default_limit: ClassVar = {"voice_campaign_requests": 1000, "cdr_dialogs": 500}
 
     def __init__(self, world: World) -> None:
         super().__init__(world)
         self._campaigns: dict[str, Table] = {}
+        self._counts: dict[str, int] = {}
         for place, campaign in enumerate(CAMPAIGNS):
             count = (world.size + len(CAMPAIGNS) - 1 - place) // len(CAMPAIGNS)
+            self._counts[campaign] = count
             make, when = _requests(world, campaign, count)
             self._campaigns[campaign] = Table(("id",), _CLOCKS, count=count, make=make, when=when)
 
     @property
     def streams(self) -> tuple[str, ...]:
-        """One stream, kept in one table a campaign."""
-        return (self.stream,)
+        """The requests, kept in one table a campaign, and the dialogs of all of them."""
+        return (self.stream, self.dialogs)
+
+    @functools.cached_property
+    def _history(self) -> Table:
+        """The dialogs of the made-up requests."""
+        return conpeek_dialogs.history(
+            {campaign: (self._counts[campaign], self._campaigns[campaign]) for campaign in self._counts}
+        )
 
     def rows(self, stream: str) -> Iterator[Row]:
         """The requests of all campaigns.
@@ -106,6 +121,8 @@ class Conpeek(Vendor):
         Raises:
             ValueError: When the stream is another.
         """
+        if stream == self.dialogs:
+            return iter(self._history.rows())
         self._known(stream)
         return (row for table in self._campaigns.values() for row in table.rows())
 
@@ -115,6 +132,9 @@ class Conpeek(Vendor):
         Raises:
             ValueError: When id, campaign or created_date is missing or can't be read.
         """
+        if stream == self.dialogs:
+            self._upsert_dialog(row)
+            return
         self._known(stream)
         known = self._find(row.get("id"))
         merged = {**(known or _blank()), **row}
@@ -128,29 +148,39 @@ class Conpeek(Vendor):
                 raise ValueError(f"{name} of a Conpeek request is 'YYYY-MM-DD HH:MM:SS', not {merged[name]!r}")
         self._campaigns.setdefault(campaign, Table(("id",), _CLOCKS)).put(merged)
 
+    def _upsert_dialog(self, row: Row) -> None:
+        key = (row.get("dialog_uuid"),)
+        merged = {**(self._history.find(key) or dict.fromkeys(conpeek_dialogs.FIELDS)), **row}
+        if not isinstance(merged["dialog_uuid"], str) or instants.parse_iso(str(merged["hangup_time"])) is None:
+            raise ValueError("a row of conpeek.cdr_dialogs needs the texts dialog_uuid and hangup_time")
+        self._history.put(merged)
+
     def delete(self, stream: str, row: Row) -> bool:
-        """Take a request out of whatever campaign it is in."""
+        """Take a request out of whatever campaign it is in, or a dialog out of the history."""
+        if stream == self.dialogs:
+            return self._history.delete((row["dialog_uuid"],))
         self._known(stream)
         return any(table.delete((row["id"],)) for table in self._campaigns.values())
 
     def answer(self, request: Request) -> Response:
-        """Requests of one campaign.
+        """Requests of one campaign, or dialogs.
 
         Raises:
             RefusedError: 403 for a wrong key, 404 for an unknown campaign, 400 for a bad filter.
         """
         found = self.path.fullmatch(request.path)
-        if found is None:
+        if found is None and request.path != self.dialogs_path:
             raise RefusedError(404, "Resource not found")
         if request.headers.get("authorization") != self.settings["api_key"]:
             raise RefusedError(403, "Action can not be performed")
         if request.method != "GET":
             raise RefusedError(405, "Method not allowed")
+        if found is None:
+            return self._answer_dialogs(request)
         table = self._campaigns.get(found[1])
         if table is None or found[1] in self.knobs.deleted_campaigns:
             raise RefusedError(404, "Resource not found")
-        limit = min(whole(request.get("limit"), self.default_limit, name="limit"), self.knobs.limit_cap)
-        offset = whole(request.get("offset"), 0, least=0, name="offset")
+        limit, offset = self._page(request)
         numbers = self._select(table, request.get("filter")).page(offset, limit)
         left_out = _excluded(request.get("exclude"))
 
@@ -160,14 +190,32 @@ class Conpeek(Vendor):
         texts = table.encode(numbers, ",".join(sorted(left_out)), shown)
         return Response(200, (JSON,), b'{"data":[' + b",".join(texts) + b"]}")
 
+    def _answer_dialogs(self, request: Request) -> Response:
+        """Dialogs, their flag as the knob says."""
+        limit, offset = self._page(request)
+        newest_first = self.knobs.order == "newest"
+        found = conpeek_dialogs.select(self._history, request.get("filter") or "[]", newest_first=newest_first)
+        flag = bool if self.knobs.machine_detected == "boolean" else int
+
+        def shown(row: Row) -> Row:
+            said = row["machine_detected"]
+            return row if said not in {0, 1} else {**row, "machine_detected": flag(said)}
+
+        texts = self._history.encode(found.page(offset, limit), self.knobs.machine_detected, shown)
+        return Response(200, (JSON,), b'{"data":[' + b",".join(texts) + b"]}")
+
+    def _page(self, request: Request) -> tuple[int, int]:
+        usual = self.default_limit[self.dialogs if request.path == self.dialogs_path else self.stream]
+        limit = min(whole(request.get("limit"), usual, name="limit"), self.knobs.limit_cap)
+        return limit, whole(request.get("offset"), 0, least=0, name="offset")
+
     def error(self, no: RefusedError) -> Response:
         """The page prints no error body; this one is the plainest."""
         return Response.json({"error": no.message}, no.status)
 
     def page_before(self, request: Request) -> Request | None:
         """`offset` less one `limit`."""
-        limit = min(whole(request.get("limit"), self.default_limit, name="limit"), self.knobs.limit_cap)
-        offset = whole(request.get("offset"), 0, least=0, name="offset")
+        limit, offset = self._page(request)
         return request.with_query(offset=str(max(0, offset - limit))) if offset else None
 
     def unfiltered(self, request: Request) -> Request | None:
@@ -176,7 +224,7 @@ class Conpeek(Vendor):
 
     def _known(self, stream: str) -> None:
         if stream != self.stream:
-            raise ValueError(f"conpeek has no stream {stream!r}: it has {self.stream}")
+            raise ValueError(f"conpeek has no stream {stream!r}: it has {', '.join(self.streams)}")
 
     def _find(self, key: Any) -> Row | None:
         found = (table.find((key,)) for table in self._campaigns.values())

@@ -15,10 +15,11 @@ if TYPE_CHECKING:
     from trunkline.credentials import without_secrets
     from trunkline.doors.command import VendorTap
     from trunkline.facts.authorization import oauth2
+    from trunkline.facts.computed import hashed
     from trunkline.facts.details import DetailStream
     from trunkline.facts.lookups import LookupResults, Lookups, LookupStream
     from trunkline.facts.paged import PagedStream
-    from trunkline.facts.paging import CursorPages, NumberedPages, OffsetPages, OnePage
+    from trunkline.facts.paging import CursorPages, FilterObjects, NumberedPages, OffsetPages, OnePage
     from trunkline.facts.partitions import InChunks, PerSetting
     from trunkline.facts.per_row import PerRow
     from trunkline.facts.places import Header, Link
@@ -46,11 +47,12 @@ if TYPE_CHECKING:
 
 _PLACES = {
     "trunkline.credentials": ("without_secrets",),
+    "trunkline.facts.computed": ("hashed",),
     "trunkline.facts.details": ("DetailStream",),
     "trunkline.facts.lookups": ("LookupResults", "LookupStream", "Lookups"),
     "trunkline.facts.authorization": ("oauth2",),
     "trunkline.facts.paged": ("PagedStream",),
-    "trunkline.facts.paging": ("CursorPages", "NumberedPages", "OffsetPages", "OnePage"),
+    "trunkline.facts.paging": ("CursorPages", "FilterObjects", "NumberedPages", "OffsetPages", "OnePage"),
     "trunkline.facts.partitions": ("InChunks", "PerSetting"),
     "trunkline.facts.places": ("Header", "Link"),
     "trunkline.facts.per_row": ("PerRow",),
@@ -86,6 +88,7 @@ __all__ = [
     "CursorPages",
     "DetailStream",
     "ErrorInBody",
+    "FilterObjects",
     "Header",
     "InChunks",
     "InOrder",
@@ -114,6 +117,7 @@ __all__ = [
     "basic",
     "bearer",
     "common",
+    "hashed",
     "header",
     "in_body",
     "integer",

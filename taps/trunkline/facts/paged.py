@@ -70,13 +70,8 @@ class PagedStream(WindowedStream):
     # -- requests ----------------------------------------------------------------------------------
 
     def span(self, window: Window) -> Iterable[Parameter]:
-        """Return the parameters of a window's ends, as the vendor's filter reads them."""
-        facts = self.paging
-        since, until = self.bounds(window)
-        if facts.since and since is not None:
-            yield facts.since, facts.time(since)
-        if facts.until:
-            yield facts.until, facts.time(until)
+        """Yield the parameters of a window's ends, as the vendor's filter reads them."""
+        yield from self.paging.span(self.bounds(window), str(self.replication_key), self.config)
 
     def page_request(self, window: Window, number: int, size: int, part: Part = WHOLE) -> Request:
         """Make the request for one page of a window, of `size` rows."""
@@ -98,6 +93,7 @@ class PagedStream(WindowedStream):
             *self.span(window),
             *((name, config[setting]) for setting, name in facts.settings.items() if config.get(setting) is not None),
             *facts.extra_params,
+            *self.exclude_params(),
             *(pair for setting, also in facts.extra_params_if.items() if config.get(setting) for pair in also.items()),
             *((name, value) for name, value in paged if name),
         ]

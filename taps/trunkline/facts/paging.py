@@ -9,12 +9,47 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from trunkline import instants
+from trunkline.exact import encode
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
     from datetime import datetime
 
     from trunkline.facts.places import Place
+
+
+@dataclass(frozen=True, kw_only=True)
+class FilterObjects:
+    """A filter that is a list of objects, each of a property, a value and mostly an operator, as JSON in one parameter.
+
+    Args:
+        parameter: The parameter.
+        since: Operator of the span's lower end.
+        until: Operator of its upper end.
+        setting: Setting that holds further objects, sent as they are.
+    """
+
+    parameter: str = "filter"
+    since: str = "gte"
+    until: str = "lte"
+    setting: str = ""
+
+    def write(self, by: str, span: tuple[Any, Any], config: Mapping[str, Any], **among: Any) -> tuple[str, str]:
+        """Write the parameter.
+
+        Args:
+            by: The property that the span is about.
+            span: Its ends as the vendor reads them; None stands for no end.
+            config: The settings.
+            among: Properties of which the value must be one of a list.
+        """
+        ends = zip((self.since, self.until), span, strict=True)
+        wanted = [
+            *({"property": name, "value": list(values)} for name, values in among.items()),
+            *({"property": by, "operator": how, "value": end} for how, end in ends if end is not None),
+            *config.get(self.setting, ()),
+        ]
+        return self.parameter, encode(wanted).decode()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,6 +61,7 @@ class Paging:
             than one form of its response: the first that fits.
         since: Parameter of the span's lower end; empty where there is none.
         until: Parameter of the span's upper end.
+        filter: The same in one parameter, where the vendor filters by objects.
         size: Parameter of the rows requested at once; empty where there is none.
         total: Where the number of rows of the whole span stands; empty when the vendor does not send it.
         none_left_out: Whether a response may leave the rows out when its total is 0.
@@ -39,6 +75,7 @@ class Paging:
     rows: str | tuple[str, ...] = ""
     since: str = ""
     until: str = ""
+    filter: FilterObjects | None = None
     size: str = ""
     total: Place = ""
     none_left_out: bool = False
@@ -47,6 +84,26 @@ class Paging:
     extra_params_if: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     settings: Mapping[str, str] = field(default_factory=dict)
     time: Callable[[datetime], Any] = instants.to_iso
+
+    def span(
+        self, ends: tuple[datetime | None, datetime], by: str, config: Mapping[str, Any], **among: Any
+    ) -> Iterator[tuple[str, Any]]:
+        """Yield the parameters of a span.
+
+        Args:
+            ends: Its ends, in UTC; None stands for no lower one.
+            by: The vendor's field that the span is about.
+            config: The settings.
+            among: Fields of which the value must be one of a list, where the vendor filters by objects.
+        """
+        since, until = (None if end is None else self.time(end) for end in ends)
+        if self.filter:
+            yield self.filter.write(by, (since, until), config, **among)
+            return
+        if self.since and since is not None:
+            yield self.since, since
+        if self.until:
+            yield self.until, until
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -12,6 +12,7 @@ from urllib.parse import quote
 from singer_sdk.helpers.conform import TypeConformanceLevel
 
 from trunkline import instants, personal, schemas, sdk
+from trunkline.exact import encode
 from trunkline.steps.shape.shape import EXTRA, Shape
 
 if TYPE_CHECKING:
@@ -88,6 +89,10 @@ class VendorStream(sdk.OwnSync):
     """Text fields that the vendor's pages show as numbers elsewhere; a number becomes its digits."""
     text_or_json: ClassVar[Sequence[str]] = ()
     """Text fields in which the vendor may send an object; it becomes its JSON."""
+    flag_or_number: ClassVar[Sequence[str]] = ()
+    """Boolean fields in which the vendor may send 0 or 1."""
+    exclude_setting: ClassVar[str] = ""
+    """Setting that lists the fields that the vendor is not to send; they leave the schema too."""
 
     def __init__(self, tap: Any) -> None:
         self.tap = tap
@@ -173,7 +178,12 @@ class VendorStream(sdk.OwnSync):
 
     def excluded_fields(self) -> Iterable[str]:
         """Fields the config keeps the vendor from sending: they leave the schema too, or an upsert would null them."""
-        return ()
+        return self.config.get(self.exclude_setting) or ()
+
+    def exclude_params(self) -> Iterator[tuple[str, str]]:
+        """Yield the parameter that names them, which is called like the setting: as a JSON list."""
+        if self.excluded_fields():
+            yield self.exclude_setting, encode([*self.excluded_fields()]).decode()
 
     def read_time(self, text: str) -> tuple[datetime, str]:
         """Read a time as this vendor writes it.
@@ -193,6 +203,9 @@ class VendorStream(sdk.OwnSync):
         Args:
             row: The vendor's row, changed in place: a dict, or a struct that can be used like one.
         """
+        for name in self.flag_or_number:
+            if row.get(name) in (0, 1):
+                row[name] = bool(row[name])
 
     @property
     def reads_times(self) -> bool:
@@ -202,7 +215,7 @@ class VendorStream(sdk.OwnSync):
     @property
     def computes(self) -> bool:
         """Whether `compute` does anything."""
-        return type(self).compute is not VendorStream.compute
+        return bool(self.flag_or_number) or type(self).compute is not VendorStream.compute
 
     def feeds(self, listeners: Sequence[VendorStream]) -> Iterator[Feed]:
         """Yield what to read for this stream.

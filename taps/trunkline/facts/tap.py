@@ -161,11 +161,17 @@ class TapFacts(sdk.ConfigFiles, Tap):
     @classmethod
     def _has_personal_keys(cls) -> bool:
         facts: list[Any] = list(cls.stream_types)  # as classes: the instances need a config that is right
-        return any(
-            personal.mark_of(schemas.load(cls.vendor, stream.name)["properties"][key])
-            for stream in facts
-            for key in stream.primary_keys
-        )
+        return any(cls._has_personal_key(stream) for stream in facts if stream.selected_by_default)
+
+    @classmethod
+    def _has_personal_key(cls, stream: Any) -> bool:
+        properties = schemas.load(cls.vendor, stream.name)["properties"]
+        return any(personal.mark_of(properties[key]) for key in stream.primary_keys)
+
+    def _is_selected(self, stream: str) -> bool:
+        """Whether the catalog that was given selects a stream."""
+        entry = self.input_catalog.get_stream(stream) if self.input_catalog else None
+        return entry is not None and bool(entry.metadata.resolve_selection()[()])
 
     # -- streams -----------------------------------------------------------------------------------
 
@@ -173,17 +179,19 @@ class TapFacts(sdk.ConfigFiles, Tap):
         """Return the vendor's streams, but for those that need a setting which is not set.
 
         Raises:
-            ConfigInvalid: The catalog selects one of these.
+            ConfigInvalid: The catalog selects one of these, or one whose key is personal and can't be hashed.
         """
         found, wrong = [], []
+        unhashed = self.config.get("pii") == "drop" and not self.config.get("pii_key")
         for stream_type in self.stream_types:
             facts: Any = stream_type  # as a class: the SDK types its names for instances
             name, needs = facts.name, stream_type.needs
+            if unhashed and self._is_selected(name) and self._has_personal_key(facts):
+                wrong.append(f"pii_key must be set when pii is drop: the catalog selects {name}, whose key is personal")
             if not needs or any(self.config.get(setting) for setting in needs):
                 found.append(stream_type(self))
                 continue
-            entry = self.input_catalog.get_stream(name) if self.input_catalog else None
-            if entry is not None and entry.metadata.resolve_selection()[()]:
+            if self._is_selected(name):
                 wrong.append(f"{' or '.join(needs)} must be set: the catalog selects {name}, which needs it")
             self.logger.info("%s is not offered: it needs %s", name, " or ".join(needs))
         if wrong:

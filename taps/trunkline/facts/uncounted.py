@@ -74,16 +74,12 @@ class UncountedStream(WindowedStream):
     """Fields a window is requested by, once each; the first one also splits the unsettled rows. Or the bookmark's."""
     unsettled: ClassVar[Unsettled | None] = None
 
-    def query(self, window: Window, by: str, *, unsettled: bool) -> tuple[tuple[str, str], ...]:  # noqa: ARG002 - for vendors with several dates
+    def query(self, window: Window, by: str, *, unsettled: bool) -> tuple[tuple[str, str], ...]:
         """Query parameters of a span, by one of `dates`; of the unsettled rows only, if so."""
-        facts = self.paging
-        since, until = self.bounds(window)
-        lower = ((facts.since, str(facts.time(since))),) if since is not None else ()
-        return (
-            *lower,
-            (facts.until, str(facts.time(until))),
-            *((name, str(value)) for name, value in facts.extra_params),
-        )
+        among = {self.unsettled.field: self.unsettled.values} if unsettled and self.unsettled else {}
+        span = self.paging.span(self.bounds(window), by, self.config, **among)
+        named = [*span, *self.paging.extra_params, *self.exclude_params()]
+        return tuple((name, str(value)) for name, value in named)
 
     # -- which spans -------------------------------------------------------------------------------
 

@@ -90,6 +90,8 @@ class WindowedStream(VendorStream):
     """Whether rows came from outside of what was requested, but not from far outside."""
     keep_rows_outside_window: bool = False
     """Whether a row outside the span is to be kept: the vendor may mean another time by its filter."""
+    other_filter_times: ClassVar[Sequence[str]] = ()
+    """Fields that the vendor may mean by it: a row is kept at or after `end_date` while one of them lies before it."""
     first_page: int | None = 1
     per: ClassVar[PerSetting | None] = None
     """The list in the config whose values are partitions of the stream."""
@@ -122,8 +124,9 @@ class WindowedStream(VendorStream):
 
     @property
     def identity(self) -> Sequence[str]:
-        """The vendor's fields that identify its rows."""
-        return self.primary_keys
+        """The vendor's fields that identify its rows: the primary keys, or what they are computed from."""
+        made = self.computed
+        return tuple(dict.fromkeys(part for key in self.primary_keys for part in made.get(key, ((key,),))[0]))
 
     # -- where it stands ---------------------------------------------------------------------------
 
@@ -375,7 +378,8 @@ class WindowedStream(VendorStream):
                     self.tap.filter_hint,
                 )
         if self.keep_rows_outside_window:
-            return not (self.end_date and instant >= self.end_date)
+            others = [moments.get(name) for name in self.other_filter_times]
+            return not self.end_date or any(at is None or at < self.end_date for at in (instant, *others))
         if instant >= self.until or (self.start_date and instant < self.start_date):
             return False
         # Ticks outside of what was even requested: the vendor rounds further than windows overlap.
