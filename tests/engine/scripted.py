@@ -15,6 +15,7 @@ from trunkline.steps.prove.pages import Page
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Sequence
+    from datetime import timedelta
 
     from trunkline.steps.fetch.context import PendingReply, ReadContext
 
@@ -33,6 +34,8 @@ class Script:
     """A stream that plays answers by page number and how often that page was requested, or by number and size."""
 
     tick, grain = SECOND, MINUTE
+    filter_tolerance: timedelta | None = MINUTE
+    may_ignore_page = False
 
     def __init__(
         self,

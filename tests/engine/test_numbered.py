@@ -19,6 +19,7 @@ from trunkline.steps.prove import numbered, window_reading
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from datetime import timedelta
 
     from trunkline.steps.prove.pages import Page
 
@@ -214,6 +215,43 @@ def test_a_single_tick_is_read_however_large(monkeypatch: pytest.MonkeyPatch) ->
     play = Script(listed(page("ab", 4), page("cd", 4)))
     read(play, SHORTEST)
     assert "".join(play.given) == "abcd"
+
+
+@pytest.mark.parametrize(("tolerance", "read_whole"), [(8 * MINUTE, True), (3 * MINUTE, False), (None, False)])
+def test_a_half_that_holds_as_much_as_the_whole_is_not_halved_again(
+    monkeypatch: pytest.MonkeyPatch,
+    tolerance: timedelta | None,
+    read_whole: bool,  # noqa: FBT001 - a parameter of the test
+) -> None:
+    """A filter that rounds to whole days brings the day for each of its parts: within that reach it is read once."""
+    monkeypatch.setattr(window_reading, "MOST_PAGES", 1)
+    play = Script(listed(page("ab", 4), page("cd", 4)))
+    play.filter_tolerance = tolerance
+    halves: Any = read(play).split
+    assert halves
+    assert bool(read(play, halves[0]).split) is not read_whole
+    smaller = Script(listed(page("ab", 3), page("c", 3)))
+    smaller.filter_tolerance = tolerance
+    assert read(smaller, halves[1]).split, "a half that holds less is halved again"
+
+
+@pytest.mark.parametrize(("total", "parts"), [(4, 4), (9, 8), (None, 4)])
+def test_g1_a_page_that_comes_twice_is_read_in_parts_where_the_vendor_may_not_look_at_its_number(
+    total: int | None, parts: int
+) -> None:
+    """The first page whatever is requested: the window is split by how many pages it holds, and nothing is proven."""
+    play = Script(lambda *_: page("ab", total))
+    play.may_ignore_page = True
+    assert read(play).split == WINDOW.cut(parts, MINUTE)
+    assert (play.asked, play.warnings) == ([1, 2], [])
+
+
+def test_g2_a_page_that_comes_twice_in_the_shortest_span_is_an_error() -> None:
+    """What can't be split further is not called complete."""
+    play = Script(lambda *_: page("ab", 4))
+    play.may_ignore_page = True
+    with pytest.raises(Unproven, match="a page came twice after 2 rows"):
+        read(play, SHORTEST)
 
 
 # -- a vendor that pages in its own way, and whose rows move --------------------------------------------------------

@@ -20,6 +20,21 @@ def test_a_key_is_what_the_named_fields_hold() -> None:
     assert len({one, same, left_out, null, text}) == 3
 
 
+def test_a_part_of_a_key_may_stand_inside_of_an_object() -> None:
+    """Its dotted path names it: rows differ by it and by nothing else in the object; a null object is a null part."""
+    rows = [
+        b'{"who":{"id":1,"name":"a"},"at":"x"}',
+        b'{"at":"x","who":{"id":1,"name":"b"}}',
+        b'{"who":{"id":2,"name":"a"},"at":"x"}',
+        b'{"who":null,"at":"x"}',
+        b'{"at":"x"}',
+    ]
+    one, renamed, other, null, left_out = KeyReader(("who.id", "at"))([msgspec.Raw(row) for row in rows])
+    assert one == renamed
+    assert null == left_out
+    assert len({one, other, null}) == 3
+
+
 @pytest.mark.parametrize("row", [b"[]", b"5", b'{"a":[1]}', b'{"a":"\xff"}'])
 def test_a_row_with_a_strange_key_stands_for_itself(row: bytes) -> None:
     """Its error comes when its turn comes, with its place in the order."""

@@ -29,6 +29,7 @@ from trunkline.steps.prove import numbered, pages, window_reading
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Hashable, Iterator, Mapping, Sequence
+    from datetime import timedelta
 
     from trunkline.steps.fetch.context import PendingReply
 
@@ -80,6 +81,8 @@ class Source:
     first_page: int | None = 1
     page_size = 2
     grain = SECOND
+    filter_tolerance: timedelta | None = None
+    may_ignore_page = False
     warnings: list[str] = field(default_factory=list)
 
     def queue_page(self, ctx: ReadContext, window: Window, number: int, size: int) -> PendingReply:

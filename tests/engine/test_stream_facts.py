@@ -182,6 +182,53 @@ def test_a_stream_has_a_window_of_its_own_until_the_setting_is_set(config: dict[
     assert len(vendor.seen) == requests
 
 
+# -- numbers in texts ----------------------------------------------------------------------------------------------
+
+
+class Lengths(wire.Calls):
+    """Calls whose length may come as text."""
+
+    schema = wire.schema(
+        ("id", "at"),
+        id={"type": "integer"},
+        at=TIME,
+        uuid=TEXT,
+        length={"type": ["integer", "null"]},
+        price={"type": ["number", "null"]},
+        other={"type": ["integer", "null"]},
+    )
+    number_or_text = ("length", "price")
+
+
+@pytest.mark.parametrize(
+    ("sent", "length", "extra"),
+    [
+        (61, 61, None),
+        ("61", 61, None),
+        (" 061 ", 61, None),
+        ("61.0", 61, None),
+        ("61.5", None, {"length": "61.5"}),
+        ("1:01", None, {"length": "1:01"}),
+        ("", None, {"length": ""}),
+        (None, None, None),
+    ],
+)
+def test_g10_a_number_may_come_as_its_digits(sent: Any, length: int | None, extra: dict[str, Any] | None) -> None:
+    """It becomes the number where the stream says so; a text that is none is kept as it came."""
+    made, output = tap(Lengths, wire=Wire([call(1, length=sent, price="1.5", other=7)]))
+    assert made.run() == 0
+    (row,) = records(output, "calls")
+    assert (row["length"], row["price"], row["other"], row["_extra"]) == (length, 1.5, 7, extra)
+
+
+def test_g10_elsewhere_a_number_in_a_text_contradicts_the_schema() -> None:
+    """A field of which nobody knows that it comes as text is null, and kept as it came."""
+    made, output = tap(Lengths, wire=Wire([call(1, other="7")]))
+    assert made.run() == 0
+    (row,) = records(output, "calls")
+    assert (row["other"], row["_extra"]) == (None, {"other": "7"})
+
+
 # -- two forms of an envelope --------------------------------------------------------------------------------------
 
 

@@ -87,6 +87,8 @@ class VendorStream(sdk.OwnSync):
     """Objects and arrays that `compute` looks into."""
     text_or_number: ClassVar[Sequence[str]] = ()
     """Text fields that the vendor's pages show as numbers elsewhere; a number becomes its digits."""
+    number_or_text: ClassVar[Sequence[str]] = ()
+    """Number fields that the vendor may send as text; its digits become the number."""
     text_or_json: ClassVar[Sequence[str]] = ()
     """Text fields in which the vendor may send an object; it becomes its JSON."""
     flag_or_number: ClassVar[Sequence[str]] = ()
@@ -140,6 +142,7 @@ class VendorStream(sdk.OwnSync):
             compute=self.compute if self.computes else None,
             latest=self.latest,
             text_or_number=self.text_or_number,
+            number_or_text=self.number_or_text,
             text_or_json=self.text_or_json,
             decode_fully=self.decode_fully,
             finish=self.protection(),

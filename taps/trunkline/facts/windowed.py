@@ -44,6 +44,7 @@ class PageSource:
     ) -> None:
         self.stream, self.listeners, self.context = stream, listeners, context
         self.look_ahead, self.grain, self.page_size = stream.look_ahead, stream.grain, stream.page_size
+        self.filter_tolerance, self.may_ignore_page = stream.filter_tolerance, stream.may_ignore_page
 
     @property
     def first_page(self) -> int | None:
@@ -101,6 +102,8 @@ class WindowedStream(VendorStream):
     """The same of the setting `window`."""
     unfinished: ClassVar[str] = ""
     """Field that the vendor fills once a row is final: no bookmark passes the earliest row in which it is empty."""
+    may_ignore_page: ClassVar[bool] = False
+    """Whether the vendor may not look at the page's number: if a page comes twice, shorter windows are read."""
     max_page_size: ClassVar[int | None] = None
     """Records that the route sends at once, where it allows fewer than the vendor's others."""
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -33,11 +33,13 @@ class Window:
         seam: Whether the first row on the lower edge must come with this window: another window ends there, or a run
             begins. It is then requested from a grain earlier, as no vendor is certain about whether the lower end of
             its filter is inclusive and how it is rounded.
+        whole_total: The vendor's total for the window that this one is a half of, where it was too large.
     """
 
     since: datetime | None
     until: datetime
     seam: bool = False
+    whole_total: int | None = field(default=None, compare=False)
 
     def __str__(self) -> str:
         since = instants.to_iso(self.since) if self.since else "the beginning"
@@ -46,6 +48,16 @@ class Window:
     def holds(self, instant: datetime) -> bool:
         """Return whether `instant` belongs to this window: the row on the upper edge is the next window's."""
         return (self.since is None or self.since <= instant) and instant < self.until
+
+    def is_rounded(self, total: int, tolerance: timedelta | None) -> bool:
+        """Return whether the vendor's filter rounds further than this half of a window is long: it holds no less.
+
+        Args:
+            total: The vendor's total for this window.
+            tolerance: How far the filter may round.
+        """
+        short = self.since is not None and tolerance is not None and self.until - self.since <= tolerance
+        return short and total == self.whole_total
 
     def halves(self, grain: timedelta) -> tuple[Window, Window] | None:
         """Split on a whole `grain` in the middle; None when the window is a single grain and can't be split."""

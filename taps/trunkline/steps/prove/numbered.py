@@ -12,6 +12,7 @@ waits for the proof.
 from __future__ import annotations
 
 from collections import deque
+from dataclasses import replace
 from http import HTTPStatus
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -60,10 +61,12 @@ def read_together(
     queued = [stream.queue_page(ctx, window, stream.first_page or 0, stream.page_size) for stream in streams]
     for stream, pending in zip(streams, queued, strict=True):
         beginnings.append((yield from _begin(stream, window, ctx, pending, stream.page_size)))
-    if any(is_too_large(beginning.reply.parsed or EMPTY) for beginning in beginnings):
-        halves = window.halves(streams[0].grain)
+    firsts: list[Page] = [beginning.reply.parsed or EMPTY for beginning in beginnings]
+    if any(is_too_large(first) for first in firsts):
+        total = sum(first.total or 0 for first in firsts)
+        halves = None if window.is_rounded(total, streams[0].filter_tolerance) else window.halves(streams[0].grain)
         if halves:
-            return ReadOutcome(split=halves)
+            return ReadOutcome(split=tuple(replace(half, whole_total=total) for half in halves))
     rows, marker = 0, None
     for stream, beginning in zip(streams, beginnings, strict=True):
         verdict = yield from _read_proven(stream, window, ctx, beginning)
@@ -89,6 +92,11 @@ def _read_proven(
             return reading.rows
         if reading.too_long:
             return window.cut(_PARTS, stream.grain)
+        if reading.came_twice and stream.may_ignore_page:
+            # Two parts for each page, so that one answer should hold a part though the rows are not spread evenly.
+            parts = window.cut(2 * max(2, max(reading.totals, default=0) // max(1, reading.tail)), stream.grain)
+            if parts:
+                return parts
         if any(reading.confirms(other) for other in readings):
             if reading.rows > len(reading.seen):
                 stream.warn(

@@ -75,15 +75,12 @@ class KeyReader:
     memory as the page itself.
 
     Args:
-        names: The vendor's fields that make the key.
+        names: The vendor's fields that make the key; one inside of an object by its dotted path.
         keyless: Whether there are rows whose key is null: each of them stands for itself.
     """
 
     def __init__(self, names: Sequence[str], *, keyless: bool = False) -> None:
-        fields = [
-            (f"part{n}", str | int | float | None, msgspec.field(name=name, default=None))
-            for n, name in enumerate(names)
-        ]
+        fields = [(f"part{n}", *_part(name)) for n, name in enumerate(names)]
         self._decode = msgspec.json.Decoder(msgspec.defstruct("Key", fields)).decode
         self._encode = msgspec.json.Encoder().encode
         self._no_key = self._encode(self._decode(b"{}")) if keyless else b""
@@ -105,3 +102,12 @@ class KeyReader:
         except _STRANGE:
             text = bytes(row)
             return text if len(text) < _WIDTH else hashlib.blake2b(text, digest_size=_WIDTH, person=b"strange").digest()
+
+
+def _part(path: str) -> tuple[Any, Any]:
+    """Return the type and the field of a part of a key."""
+    name, _, inner = path.partition(".")
+    kind: Any = str | int | float | None
+    if inner:
+        kind = msgspec.defstruct("Inner", [("part", *_part(inner))]) | None
+    return kind, msgspec.field(name=name, default=None)

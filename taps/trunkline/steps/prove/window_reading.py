@@ -29,6 +29,8 @@ class Numbered(Protocol):
     look_ahead: int
     page_size: int
     grain: timedelta
+    filter_tolerance: timedelta | None
+    may_ignore_page: bool
 
     def queue_page(self, ctx: ReadContext, window: Window, number: int, size: int) -> PendingReply:
         """Queue the request for one page of a window."""
@@ -69,7 +71,7 @@ class WindowReading:
         self.totals: set[int] = set()
         self.rows = self.pages = self.repeats = self.tail = 0  # tail: rows of the last page
         self.smaller = 0  # the page size to try next, as pages came that were shorter than requested
-        self.cut_off = self.uneven = self.too_long = False
+        self.cut_off = self.uneven = self.too_long = self.came_twice = False
         self.trouble = ""
         self._given = given
         self._digests: set[int] = set()
@@ -126,7 +128,7 @@ class WindowReading:
         if self._front_was_empty:
             self.stream.first_page = 1
         if self._is_repeated(page):
-            self.trouble = f"a page came twice after {self.rows} rows"
+            self.trouble, self.came_twice = f"a page came twice after {self.rows} rows", True
             return True
         if self.pages >= ENDLESS:
             self.trouble = f"the pages did not end after {ENDLESS}"

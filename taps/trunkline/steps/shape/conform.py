@@ -6,6 +6,7 @@ back as it came under its path (`Interactions[0].StartTime`). Where the place ca
 
 from __future__ import annotations
 
+import re
 import typing as t
 from decimal import Decimal
 
@@ -14,7 +15,7 @@ import msgspec
 from trunkline import instants
 
 if t.TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Collection, Mapping
     from datetime import datetime
 
     ReadTime = Callable[[str], tuple[datetime, str]]
@@ -23,6 +24,8 @@ MOST_DIGITS = 4000
 """Digits of a number with an exponent up to which it is written out as an integer; more may be a bomb."""
 
 TIME = "date-time"
+
+_NUMBER = re.compile(r"\s*[+-]?\d{1,40}(\.\d{1,40})?\s*", re.ASCII)
 
 _PLAIN: dict[str, t.Any] = {"string": str, "integer": int, "number": float, "boolean": bool, "null": None}
 
@@ -106,10 +109,11 @@ class Fitter:
 
     Args:
         read: Reads a time as the vendor writes it.
+        numbers: The paths of numbers that may come as their digits.
     """
 
-    def __init__(self, read: ReadTime) -> None:
-        self._read = read
+    def __init__(self, read: ReadTime, numbers: Collection[str] = ()) -> None:
+        self._read, self._numbers = read, numbers
 
     def fit(self, spec: Mapping[str, t.Any], value: t.Any, path: str, odd: dict[str, t.Any]) -> t.Any:
         """Return the value as the schema has it.
@@ -147,6 +151,8 @@ class Fitter:
     ) -> t.Any:
         if isinstance(value, bool):
             return value if "boolean" in kinds else NOTHING
+        if isinstance(value, str) and path in self._numbers and _NUMBER.fullmatch(value):
+            value = Decimal(value)
         if isinstance(value, str):
             if "string" not in kinds:
                 return NOTHING

@@ -57,6 +57,7 @@ class Shape:
         compute: Completes a row where more than one field is touched.
         latest: Fields that are the latest of other times, as ISO 8601 in UTC: the times each is taken from.
         text_or_number: Text fields in which a number becomes its digits.
+        number_or_text: Number fields in which digits in a text become the number.
         text_or_json: Text fields in which anything else becomes its JSON.
         decode_fully: Objects and arrays that `compute` looks into.
         never: Fields that are dropped and not counted as unknown.
@@ -80,6 +81,7 @@ class Shape:
         latest: Mapping[str, tuple[str, ...]] = MappingProxyType({}),
         compute: Callable[[t.Any], None] | None = None,
         text_or_number: Collection[str] = (),
+        number_or_text: Collection[str] = (),
         text_or_json: Collection[str] = (),
         decode_fully: Collection[str] = (),
         never: Iterable[str] = (),
@@ -87,15 +89,14 @@ class Shape:
         as_dict: bool = True,
     ) -> None:
         properties: Mapping[str, t.Any] = schema["properties"]
-        self.stream, self.properties = stream, properties
+        self.stream, self.properties, self.keeps_odd = stream, properties, keeps_odd
         self.primary_keys, self.unmentioned = tuple(primary_keys), tuple(unmentioned)
         self.unknown_fields, self.read_time, self.compute, self.finish = unknown_fields, read_time, compute, finish
-        self.keeps_odd = keeps_odd
         self.unknown: Counter[str] = Counter()
         self.unnamed = 0  # how often others came, too many to be logged by name
         self.odd: Counter[str] = Counter()
         """Values that contradicted the schema, by their path without the places in lists."""
-        self._fitter = Fitter(read_time)
+        self._fitter = Fitter(read_time, number_or_text)
         self._names = properties.keys() - {EXTRA}
         self._template: dict[str, t.Any] = dict.fromkeys(properties)
         self._keys = _key_fields(self.primary_keys, replication_key, computed, latest)
@@ -103,11 +104,10 @@ class Shape:
         self._skipped = frozenset(self._removed) - self._keys - {*self.unmentioned, EXTRA}
         self._popped = self._skipped | {*never}
         judged = {name: spec for name, spec in properties.items() if name not in self._skipped and name != EXTRA}
-        self._judged = judged
         self._latest = tuple((name, names) for name, names in latest.items() if name in judged)
         self._times = tuple(name for name, spec in judged.items() if spec.get("format") == TIME and name not in latest)
         self._inner_times = {name: times for name, spec in judged.items() if has_parts(spec) and (times := Times(spec))}
-        self._texts = getter(self._times)
+        self._judged, self._texts = judged, getter(self._times)
         self._required = tuple(schema.get("required", ()))
         made = {*computed, *latest, *(self._required if compute else ())}
         # What the vendor itself must send, the short way's struct sees to.
