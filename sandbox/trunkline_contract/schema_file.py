@@ -60,7 +60,7 @@ def problems(schema: dict[str, Any], *, tap: str, stream: str, keys: Sequence[st
     return [
         *_head(schema, f"{tap} {stream}", keys),
         *(line for path, node in walk(schema) for line in _node(path, node)),
-        *_nulls(schema, [*keys, *([bookmark] if bookmark else [])]),
+        *_nulls(schema, [*dict.fromkeys([*keys, *([bookmark] if bookmark else [])])]),
         *_instants(schema, bookmark),
         *_extra(schema),
     ]
