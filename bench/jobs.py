@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bench import environments
+from trunkline.doors.vendors import vendor_taps
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -116,6 +117,9 @@ class Job:
     def write(self, folder: Path) -> None:
         """Write the configurations into a folder."""
         (folder / "ours.json").write_text(json.dumps(self.ours()), encoding="utf-8")
+        whole = vendor_taps("trunkline")[self.vendor](config=self.ours()).catalog_dict["streams"]
+        chosen = [entry for entry in whole if entry["tap_stream_id"] in STREAMS[self.vendor]]
+        (folder / "ours-catalog.json").write_text(json.dumps({"streams": chosen}), encoding="utf-8")
         (folder / "job.json").write_text(json.dumps(self.theirs()), encoding="utf-8")
         catalog = {
             "streams": [
@@ -143,7 +147,7 @@ def installed(command: str) -> str:
 
 
 def _ours(vendor: str) -> list[str]:
-    return [installed(f"tap-{vendor}"), "--config", "ours.json"]
+    return [installed(f"tap-{vendor}"), "--config", "ours.json", "--catalog", "ours-catalog.json"]
 
 
 def _vanilla(vendor: str) -> list[str]:

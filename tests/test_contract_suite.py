@@ -11,45 +11,19 @@ import msgspec
 import pytest
 from tests.acme import Calls, Recordings, TapAcme, Users
 from tests.acme.sandbox import Acme
+from tests.vendors import test_evolux
 
 from tap_evolux import StudioCalls, TapEvolux
 from trunkline.run.stream_run import StreamRun
 from trunkline.steps import plan
 from trunkline.steps.fetch.exchange import Retriable
 from trunkline.steps.prove.pages import EMPTY, Page
-from trunkline_contract import warehouse
 from trunkline_contract.suite import Contract
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     from trunkline.steps.fetch.exchange import Reply
-    from trunkline_sandbox import Sandbox
-
-
-class TestEvolux(Contract):
-    """A vendor with a second stream made of details: one request each, and listed together with the first one."""
-
-    vendor = "evolux"
-
-    @classmethod
-    def contract_streams(cls, kind: str) -> list[str]:
-        return ["studio_cdr"] if kind == "dated" else super().contract_streams(kind)
-
-    def row(self, stream: str, number: int, moment: datetime) -> dict[str, Any]:
-        del stream
-        return {"id": number, "uuid": str(number), "start_time": moment.strftime("%Y-%m-%dT%H:%M:%S+00:00")}
-
-    def put(self, box: Sandbox, stream: str, *moments: datetime, first: int = 100, **more: Any) -> None:
-        before = more.pop("before", None)
-        of_calls = more if stream == "studio_calls" else {}
-        super().put(box, "studio_calls", *moments, first=first, before=before, **of_calls)
-        if more and stream == "studio_cdr":
-            box.upsert(self.vendor, stream, [{"call_id": first + n, **more} for n in range(len(moments))])
-
-    def expected(self, box: Sandbox, stream: str) -> Iterator[dict[str, Any]]:
-        for row in warehouse.expected(box, self.vendor, stream).values():
-            yield {name: v.isoformat() if isinstance(v, datetime) else v for name, v in row.items()}
 
 
 @pytest.fixture
@@ -199,7 +173,7 @@ def test_the_suite_bites(broken: Callable[[pytest.MonkeyPatch], None], monkeypat
     """A tap that breaks one promise fails the test that holds it, which passes without the break."""
     name, *arguments = BITES[broken]
     test = functools.partial(
-        getattr(TestEvolux(), name), *(int(text) if text.isdecimal() else text for text in arguments)
+        getattr(test_evolux.TestEvolux(), name), *(int(text) if text.isdecimal() else text for text in arguments)
     )
     broken(monkeypatch)
     with pytest.raises((AssertionError, pytest.fail.Exception, KeyError)):

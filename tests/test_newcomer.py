@@ -124,6 +124,9 @@ def test_g9_the_walk_of_the_guide_twice(walk: Walk) -> None:
     assert json.loads((walk.folder / "state.json").read_text(encoding="utf-8"))["bookmarks"].keys() == {
         "studio_calls",
         "studio_cdr",
+        "dialer_calls",
+        "agent_pauses",
+        "queue_calls",
     }
 
 

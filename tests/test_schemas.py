@@ -254,6 +254,45 @@ STREAMS: dict[str, Facts] = {
     ),
 }
 
+STREAMS |= {
+    "evolux/dialer_calls": Facts(
+        ("id",),
+        "start_time",
+        "id uuid start_time answer_time end_time campaign campaign.id campaign.name agent agent.id agent.name "
+        "subscriber subscriber.external_id subscriber.number subscriber.name survey survey.csat survey.nps "
+        "talking_duration billable_duration outcome hangup_cause end_by classification trunk_name custom_fields "
+        "download_audio",
+        "agent subscriber custom_fields download_audio",
+    ),
+    "evolux/agent_pauses": Facts(
+        ("agent_id", "time_start"),
+        "time_start",
+        "agent_id time_start description time_end agent agent.login agent.id agent.name limit duration overflow",
+        "agent",
+    ),
+    "evolux/agents": Facts(
+        ("id",),
+        None,
+        "id name login archived enable queues current_extension current_outbound_queue current_pause last_pause "
+        "last_pause.id last_pause.time_start last_pause.time_end last_pause.max_duration last_pause.reason_id "
+        "last_pause.reason last_pause.reason.id last_pause.reason.description last_pause.reason.system "
+        "last_pause.reason.productive last_pause.reason.type last_login last_login.id last_login.exten "
+        "last_login.time_login last_login.time_logoff",
+        "name login current_extension last_login.exten",
+    ),
+    "evolux/queues": Facts(("id",), None, "id name slug number public_number", ""),
+    "evolux/queue_calls": Facts(
+        ("call_id",),
+        "date_join",
+        "call_id queue_id queue_name queue_slug agent_id agent_login agent_name call_type_description date_join "
+        "time_join time_connect time_leave wait_duration call_duration asa call_reason call_issues caller_name "
+        "caller_number caller_area receicer_name receiver_number receiver_area did_number city state csat nps "
+        "nps_enterprise protocol_number flag trunk_name end_by_description external_services download_audio",
+        "agent_login agent_name caller_name caller_number caller_area receicer_name receiver_number receiver_area city "
+        "state external_services download_audio",
+    ),
+}
+
 # Instants below the replication key. Whatever stands here the tap writes with a zone.
 OTHER_INSTANTS: dict[str, str] = {
     "bspk/appointments": "starts_at ends_at is_done_at created_at",
@@ -270,6 +309,10 @@ OTHER_INSTANTS: dict[str, str] = {
     "hostedsuite/reservations": "StartTime EndTime OriginalDate",
     "conpeek/voice_campaign_requests": "process_not_before process_from_date process_to_date created_date closed_date",
     "evolux/studio_calls": "end_time",
+    "evolux/dialer_calls": "answer_time end_time",
+    "evolux/agent_pauses": "time_end",
+    "evolux/agents": "last_pause.time_start last_pause.time_end last_login.time_login last_login.time_logoff",
+    "evolux/queue_calls": "time_join time_connect time_leave",
 }
 
 BSPK_CALL: dict[str, Any] = {
@@ -626,6 +669,71 @@ SAMPLES: list[tuple[str, dict[str, Any]]] = [
     ("evolux/studio_calls", EVOLUX_HUNG_UP),
     ("evolux/studio_cdr", {"call_id": 1, "call_start_time": EVOLUX_HUNG_UP["start_time"]} | EVOLUX_CDR),
 ]
+SAMPLES += [
+    (
+        "evolux/dialer_calls",
+        {
+            "id": 5,
+            "uuid": "d-5",
+            "start_time": "2026-01-02T03:04:05+00:00",
+            "answer_time": None,
+            "end_time": "2026-01-02T03:04:25+00:00",
+            "campaign": {"id": 7, "name": "Renewals"},
+            "agent": None,
+            "subscriber": {"external_id": "C-1", "number": "11999482052", "name": "Ann Example"},
+            "survey": {"csat": None, "nps": 9},
+            "talking_duration": 0,
+            "billable_duration": 41.5,
+            "outcome": "-",
+            "hangup_cause": "USER_BUSY",
+        },
+    ),
+    (
+        "evolux/agent_pauses",
+        {
+            "agent_id": 3,
+            "time_start": "2026-01-02T03:04:05+00:00",
+            "description": "Lunch",
+            "time_end": None,
+            "agent": {"login": "ann", "id": 3, "name": "Ann Example"},
+            "limit": None,
+            "duration": 61,
+            "overflow": 0,
+        },
+    ),
+    (
+        "evolux/agents",
+        {
+            "id": 3,
+            "name": "Ann Example",
+            "login": "ann",
+            "archived": False,
+            "enable": True,
+            "queues": [1, 2],
+            "current_extension": "sip/1",
+            "current_pause": '{"id":4}',
+            "last_pause": {"id": 4, "time_start": "2026-01-02T03:04:05+00:00", "reason": {"id": 1, "system": True}},
+            "last_login": {"id": 8, "exten": "sip/1", "time_login": "2026-01-02T03:00:00+00:00", "time_logoff": None},
+        },
+    ),
+    ("evolux/queues", {"id": 1, "name": "Support", "slug": "support", "number": "5001", "public_number": None}),
+    (
+        "evolux/queue_calls",
+        {
+            "call_id": 9,
+            "queue_id": 1,
+            "agent_id": None,
+            "call_type_description": "Entrada",
+            "date_join": "2026-01-02T03:04:05+00:00",
+            "time_connect": None,
+            "time_leave": None,
+            "call_duration": 0,
+            "call_issues": [],
+            "csat": "",
+            "external_services": [{"name": "crm"}],
+        },
+    ),
+]
 SAMPLE_IDS = [f"{stream}-{number}" for number, (stream, _) in enumerate(SAMPLES)]
 
 instants = FormatChecker(formats=())
@@ -664,7 +772,7 @@ def properties(stream: str) -> dict[str, dict[str, Any]]:
 
 def keys(facts: Facts) -> list[str]:
     """The fields without which a row cannot be stored or bookmarked."""
-    return [*facts.primary_keys, *([facts.replication_key] if facts.replication_key else [])]
+    return [*dict.fromkeys((*facts.primary_keys, *([facts.replication_key] if facts.replication_key else [])))]
 
 
 every_stream = pytest.mark.parametrize("stream", STREAMS)

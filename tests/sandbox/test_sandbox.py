@@ -220,7 +220,10 @@ def test_admin_over_http(served: Running) -> None:
     session = requests.Session()
     session.headers["token"] = "sandbox-evolux-token"
     assert requests.post(f"{admin}/reset", json={"seed": 3, "size": 5}, timeout=120).json() == {"status": "ok"}
-    assert requests.get(f"{admin}/health", timeout=120).json()["vendors"]["evolux"] == ["studio_calls", "studio_cdr"]
+    assert requests.get(f"{admin}/health", timeout=120).json()["vendors"]["evolux"][:2] == [
+        "studio_calls",
+        "studio_cdr",
+    ]
     truth = requests.get(f"{admin}/truth/evolux/studio_calls", timeout=120)
     lines = requests.get(f"{admin}/truth/evolux/studio_calls?format=lines", timeout=120)
     assert (
@@ -353,7 +356,7 @@ def test_the_command_serves_until_a_signal_ends_it() -> None:
         url = json.loads(lines[0])["url"]
         rows = requests.get(f"{url}/_sandbox/truth/bspk/calls", timeout=120).json()
         assert rows == Sandbox(4, size=12).truth("bspk", "calls")
-        assert {"BSPK", "SwitchTransact", "HostedSuite", "Conpeek", "Evolux Studio"} < set(lines)
+        assert {"BSPK", "SwitchTransact", "HostedSuite", "Conpeek", "Evolux"} < set(lines)
     finally:
         process.send_signal(signal.SIGTERM)
         out, err = process.communicate(timeout=120)

@@ -6,7 +6,7 @@ import hashlib
 import json
 import math
 from datetime import datetime, timedelta, timezone
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 from zoneinfo import ZoneInfo
 
 from starlette.responses import Response
@@ -90,7 +90,17 @@ class Paged(StandIn):
 
 
 class Evolux(Paged):
-    """`GET /api/v1/studio/calls` and `/api/v1/studio/calls/<call_id>/cdr` (vendor-docs/004)."""
+    """`GET /api/v1/studio/calls` and `/api/v1/studio/calls/<call_id>/cdr` (vendor-docs/004), and the contact centre.
+
+    The lists of the contact centre are empty unless a test fills `lists`; they are as facts/siblings.md has them.
+    """
+
+    DATED: ClassVar = {
+        "/api/v1/dialer/calls_history": "start_time",
+        "/api/v1/report/complete_pause": "time_start",
+        "/api/v1/report/calls_history": "date_join",
+    }
+    TABLES: ClassVar = ("/api/v1/agents", "/api/v1/queues")
 
     def __init__(self, rows: list[dict[str, Any]] | None = None) -> None:
         super().__init__(rows)
@@ -100,6 +110,10 @@ class Evolux(Paged):
         self.detail_extra: dict[str, Any] = {}
         self.link_host = "http://example.evolux.net.br"
         self.latest_page: int | None = None
+        self.lists: dict[str, list[dict[str, Any]]] = {path: [] for path in (*self.DATED, *self.TABLES)}
+        self.ignores_pause_page = False
+        self.calls_in_data = False
+        self.denied: set[str] = set()
 
     @staticmethod
     def call(number: int, start: datetime, **more: Any) -> dict[str, Any]:
@@ -133,8 +147,12 @@ class Evolux(Paged):
     def answer(self, request: Seen) -> Answer:
         if request.headers.get("token") != self.token:
             return reply({"meta": {"status": 401, "message": "Unauthorized"}}, 401)
+        if request.path in self.denied:
+            return reply({"meta": {"status": 403, "message": "Forbidden"}}, 403)
         if request.path == "/api/v1/studio/calls":
             return self.list(request)
+        if request.path in self.lists:
+            return self.centre(request)
         if request.path.startswith("/api/v1/studio/calls/") and request.path.endswith("/cdr"):
             return self.detail(request.path.split("/")[-2])
         return reply({"meta": {"status": 404, "message": "Not found"}}, 404)
@@ -165,6 +183,35 @@ class Evolux(Paged):
         if pagination["total"] is None:
             del pagination["total"]
         return reply({"pagination": pagination, "meta": {"status": 200, "message": "OK"}, "data": data})
+
+    def centre(self, request: Seen) -> Answer:
+        """One page of a list of the contact centre; of queues, all of them."""
+        path, query, ok = request.path, request.query, {"status": 200, "message": "OK"}
+        rows, time = list(self.lists[path]), self.DATED.get(path)
+        if time:
+            low, high = (instant(query[name]) for name in ("start_date", "end_date"))
+            rows = [row for row in rows if low <= instant(row[time]) <= high]
+        if path.startswith("/api/v1/dialer") and query.get("contact_status", "success") != "both":
+            rows = [row for row in rows if row["hangup_cause"] == "NORMAL_CLEARING"]
+        if path == "/api/v1/queues":
+            shown = query.get("include_archived") == "true"
+            return reply({"meta": ok, "data": [row for row in rows if shown or row["slug"] != "archived"]})
+        most = 100 if path.endswith("complete_pause") else 50
+        limit, page = min(int(query.get("limit", most)), most), int(query.get("page", 1))
+        if path.endswith("complete_pause") and self.ignores_pause_page:
+            page = 1
+        data: Any = rows[(page - 1) * limit : page * limit]
+        more = page * limit < len(rows)
+        pagination = {
+            "max_limit": most,
+            "limit": limit,
+            "items": len(data),
+            "total": len(rows),
+            "next_url": f"{self.link_host}{path}?page={page + 1}" if more else None,
+        }
+        if path == "/api/v1/report/calls_history" and not self.calls_in_data:
+            data = {"calls": data}
+        return reply({"pagination": pagination, "meta": ok, "data": data})
 
     def detail(self, call_id: str) -> Answer:
         """One call's detail."""

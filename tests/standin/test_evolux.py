@@ -83,7 +83,7 @@ def test_g1_every_shape_of_the_list_gives_every_call(serve: Serve, run: Taps) ->
         latest = max(instant(row["start_time"]) for row in history() if row["id"] in expected)
         assert instant(one.bookmark("studio_calls")) == latest, name
         assert instant(one.bookmark("studio_cdr")) == latest, name
-        assert all(s.path.startswith(LIST) and s.headers["token"] == vendors[name].token for s in vendors[name].seen)
+        assert all(s.headers["token"] == vendors[name].token for s in vendors[name].seen)
         assert "token" not in {key for s in vendors[name].seen for key in s.query}
         sizes = {int(s.query["limit"]) for s in vendors[name].seen if s.path == LIST}
         assert sizes == {shapes[name][1].get("page_size", 50)}, name
@@ -421,3 +421,132 @@ def test_g8_refused_midway_is_no_complete_stream(serve: Serve, run: Taps) -> Non
     assert one.bookmark("studio_calls") is None or instant(one.bookmark("studio_calls")) < MARCH + DAY
     lines = [line for line in one.stderr.splitlines() if "studio_calls" in line]
     assert not any("complete" in line for line in lines), lines
+
+
+# -- the contact centre, after facts/siblings.md 5.1 to 5.6 --------------------------------------------------------
+
+DIALER, PAUSES, AGENTS, QUEUES, CALLS = (
+    "/api/v1/dialer/calls_history",
+    "/api/v1/report/complete_pause",
+    "/api/v1/agents",
+    "/api/v1/queues",
+    "/api/v1/report/calls_history",
+)
+STREAM_OF = {DIALER: "dialer_calls", PAUSES: "agent_pauses", AGENTS: "agents", QUEUES: "queues", CALLS: "queue_calls"}
+
+
+def centre() -> dict[str, list[dict[str, Any]]]:
+    """Rows of each list over two days: more than a page, ties, and calls without an agent."""
+    times = [MARCH + timedelta(minutes=11 * n, seconds=n % 7) for n in range(250)]
+    return {
+        DIALER: [
+            {
+                "id": n,
+                "start_time": at.isoformat().replace("+00:00", "+00" if n % 2 else "+00:00"),
+                "answer_time": None if n % 3 else at.isoformat(),
+                "agent": None if n % 3 else {"id": 4, "name": "Ann"},
+                "billable_duration": 41.0 if n % 2 else 400,
+                "hangup_cause": "NO_ANSWER" if n % 3 else "NORMAL_CLEARING",
+            }
+            for n, at in enumerate(times)
+        ],
+        PAUSES: [
+            {
+                "time_start": at.isoformat(),
+                "time_end": (at + SECOND).isoformat(),
+                "agent": {"login": f"a{agent}", "id": agent, "name": "Ann"},
+                "limit": None,
+                "duration": 1,
+                "overflow": 0,
+            }
+            for at in times
+            for agent in (4, 5)
+        ],
+        AGENTS: [
+            {
+                "id": n,
+                "login": f"a{n}",
+                "queues": [1],
+                "current_extension": [None, "sip/1", {"id": 7, "exten": "sip/1"}][n % 3],
+                "current_pause": 12 if n % 2 else None,
+                "last_pause": {"id": 5, "time_start": "2024-03-01T00:00:00+00:00"},
+            }
+            for n in range(1, 124)
+        ],
+        QUEUES: [
+            {"id": 1, "name": "Suporte", "slug": "suporte", "number": "500", "public_number": None},
+            {"id": 2, "name": "Antiga", "slug": "archived", "number": "501", "public_number": "5511"},
+        ],
+        CALLS: [
+            {
+                "call_id": n,
+                "date_join": at.isoformat(),
+                "time_leave": (at + SECOND).isoformat(),
+                "time_connect": None,
+                "call_duration": str(n) if n % 2 else n,
+                "call_type_description": "Saída",
+                "asa": "Sim",
+                "csat": "",
+                "new_field": n,
+            }
+            for n, at in enumerate(times)
+        ],
+    }
+
+
+@pytest.mark.parametrize("odd", [False, True])
+def test_g1_each_list_of_the_contact_centre_comes_as_it_is(serve: Serve, run: Taps, *, odd: bool) -> None:
+    """Every row of the span with its values, whichever of its two ways the vendor goes."""
+    vendor = serve(Evolux())
+    vendor.lists = centre()
+    vendor.calls_in_data = vendor.ignores_pause_page = odd
+    one = run("evolux", vendor.config("2024-03-01", end_date="2024-03-03"))
+    until = MARCH + 2 * DAY
+    times = {DIALER: "start_time", PAUSES: "time_start", CALLS: "date_join"}
+    for path, rows in vendor.lists.items():
+        due = [row for row in rows if path not in times or instant(row[times[path]]) < until]
+        assert len(upserted([one], STREAM_OF[path])) == len(due), path
+    calls = upserted([one], "queue_calls")
+    assert all(calls[key]["call_duration"] == key[0] == calls[key]["_extra"]["new_field"] for key in calls)
+    assert {(row["call_type_description"], row["asa"], row["csat"]) for row in calls.values()} == {("Saída", "Sim", "")}
+    dialer = upserted([one], "dialer_calls")
+    assert {instant(row["start_time"]).tzinfo is not None for row in dialer.values()} == {True}
+    assert {row["hangup_cause"] for row in dialer.values()} == {"NO_ANSWER", "NORMAL_CLEARING"}
+    assert {key[0] for key in upserted([one], "agent_pauses")} == {4, 5}
+    agents = upserted([one], "agents")
+    assert [agents[n,]["current_extension"] for n in (3, 1)] == [None, "sip/1"]
+    assert json.loads(agents[2,]["current_extension"]) == {"id": 7, "exten": "sip/1"}
+    assert (agents[1,]["current_pause"], agents[2,]["current_pause"]) == ("12", None)
+    assert {row["slug"] for row in one.rows("queues")} == {"suporte", "archived"}
+    limits = {(s.path, s.query.get("limit")) for s in vendor.seen if s.path in vendor.lists}
+    assert limits == {(path, None if path == QUEUES else "50") for path in vendor.lists}
+
+
+def test_g8_an_account_that_may_read_one_list_alone_has_it_whole(serve: Serve, run: Taps) -> None:
+    """Each refused list costs one request, the last lines name it, and what may be read is complete."""
+    vendor = serve(Evolux([Evolux.call(1, MARCH + timedelta(hours=1))]))
+    vendor.lists = centre()
+    vendor.denied = {DIALER, PAUSES, AGENTS, QUEUES}
+    one = run("evolux", vendor.config("2024-03-01", end_date="2024-03-03"), code=1)
+    assert len([seen for seen in vendor.seen if seen.path in vendor.denied]) == len(vendor.denied)
+    assert ids(one) == {1}
+    assert len(upserted([one], "queue_calls")) == len(
+        [r for r in vendor.lists[CALLS] if instant(r["date_join"]) < MARCH + 2 * DAY]
+    )
+    for path in vendor.denied:
+        assert any(STREAM_OF[path] in line and "403" in line for line in one.stderr.splitlines()), path
+
+
+def test_g3_a_queue_call_in_progress_comes_again(serve: Serve, run: Taps) -> None:
+    """Listed with `time_leave` null, it is loaded, and comes once more with its end, though it lasted for days."""
+    vendor = serve(Evolux())
+    vendor.lists = centre()
+    lasting = vendor.lists[CALLS][3]
+    lasting["time_leave"] = None
+    config = vendor.config("2024-03-01", lookback="PT1H")
+    first = run("evolux", config | {"end_date": "2024-03-03"})
+    assert instant(first.bookmark("queue_calls")) == instant(lasting["date_join"])
+    lasting["time_leave"] = "2024-03-03T00:00:00+00:00"
+    second = run("evolux", config | {"end_date": "2024-03-04"}, state=first.state)
+    assert upserted([first, second], "queue_calls")[3,]["time_leave"] == lasting["time_leave"]
+    assert instant(second.bookmark("queue_calls")) > MARCH + DAY

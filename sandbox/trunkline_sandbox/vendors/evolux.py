@@ -1,4 +1,4 @@
-"""Evolux Studio: `GET /api/v1/studio/calls` and `GET /api/v1/studio/calls/<id>/cdr` (vendor-docs/004, vendors.md 5)."""
+"""Evolux: Studio's calls and their details (vendor-docs/004, vendors.md 5), and the lists of the contact centre."""
 
 from __future__ import annotations
 
@@ -13,12 +13,17 @@ from trunkline_sandbox import instants
 from trunkline_sandbox.messages import JSON, Response
 from trunkline_sandbox.store import Row, Table
 from trunkline_sandbox.vendor import Knobs, RefusedError, Vendor, choice, whole
+from trunkline_sandbox.vendors.evolux_centre import LISTINGS, Listing
 from trunkline_sandbox.world import World, guid, mix, person, phone
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 
     from trunkline_sandbox.messages import Request
+
+_BRAZILIAN = re.compile(r"(\d{2})/(\d{2})/(\d{4})")
+_LISTED = {listing.stream: listing for listing in LISTINGS}
+_AT = {listing.path: listing for listing in LISTINGS}
 
 SECRET_IN_TASKS = "sandbox-third-party-secret"  # noqa: S105 - public; stands for what customers put into flows
 """Stands in the `task_raw_params` of made-up details: in `auth`, in `headers` and under names like a token's."""
@@ -122,18 +127,34 @@ SAMPLE_CDR: Row = {
 
 @dataclasses.dataclass
 class EvoluxKnobs(Knobs):
-    """What Evolux's page leaves open.
+    """What Evolux's pages leave open.
 
     Attributes:
-        order: Which calls come first; the page's example has the newest first.
+        order: Which rows come first; Studio's example has the newest first.
         cdr_key: What `<call_id>` is in the path of a detail.
-        limit_cap: The most a page holds; more asked for is cut to it.
+        limit_cap: The most a page holds; more asked for is cut to it. None: as much as the route's page says.
         cdr_pending: Call id (as text) to how many requests still find no detail; None: none ever does.
+        dates: How the lists of the contact centre read `end_date`: as the last instant, as the first one behind the
+            span, or both dates as whole days.
+        offset: How these lists write the offset of a time.
+        pause_pages: Whether the list of pauses looks at `page`, which is in its links and not in its parameters.
+        queue_rows: Where the calls of queues stand.
+        call_duration: How a call of a queue writes its length.
+        current: What an agent's `current_…` fields are when they are set.
+        hangup_cause_twice: Whether a call of the dialer has the key twice, as one in the page's example; the first
+            value is then `ORIGINATOR_CANCEL`.
     """
 
     order: str = choice("newest", "oldest")
     cdr_key: str = choice("id", "uuid")
-    limit_cap: int = 50
+    limit_cap: int | None = None
+    dates: str = choice("inclusive", "exclusive", "days")
+    offset: str = choice("+00:00", "+00")
+    pause_pages: str = choice("honoured", "ignored")
+    queue_rows: str = choice("data.calls", "data")
+    call_duration: str = choice("number", "text")
+    current: str = choice("scalar", "object")
+    hangup_cause_twice: bool = False
     cdr_pending: Mapping[str, int | None] = dataclasses.field(default_factory=dict)
 
 
@@ -153,7 +174,7 @@ class Evolux(Vendor):
     """An envelope of pagination, meta and data; without dates, only the current day (UTC) is listed."""
 
     name = "evolux"
-    title = "Evolux Studio"
+    title = "Evolux"
     path = "/api/v1/studio/calls"
     detail = re.compile(r"/api/v1/studio/calls/([^/]+)/cdr")
     settings: ClassVar = {"api_token": "sandbox-evolux-token"}
@@ -161,6 +182,7 @@ class Evolux(Vendor):
         "-H 'token: sandbox-evolux-token' '{url}/api/v1/studio/calls?page=1&limit=2"
         "&start_date=2026-01-01T00:00:00%2B00:00&end_date=2026-01-02T00:00:00%2B00:00'"
     )
+    hidden: ClassVar = {"agent_pauses": ("agent_id",), "queues": ("archived",)}
     knob_sheet = EvoluxKnobs
     knobs: EvoluxKnobs
 
@@ -175,10 +197,14 @@ class Evolux(Vendor):
         # Only details that differ from what `_detail` makes of a call: the page's sample, and those that tests set.
         details = Table(("call_id",), {"none": _always}, extra=({"call_id": 1, **SAMPLE_CDR},))
         self.tables = {"studio_calls": calls, "studio_cdr": details}
+        self.tables |= {listing.stream: listing.table(world) for listing in LISTINGS}
         self._salt = world.random("evolux/cdr").getrandbits(64)
 
     def complete(self, stream: str, row: Row) -> Row:
-        """A new call has every field of the list, a new detail every field of a detail."""
+        """A new row has every field of its list, a new detail every field of a detail."""
+        if stream in _LISTED:
+            row = {**dict.fromkeys(_LISTED[stream].make(self.world, 0, 0, 0)), **row}
+            return {**row, "agent": row["agent"] or {"id": row["agent_id"]}} if stream == "agent_pauses" else row
         if stream == "studio_calls":
             return {**dict.fromkeys(SAMPLE_CALLS[0]), "uuid": str(row["id"]), **row}
         call = self.tables["studio_calls"].find((row["call_id"],))
@@ -193,7 +219,7 @@ class Evolux(Vendor):
         return iter(super().rows(stream))
 
     def answer(self, request: Request) -> Response:
-        """A page of calls, or one call's detail.
+        """A page of rows, or one call's detail.
 
         Raises:
             RefusedError: 401 for a wrong token, 404 for another path or an unknown call, 400 for bad parameters.
@@ -204,6 +230,8 @@ class Evolux(Vendor):
             raise RefusedError(405, "Method not allowed")
         if request.path == self.path:
             return self._list(request)
+        if request.path in _AT:
+            return self._rows(_AT[request.path], request)
         found = self.detail.fullmatch(request.path)
         if found is None:
             raise RefusedError(404, "Not found")
@@ -216,11 +244,12 @@ class Evolux(Vendor):
     def page_before(self, request: Request) -> Request | None:
         """`page` less one."""
         page = whole(request.get("page"), 1, name="page")
-        return request.with_query(page=str(page - 1)) if page > 1 and request.path == self.path else None
+        paged = request.path == self.path or (request.path in _AT and _AT[request.path].most)
+        return request.with_query(page=str(page - 1)) if page > 1 and paged else None
 
     def unfiltered(self, request: Request) -> Request | None:
         """With dates that let everything through."""
-        if request.path != self.path:
+        if request.path != self.path and not (request.path in _AT and _AT[request.path].time):
             return None
         return request.with_query(start_date="1970-01-01", end_date="2100-01-01")
 
@@ -237,30 +266,89 @@ class Evolux(Vendor):
         return Response.json({"meta": {"status": 500, "message": "Internal server error"}})
 
     def _list(self, request: Request) -> Response:
-        limit = min(whole(request.get("limit"), self.most, name="limit"), self.knobs.limit_cap)
+        limit = self._limit(request, self.most)
         page = whole(request.get("page"), 1, name="page")
-        today = instants.from_datetime(self.world.clock()) // instants.DAY * instants.DAY
-        start = _bound(request, "start_date", today, end=False)
-        end = _bound(request, "end_date", today + instants.DAY - 1, end=True)
+        start, end = self._span(request)
         found = self.tables["studio_calls"].select(None, start, end, newest_first=self.knobs.order == "newest")
         texts = self.tables["studio_calls"].encode(found.page((page - 1) * limit, limit), "", _same)
-        head = msgspec.json.encode(
-            {
-                "pagination": self._pagination(start, end, page, limit, items=len(texts), total=len(found)),
-                "meta": {"status": 200, "message": "OK"},
-            }
-        )
+        kept = {"start_date": _encoded(start), "end_date": _encoded(end)}
+        pagination = self._pagination(self.path, kept, page, limit, items=len(texts), total=len(found))
+        head = msgspec.json.encode({"pagination": pagination, "meta": {"status": 200, "message": "OK"}})
         return Response(200, (JSON,), head[:-1] + b',"data":[' + b",".join(texts) + b"]}")
 
-    def _pagination(self, start: int, end: int, page: int, limit: int, *, items: int, total: int) -> Row:  # noqa: PLR0913 - the facts of one page
+    def _limit(self, request: Request, most: int) -> int:
+        return min(whole(request.get("limit"), most, name="limit"), self.knobs.limit_cap or most)
+
+    def _span(self, request: Request) -> tuple[int, int]:
+        today = instants.from_datetime(self.world.clock()) // instants.DAY * instants.DAY
+        start = _bound(request, "start_date", today, end=False)
+        return start, _bound(request, "end_date", today + instants.DAY - 1, end=True)
+
+    def _rows(self, listing: Listing, request: Request) -> Response:
+        """One page of a list of the contact centre, or all of it."""
+        table, body = self.tables[listing.stream], {"meta": {"status": 200, "message": "OK"}}
+        low, high = self._bounds(request) if listing.time else (None, None)
+        found = table.select(
+            None, low, high, where=_condition(listing, request), newest_first=self.knobs.order == "newest"
+        )
+        limit, page = max(1, len(found)), 1
+        if listing.most:
+            limit, page = self._limit(request, listing.most), whole(request.get("page"), 1, name="page")
+            if listing.stream == "agent_pauses" and self.knobs.pause_pages == "ignored":
+                page = 1
+        numbers = found.page((page - 1) * limit, limit)
+        if listing.most:
+            kept = {name: quote(value, safe="") for name in listing.keeps if (value := request.get(name))}
+            body["pagination"] = self._pagination(
+                listing.path, kept, page, limit, items=len(numbers), total=len(found), most=listing.most
+            )
+        texts = self._render(listing, numbers, with_custom="campaign_id" in dict(request.query))
+        data = b"[" + b",".join(texts) + b"]"
+        if listing.stream == "queue_calls" and self.knobs.queue_rows == "data.calls":
+            data = b'{"calls":' + data + b"}"
+        return Response(200, (JSON,), msgspec.json.encode(body)[:-1] + b',"data":' + data + b"}")
+
+    def _bounds(self, request: Request) -> tuple[int, int]:
+        """The first and the last instant that the dates let through."""
+        low, high = self._span(request)
+        if self.knobs.dates == "days":
+            return low // instants.DAY * instants.DAY, (high // instants.DAY + 1) * instants.DAY - 1
+        return low, high - 1 if self.knobs.dates == "exclusive" else high
+
+    def _render(self, listing: Listing, numbers: Iterable[int], *, with_custom: bool) -> list[bytes]:
+        knobs, unsent = self.knobs, {*self.hidden.get(listing.stream, ())}
+        if listing.stream == "dialer_calls" and not with_custom:
+            unsent.add("custom_fields")
+
+        def render(row: Row) -> Row:
+            sent = {name: value for name, value in row.items() if name not in unsent}
+            if listing.stream == "agents" and knobs.current == "object":
+                current = {name: {"id": sent[name]} for name in sent if name.startswith("current_") and sent[name]}
+                return {**sent, **current}
+            if listing.stream == "queue_calls" and knobs.call_duration == "text" and sent["call_duration"] is not None:
+                return {**sent, "call_duration": str(sent["call_duration"])}
+            return sent
+
+        view = f"{with_custom} {knobs.current} {knobs.call_duration}"
+        texts = self.tables[listing.stream].encode(numbers, view, render)
+        if knobs.offset == "+00":
+            texts = [text.replace(b'+00:00"', b'+00"') for text in texts]
+        if listing.stream == "dialer_calls" and knobs.hangup_cause_twice:
+            texts = [b'{"hangup_cause":"ORIGINATOR_CANCEL",' + text[1:] for text in texts]
+        return texts
+
+    def _pagination(  # noqa: PLR0913 - the facts of one page
+        self, path: str, kept: Mapping[str, str], page: int, limit: int, *, items: int, total: int, most: int = most
+    ) -> Row:
         last = max(1, -(-total // limit))
-        dates = f"start_date={_encoded(start)}&end_date={_encoded(end)}"
 
         def url(to: int) -> str:
-            return f"{self.link_host}{self.path}?{dates}&page={to}"
+            return (
+                f"{self.link_host}{path}?{'&'.join(f'{name}={value}' for name, value in {**kept, 'page': to}.items())}"
+            )
 
         return {
-            "max_limit": self.most,
+            "max_limit": most,
             "first_url": url(1),
             "items": items,
             "current_url": url(page),
@@ -371,17 +459,32 @@ def _bound(request: Request, name: str, default: int, *, end: bool) -> int:
     """A date parameter; a date alone means its first or, as `end`, its last instant.
 
     Raises:
-        RefusedError: 400 when it is no ISO 8601 time.
+        RefusedError: 400 when it is neither an ISO 8601 time nor a date as dd/mm/yyyy.
     """
     text = request.get(name)
     if not text:
         return default
+    found = _BRAZILIAN.fullmatch(text)
+    text = f"{found[3]}-{found[2]}-{found[1]}" if found else text
     instant = instants.parse_iso(text)
     if instant is None:
         raise RefusedError(400, f"Invalid {name}")
     if end and len(text) == len("2020-01-12"):
         instant += instants.DAY - 1
     return instant
+
+
+def _condition(listing: Listing, request: Request) -> tuple[Hashable, Callable[[Row], bool]] | None:
+    """What the parameters of a list let through besides the dates, by a name."""
+    if listing.stream == "dialer_calls":
+        status = request.get("contact_status") or "success"
+        if status not in {"success", "both", "error"}:
+            raise RefusedError(400, "Invalid contact_status")
+        if status != "both":
+            return status, lambda row: (row["answer_time"] is not None) == (status == "success")
+    if listing.stream == "queues" and request.get("include_archived") != "true":
+        return "present", lambda row: not row["archived"]
+    return None
 
 
 _EXITS = (
