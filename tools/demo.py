@@ -12,14 +12,15 @@ import subprocess
 import sys
 import time
 from collections import deque
-from datetime import datetime, timezone
+from datetime import date, datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import duckdb
 from tools.meltano_yml import vendors
 
-from trunkline_sandbox import Running, running
+from trunkline_sandbox import Running, running, world
+from trunkline_sandbox.world import World
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).resolve().parents[1]
 DATABASE = "output/trunkline.duckdb"
 LOG = "output/demo.log"
+FIRST_DAY = "output/demo-first-day"
+"""Keeps on which day the data begins."""
 MELTANO = str(Path(sys.executable).with_name("meltano"))
 
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
@@ -59,8 +62,8 @@ def main() -> int:
     started = time.monotonic()
     (ROOT / "output").mkdir(exist_ok=True)
     say(started, "starting a sandbox of five vendors on this machine")
-    with running() as sandbox:
-        again = (ROOT / DATABASE).exists()
+    again = (ROOT / DATABASE).exists()
+    with running(first_day=first_day(again=again)) as sandbox:
         say(
             started,
             f"meltano run everything, {'from the last bookmarks on' if again else 'from the start'} (log: {LOG})",
@@ -79,6 +82,20 @@ def main() -> int:
         return 1
     print(_NEXT.format(root=ROOT, database=DATABASE))
     return 0
+
+
+def first_day(*, again: bool) -> date:
+    """Return the first day of the demo's data, which ends yesterday; the second time, the same day as the first time.
+
+    Args:
+        again: Whether there are rows of an earlier time, which the data must not move away from.
+    """
+    kept = ROOT / FIRST_DAY
+    if again:
+        return date.fromisoformat(kept.read_text(encoding="utf-8")) if kept.exists() else world.FIRST_DAY
+    begins = world.ending_yesterday(World().days)
+    kept.write_text(begins.isoformat(), encoding="utf-8")
+    return begins
 
 
 _NEXT = """

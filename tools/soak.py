@@ -205,6 +205,7 @@ class Box:
 
     def __init__(self, children: Children, seed: int, size: int) -> None:
         numbers = ["--port", "0", "--seed", str(seed), "--size", str(size), "--days", str(DAYS)]
+        numbers += ["--first-day", BEGIN.date().isoformat()]
         command = [sys.executable, "-m", "trunkline_sandbox", *numbers]
         process = children.start(command, stdout=subprocess.PIPE, stdin=subprocess.DEVNULL)
         first = cast("IO[bytes]", process.stdout).readline()

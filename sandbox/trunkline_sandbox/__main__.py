@@ -6,12 +6,14 @@ import argparse
 import os
 import signal
 import sys
+from datetime import date
 
 import msgspec
 
 from trunkline_sandbox.faults import Fault
 from trunkline_sandbox.sandbox import Sandbox
 from trunkline_sandbox.server import listen, server
+from trunkline_sandbox.world import ending_yesterday
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -21,7 +23,8 @@ def main(arguments: list[str] | None = None) -> int:
         2 when the port is taken or the server is not installed; else it ends by the signal.
     """
     options = _options(arguments)
-    sandbox = Sandbox(options.seed, options.size, options.days, latency=options.latency)
+    first_day = options.first_day or ending_yesterday(options.days)
+    sandbox = Sandbox(options.seed, options.size, options.days, first_day=first_day, latency=options.latency)
     if options.fault_rate:
         share = options.fault_rate / 4
         sandbox.faults.add(
@@ -64,7 +67,9 @@ def _options(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--port", type=int, default=8765, help="0 picks a free one; the first line printed names it")
     parser.add_argument("--seed", type=int, default=1, help="decides every value of the data")
     parser.add_argument("--size", type=int, default=240, help="rows of each vendor")
-    parser.add_argument("--days", type=int, default=14, help="days from 2026-01-01 that the rows are spread over")
+    parser.add_argument("--days", type=int, default=14, help="days that the rows are spread over")
+    told = "the first of these days, such as 2026-01-01; without it yesterday is the last one"
+    parser.add_argument("--first-day", type=date.fromisoformat, metavar="DATE", help=told)
     parser.add_argument("--latency", type=float, default=0.0, metavar="SECONDS", help="wait before each answer")
     parser.add_argument("--fault-rate", type=float, default=0.0, metavar="SHARE", help="of requests that fail, 0 to 1")
     return parser.parse_args(arguments)
@@ -76,7 +81,7 @@ def _welcome(sandbox: Sandbox, url: str) -> str:
         config = sandbox.config(name, url)
         lines += [vendor.title, f"  api_url  {config['api_url']}"]
         lines += [f"  {key}  {config[key]}" for key, value in vendor.settings.items() if isinstance(value, str)]
-        lines += [f"  curl -s {vendor.curl.format(url=config['api_url'])}", ""]
+        lines += [f"  curl -s {vendor.curl.format(url=config['api_url'], day=vendor.world.first_day)}", ""]
     lines.append(f"What a vendor holds: {url}/_sandbox/truth/evolux/studio_calls   Stop: Ctrl-C")
     return "\n".join(lines)
 

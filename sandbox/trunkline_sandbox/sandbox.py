@@ -13,11 +13,11 @@ import msgspec
 from trunkline_sandbox.faults import Fault, Faults
 from trunkline_sandbox.messages import Request, Response
 from trunkline_sandbox.vendors import registry
-from trunkline_sandbox.world import World
+from trunkline_sandbox.world import FIRST_DAY, World
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-    from datetime import datetime
+    from datetime import date, datetime
 
     from trunkline_sandbox.messages import Pairs
     from trunkline_sandbox.store import Row
@@ -129,7 +129,8 @@ class Sandbox:
     Args:
         seed: Decides every value of the data and which requests a fault's `rate` hits.
         size: Rows of each vendor, the samples of the vendors' pages not counted.
-        days: Days from 2026-01-01T00:00Z over which the rows are spread.
+        days: Days over which the rows are spread.
+        first_day: The first of these days, in UTC.
         clock: Returns the present moment (aware datetime): for rate limits and for Evolux's "today".
         vendors: Names of the vendors wanted; all by default.
         latency: Seconds that a transport waits before each answer; `handle` itself never waits.
@@ -148,6 +149,7 @@ class Sandbox:
         size: int = 240,
         days: int = 14,
         *,
+        first_day: date = FIRST_DAY,
         clock: Callable[[], datetime] | None = None,
         vendors: Collection[str] | None = None,
         latency: float = 0.0,
@@ -155,7 +157,7 @@ class Sandbox:
     ) -> None:
         self._lock = threading.RLock()
         self._wanted = vendors
-        self._world = World(seed, size, days, clock) if clock else World(seed, size, days)
+        self._world = World(seed, size, days, first_day=first_day, **({"clock": clock} if clock else {}))
         self.latency = latency
         self.on_request = on_request
         self.requests = RequestLog()
@@ -175,6 +177,7 @@ class Sandbox:
             old.size if size is None else size,
             old.days if days is None else days,
             old.clock,
+            old.first_day,
         )
         known = registry()
         names = tuple(known) if self._wanted is None else tuple(self._wanted)

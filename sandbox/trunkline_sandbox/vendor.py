@@ -70,7 +70,7 @@ class Vendor(ABC):
         base_path: What `api_url` has behind `/<name>`.
         settings: A working tap's own settings: public credentials and what else it must name; `{url}` in a text stands
             for the api_url, where a second address is to lead to the sandbox as well.
-        curl: Arguments of a curl call that works, with `{url}` for the api_url.
+        curl: Arguments of a curl call that works, with `{url}` for the api_url and `{day}` for the data's first day.
         knob_sheet: A dataclass of what may differ.
         knobs: Its present values.
         hidden: Columns per stream that the vendor keeps and never serves.
@@ -112,7 +112,7 @@ class Vendor(ABC):
     def tap_config(self) -> dict[str, Any]:
         """A working tap's settings, `api_url` apart."""
         settings = {name: list(value) if isinstance(value, tuple) else value for name, value in self.settings.items()}
-        return {**settings, "start_date": "2026-01-01"}
+        return {**settings, "start_date": self.world.first_day.isoformat()}
 
     # Data ---------------------------------------------------------------------------------------------------------
 

@@ -5,16 +5,16 @@ from __future__ import annotations
 import random
 import uuid
 from dataclasses import dataclass, field
-from datetime import datetime, timezone
+from datetime import date, datetime, timedelta, timezone
 from typing import TYPE_CHECKING
 
-from trunkline_sandbox.instants import DAY, from_datetime
+from trunkline_sandbox.instants import DAY
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-START = from_datetime(datetime(2026, 1, 1, tzinfo=timezone.utc))
-"""First instant of the data: 2026-01-01T00:00:00Z."""
+FIRST_DAY = date(2026, 1, 1)
+"""First day of the data, unless somebody says another one."""
 
 _MASK = (1 << 64) - 1
 
@@ -34,6 +34,16 @@ COMPANIES = (
 )  # fmt: skip
 
 
+_EPOCH = date(1970, 1, 1)
+START = (FIRST_DAY - _EPOCH).days * DAY
+"""First instant of the data, unless somebody says another day."""
+
+
+def ending_yesterday(days: int) -> date:
+    """Return the first of so many days, of which yesterday (UTC) is the last."""
+    return _now().date() - timedelta(days=days)
+
+
 def _now() -> datetime:
     return datetime.now(timezone.utc)
 
@@ -45,14 +55,16 @@ class World:
     Attributes:
         seed: Decides every value.
         size: Rows of each vendor, the pages' samples not counted.
-        days: Days over which they are spread, from 2026-01-01.
+        days: Days over which they are spread.
         clock: The present moment (aware); for limits and for Evolux's "today", never for data.
+        first_day: The first of these days, in UTC.
     """
 
     seed: int = 1
     size: int = 240
     days: int = 14
     clock: Callable[[], datetime] = field(default=_now)
+    first_day: date = FIRST_DAY
 
     def random(self, name: str) -> random.Random:
         """A generator of its own for each purpose, so that one more draw here moves nothing there."""
@@ -64,13 +76,14 @@ class World:
         The instants rise, are scattered over the days, and lie on whole `unit` microseconds.
         """
         span = self.days * DAY // unit
+        start = (self.first_day - _EPOCH).days * DAY
 
         def at(i: int) -> tuple[int, int]:
             bits = mix(salt, i)
             base = span * i // count
             room = span * (i + 1) // count - base
             # The time comes from the top bits; rows are made from the lower ones.
-            return START + (base + (bits * room >> 64)) * unit, bits
+            return start + (base + (bits * room >> 64)) * unit, bits
 
         return at
 

@@ -10,6 +10,7 @@ import socket
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from datetime import date, datetime, timedelta, timezone
 from importlib.metadata import EntryPoint
 from typing import TYPE_CHECKING, Any, ClassVar
 from urllib.parse import quote
@@ -330,6 +331,21 @@ def test_an_unknown_vendor_is_named() -> None:
         Sandbox(vendors=["sixth"])
 
 
+@pytest.mark.parametrize(
+    ("vendor", "stream", "time"),
+    [("bspk", "calls", "created_at"), ("evolux", "studio_calls", "start_time"), ("hostedsuite", "calls", "StartTime")],
+)
+def test_another_first_day_moves_the_data_and_changes_nothing_else(vendor: str, stream: str, time: str) -> None:
+    """The same rows so many days earlier, from the day that a tap's config names as its start."""
+    usual, moved = Sandbox(size=20), Sandbox(size=20, first_day=date(2025, 3, 1))
+    assert moved.config(vendor)["start_date"] == "2025-03-01"
+    moved.reset()
+    days = [[row[time][:10] for row in box.truth(vendor, stream) if row[time] > "2025"] for box in (usual, moved)]
+    gap = date(2026, 1, 1) - date(2025, 3, 1)
+    assert len(days[0]) == 20
+    assert [(date.fromisoformat(day) - gap).isoformat() for day in days[0]] == days[1]
+
+
 def _command(*arguments: str) -> subprocess.Popen[str]:
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
     return subprocess.Popen(
@@ -350,17 +366,31 @@ def _welcome(process: subprocess.Popen[str]) -> list[str]:
 
 def test_the_command_serves_until_a_signal_ends_it() -> None:
     """First line machine readable, answers at once, keeps quiet, and ends by the signal."""
-    process = _command("--port", "0", "--size", "12", "--seed", "4")
+    process = _command("--port", "0", "--size", "12", "--seed", "4", "--first-day", "2025-03-01")
     try:
         lines = _welcome(process)
         url = json.loads(lines[0])["url"]
         rows = requests.get(f"{url}/_sandbox/truth/bspk/calls", timeout=120).json()
-        assert rows == Sandbox(4, size=12).truth("bspk", "calls")
+        assert rows == Sandbox(4, size=12, first_day=date(2025, 3, 1)).truth("bspk", "calls")
         assert {"BSPK", "SwitchTransact", "HostedSuite", "Conpeek", "Evolux"} < set(lines)
     finally:
         process.send_signal(signal.SIGTERM)
         out, err = process.communicate(timeout=120)
     assert (process.returncode, out, err) == (-signal.SIGTERM, "", "")
+
+
+def test_the_commands_data_ends_yesterday() -> None:
+    """Nothing in it is late, and nothing is of a day that is not over."""
+    process = _command("--port", "0", "--size", "30")
+    try:
+        url = json.loads(_welcome(process)[0])["url"]
+        rows = requests.get(f"{url}/_sandbox/truth/evolux/studio_calls", timeout=120).json()
+    finally:
+        process.send_signal(signal.SIGTERM)
+        process.communicate(timeout=120)
+    latest = max(datetime.fromisoformat(row["start_time"]) for row in rows)
+    now = datetime.now(timezone.utc)
+    assert now - timedelta(days=3) < latest < now
 
 
 def test_a_reader_of_one_line_does_not_end_the_command() -> None:

@@ -80,7 +80,7 @@ class Bspk(Vendor):
     title = "BSPK"
     path = "/api/extraction/v1/"
     settings: ClassVar = {"auth_token": "sandbox-bspk-token"}
-    curl = "-H 'Authorization: Bearer sandbox-bspk-token' '{url}/api/extraction/v1/calls?from=2026-01-01T00:00:00Z'"
+    curl = "-H 'Authorization: Bearer sandbox-bspk-token' '{url}/api/extraction/v1/calls?from={day}T00:00:00Z'"
     hidden: ClassVar = {name: ("updated_at",) for name, kind in KINDS.items() if "updated_at" not in kind.fields}
     knob_sheet = BspkKnobs
     knobs: BspkKnobs

@@ -180,7 +180,7 @@ class Evolux(Vendor):
     settings: ClassVar = {"api_token": "sandbox-evolux-token"}
     curl = (
         "-H 'token: sandbox-evolux-token' '{url}/api/v1/studio/calls?page=1&limit=2"
-        "&start_date=2026-01-01T00:00:00%2B00:00&end_date=2026-01-02T00:00:00%2B00:00'"
+        "&start_date={day}T00:00:00%2B00:00&end_date={day}T23:59:59%2B00:00'"
     )
     hidden: ClassVar = {"agent_pauses": ("agent_id",), "queues": ("archived",)}
     knob_sheet = EvoluxKnobs

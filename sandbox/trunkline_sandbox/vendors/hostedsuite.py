@@ -172,7 +172,7 @@ class HostedSuite(Vendor):
     }
     curl = (
         """-H 'Content-Type: application/json' '{url}/api/calls' -d '{{"CustomerName": "Sandbox Offices", """
-        """"UserName": "sandbox-user", "Password": "sandbox-hostedsuite-password", "StartDate": "2026-01-01", """
+        """"UserName": "sandbox-user", "Password": "sandbox-hostedsuite-password", "StartDate": "{day}", """
         """"Page": 0, "ItemsPerPage": 2}}'"""
     )
     knob_sheet = HostedSuiteKnobs
