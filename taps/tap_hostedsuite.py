@@ -28,6 +28,7 @@ from trunkline.facts import (
 )
 
 _FILTER_DATES = {"iso": "%Y-%m-%dT%H:%M:%S", "us": "%m/%d/%Y %I:%M %p", "us24": "%m/%d/%Y %H:%M"}
+_CHANGED = (("DateSelector", "DateLastModified"),)
 _NARROWING = {
     "client_id": "ClientId",
     "center_id": "CenterId",
@@ -101,11 +102,7 @@ class Charges(OnTheWall):
     name, path = "charges", "/api/charges"
     primary_keys, replication_key = ("Id",), "DateLastModified"
     paging = OnePage(
-        place="body",
-        since="StartDate",
-        until="EndDate",
-        settings={"client_id": "ClientId"},
-        extra_params=(("DateSelector", "DateLastModified"),),
+        place="body", since="StartDate", until="EndDate", settings={"client_id": "ClientId"}, extra_params=_CHANGED
     )
 
 
