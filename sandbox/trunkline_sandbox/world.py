@@ -66,6 +66,11 @@ class World:
     clock: Callable[[], datetime] = field(default=_now)
     first_day: date = FIRST_DAY
 
+    @property
+    def start(self) -> int:
+        """The first instant of the data."""
+        return (self.first_day - _EPOCH).days * DAY
+
     def random(self, name: str) -> random.Random:
         """A generator of its own for each purpose, so that one more draw here moves nothing there."""
         return random.Random(f"{self.seed}/{name}")  # noqa: S311 - made-up data, no secret
@@ -76,7 +81,7 @@ class World:
         The instants rise, are scattered over the days, and lie on whole `unit` microseconds.
         """
         span = self.days * DAY // unit
-        start = (self.first_day - _EPOCH).days * DAY
+        start = self.start
 
         def at(i: int) -> tuple[int, int]:
             bits = mix(salt, i)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from trunkline_sandbox import instants
 from trunkline_sandbox.instants import DAY, SECOND
-from trunkline_sandbox.world import COMPANIES, START, World, person, phone
+from trunkline_sandbox.world import COMPANIES, World, person, phone
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -150,7 +150,7 @@ class People:
     def _updated(self, created: int, bits: int) -> int:
         """A third of the rows change within two days, and none behind the last day."""
         later = created + (bits >> 40) % (2 * DAY // _MILLI) * _MILLI if bits % 3 == 0 else created
-        return max(created, min(later, START + self.world.days * DAY - _MILLI))
+        return max(created, min(later, self.world.start + self.world.days * DAY - _MILLI))
 
     def _dated(self, created: int, bits: int) -> Row:
         return {"created_at": _millis(created), "updated_at": _millis(self._updated(created, bits))}
