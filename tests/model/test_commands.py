@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from tests import starts
 from tests.model.harness import Result, parse
 from tests.model.histories import History, Trouble
 
@@ -87,7 +88,7 @@ class CommandHistory(History):
         command = [str(BIN / f"tap-{vendor}"), *arguments]
         self.sent = []
         with (self.folder / "log").open("wb") as log:
-            self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, cwd=self.folder)
+            self.process = starts.start(command, stdout=subprocess.PIPE, stderr=log, cwd=self.folder)
             with self.process as process:
                 assert process.stdout is not None
                 output = process.stdout.read(trouble.after) if trouble.kind == "disk" else process.stdout.read()

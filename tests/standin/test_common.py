@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 import random
 import signal
-import subprocess
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from tests import starts
 from tests.standin.servers import UTC, Bspk, Conpeek, Evolux, HostedSuite, SwitchTransact, instant
 from tests.standin.wire import BIN, Case, Run, StandIn, Taps, reply, upserted
 
@@ -238,9 +238,7 @@ def test_g9_broken_files_and_missing_settings_are_one_line(serve: Serve, run: Ta
         ["--config", "nowhere.json"],
         ["--config", run.file(config), "--state", "broken.json"],
     ):
-        done = subprocess.run(
-            [tap, *arguments], cwd=run.folder, capture_output=True, text=True, timeout=300, check=False
-        )
+        done = starts.run([tap, *arguments], cwd=run.folder, capture_output=True, text=True, timeout=300, check=False)
         assert done.returncode != 0, arguments
         assert "Traceback" not in done.stderr, arguments
         assert "s3cret" not in done.stderr + done.stdout, arguments

@@ -6,12 +6,12 @@ import base64
 import json
 import os
 import socketserver
-import subprocess
 import threading
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, quote_plus
 
 import pytest
+from tests import starts
 from tests.standin.servers import SwitchTransact
 from tests.standin.test_common import build
 from tests.standin.wire import BIN, Case, Run, StandIn, Taps, reply
@@ -202,7 +202,7 @@ def test_g7_a_broken_header_shows_nothing_on_any_way_out(
         "record": {"phone": "+27721234567", "firstname": "Anna", "lastname": "K"},
     }
     line = ["check"] if command.startswith("source") else []
-    done = subprocess.run(
+    done = starts.run(
         [BIN / command, *line, "--config", "config.json"],
         input=f"{json.dumps(schema)}\n{json.dumps(record)}\n" if is_target else "",
         env={**os.environ, "LOGLEVEL": level, "SINGER_SDK_LOG_CONFIG": "logging.json"},

@@ -11,12 +11,12 @@ import itertools
 import json
 import os
 import random
-import signal
 import socket
 import subprocess
 import sys
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,9 +24,11 @@ from urllib.parse import parse_qsl
 
 import uvicorn
 from starlette.responses import Response
+from tests import starts
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 if TYPE_CHECKING:
+    import signal
     from collections.abc import Callable, Iterable, Mapping
 
     from starlette.types import Receive, Scope, Send
@@ -34,6 +36,8 @@ if TYPE_CHECKING:
 BIN = Path(sys.executable).parent
 PATIENCE = 600.0
 """Seconds until a command is taken to hang: they matter only then, however busy the machine is."""
+TOGETHER = 3
+"""Commands that run side by side."""
 SECRET_SETTINGS = frozenset(
     {"api_token", "auth_token", "api_key", "password", "user_name", "pii_key"},
 )
@@ -318,7 +322,7 @@ class Taps:
         env: Mapping[str, str] | None = None,
     ) -> subprocess.Popen[str]:
         """Start `tap-<tap>` and return at once."""
-        return subprocess.Popen(
+        return starts.start(
             self.command(Case(tap, config, more, state, env), catalog),
             cwd=self.folder,
             env=self.environment(env),
@@ -384,40 +388,13 @@ class Taps:
         return run
 
     def many(self, cases: Mapping[str, Case]) -> dict[str, Run]:
-        """Run several commands, three at a time, and give their runs by the case's name.
+        """Run several commands, three at a time, and give their runs by the case's name."""
 
-        They are forks of one interpreter that has loaded the commands: starting up takes longer than most cases do.
-        Only those with an environment of their own start up by themselves, as it may count from the first line on.
-        """
-        runs = {
-            name: self(case.tap, case.config, *case.more, code=None, state=case.state, env=case.env)
-            for name, case in cases.items()
-            if case.env is not None
-        }
-        wanted: dict[str, dict[str, Any]] = {}
-        for name in [name for name in cases if name not in runs]:
-            case, number = cases[name], next(self.files)
-            wanted[name] = {
-                "argv": self.command(case),
-                "cwd": str(self.folder),
-                "env": self.environment(),
-                "stdout": str(self.folder / f"{number}.out"),
-                "stderr": str(self.folder / f"{number}.err"),
-            }
-        done = subprocess.run(
-            [sys.executable, str(Path(__file__).with_name("forks.py"))],
-            input=json.dumps({"cases": wanted, "seconds": PATIENCE}),
-            env=self.environment(),
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        assert done.returncode == 0, done.stderr[-3000:]
-        for name, (code, seconds) in json.loads(done.stdout).items():
-            stdout, stderr = (Path(wanted[name][stream]).read_text(encoding="utf-8") for stream in ("stdout", "stderr"))
-            assert code != -signal.SIGKILL, f"{name}: still running after {seconds} s; stderr ends: {stderr[-1500:]}"
-            runs[name] = self.checked(Run(code, stdout, stderr, seconds), cases[name].config)
-        return {name: runs[name] for name in cases}
+        def run(case: Case) -> Run:
+            return self(case.tap, case.config, *case.more, code=None, state=case.state, env=case.env)
+
+        with ThreadPoolExecutor(TOGETHER) as pool:
+            return dict(zip(cases, pool.map(run, cases.values()), strict=True))
 
     def interrupted(
         self, tap: str, config: Mapping[str, Any], number: signal.Signals, after_lines: int, state: Any = None
