@@ -10,18 +10,18 @@ COPY schemas schemas
 COPY taps taps
 COPY targets targets
 COPY sandbox sandbox
+COPY commands commands
+COPY orchestrate/trunkline_orchestrate orchestrate/trunkline_orchestrate
 RUN uv venv --no-cache /opt/trunkline \
     && uv pip install --no-cache --python /opt/trunkline/bin/python --constraint requirements.lock .
 
 FROM python:3.13-slim
 RUN useradd --system --uid 10001 --create-home --home-dir /data trunkline
 COPY --from=build /opt/trunkline /opt/trunkline
-COPY orchestrate/trunkline_orchestrate /opt/trunkline/orchestrate/trunkline_orchestrate
 ENV PATH=/opt/trunkline/bin:$PATH \
-    PYTHONPATH=/opt/trunkline/orchestrate \
     PYTHONDONTWRITEBYTECODE=1 \
     PYTHONUNBUFFERED=1
 USER 10001:10001
 # Configs, states and files of DuckDB: mount it. Secrets come as variables, such as TAP_EVOLUX_API_TOKEN.
 WORKDIR /data
-CMD ["python", "-m", "trunkline_orchestrate", "--help"]
+CMD ["trunkline", "--help"]

@@ -51,16 +51,24 @@ class Task(NamedTuple):
 
 TESTS = ("pytest", "-n", "3", "--dist", "loadfile")
 """Three at once: most tests wait for programs they started; a file's tests share what it has set up."""
+FAST_TESTS = ("pytest", "-n", "2", "-m", "not slow", *(f"tests/engine/test_{name}.py" for name in (
+    "bookmark", "chain", "credentials", "details", "errors", "facts_refusals", "facts_settings", "feeds", "governor",
+    "instants", "layers", "lookups", "maps", "numbered", "paged", "pages", "per_row", "plan", "prefetch", "reading",
+    "refusals", "schemas", "settings", "shape", "stream", "tap", "ways_of_paging", "whole", "words", "write",
+)))  # fmt: skip
+"""Tests of the engine that start no program and wait for no clock."""
+COMMAND = ("python", "-m", "trunkline_commands")
+"""The command `trunkline`, also where an older installation has none yet."""
 LINT = (("ruff", "check", "."), ("ruff", "format", "--check", "."), ("mypy",))
 
 TASKS = {
     "demo": Task("load five vendors, as a sandbox plays them, into one DuckDB file", [("python", "-m", "tools.demo")]),
-    "test": Task("lint, type check, and every test", [*LINT, TESTS]),
+    "test": Task("lint, types and every test; --fast: in a minute; PATH...: those tests alone", [*LINT, TESTS]),
     "lint": Task("ruff and mypy", LINT),
     "docs": Task("write the generated pages of docs/ anew", [("python", "tools/docs.py")]),
     "site": Task("make the site of docs/ in output/site", [("python", "-m", "tools.docs_site")]),
-    "sandbox": Task("serve the five vendors on this machine", [("python", "-m", "trunkline_sandbox")]),
-    "soak": Task("load the vendors under faults and kills for ten minutes; compare", [("python", "tools/soak.py")]),
+    "sandbox": Task("serve the five vendors on this machine", [(*COMMAND, "sandbox")]),
+    "soak": Task("load the vendors under faults and kills for ten minutes; compare", [("python", "-m", "tools.soak")]),
     "fuzz": Task("let hostile input look for faults, steered by coverage", [("python", "tools/fuzz.py")]),
     "mutants": Task("break each step on purpose and see a test fail", [("python", "tools/mutants.py")]),
     "bench": Task("measure against the peers; writes docs/performance.md", [("python", "-m", "bench")]),
@@ -69,8 +77,8 @@ TASKS = {
     "scale": Task("measure how a backfill's time grows; see docs/scale.md", [("python", "-m", "tools.scale")]),
     "recipes": Task("try the recipes of docs/recipes.md with the real tools", [("python", "-m", "tools.recipes")]),
     "audit": Task("compare the lock with the known weaknesses", [("python", "tools/audit.py")]),
-    "new-tap": Task("begin a vendor, here or in a package of its own", [("python", "tools/new_tap.py")]),
-    "report": Task("make one HTML page of what a DuckDB file holds", [("python", "tools/report.py")]),
+    "new-tap": Task("begin a vendor, here or in a package of its own", [(*COMMAND, "new-tap")]),
+    "report": Task("make one HTML page of what a DuckDB file holds", [(*COMMAND, "report")]),
     "meltano-yml": Task("write meltano.yml anew from the taps' settings", [("python", "tools/meltano_yml.py")]),
 }
 
@@ -93,11 +101,11 @@ def main(arguments: list[str]) -> int:
         print(problem, file=sys.stderr)
         return 1
     (ROOT / "output").mkdir(exist_ok=True)
-    code = 0
-    for step in task.steps:
-        last = step is task.steps[-1]
-        command = [str(BIN / step[0]), *step[1:], *(arguments[1:] if last else ())]
-        if len(task.steps) > 1:
+    code, (steps, rest) = 0, chosen_tests(arguments[1:]) if arguments[0] == "test" else (task.steps, arguments[1:])
+    for step in steps:
+        last = step is steps[-1]
+        command = [str(BIN / step[0]), *step[1:], *(rest if last else ())]
+        if len(steps) > 1:
             print(f"$ {' '.join([step[0], *command[1:]])}", flush=True)
         try:
             failed = subprocess.run(command, cwd=ROOT, env=environment, check=False).returncode
@@ -107,6 +115,20 @@ def main(arguments: list[str]) -> int:
             print(f"{step[0]} failed: see above. The other steps go on.", flush=True)
         code = failed or code
     return code if code >= 0 else 128 - code
+
+
+def chosen_tests(arguments: list[str]) -> tuple[Sequence[Sequence[str]], list[str]]:
+    """Choose the steps of `test`, and what is left of its arguments.
+
+    Without a path all is checked. Tests that are named by their paths run at once, without lint; `--fast` is the loop
+    of somebody who edits.
+    """
+    if "--fast" in arguments:
+        return (*LINT, FAST_TESTS), [argument for argument in arguments if argument != "--fast"]
+    paths = [a for a in arguments if not a.startswith("-") and (ROOT / a.partition("::")[0]).exists()]
+    if not paths:
+        return (*LINT, TESTS), arguments
+    return (TESTS if len(paths) > 1 else TESTS[:1],), arguments
 
 
 def leave(code: int) -> NoReturn:

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import importlib.util
+import itertools
 import os
 import re
 import shutil
 import subprocess
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from trunkline import facts, instants
-
-if TYPE_CHECKING:
-    from types import ModuleType
+from trunkline_commands import new_tap
+from trunkline_commands.new_tap.entry_points import SOURCES, seen
+from trunkline_commands.new_tap.vendor import PAGING, SIGNING, SPANS
 
 ROOT = Path(__file__).parents[1]
 EXAMPLE = ROOT / "examples" / "tap-aircall"
@@ -24,22 +23,17 @@ EXAMPLES = sorted(project.parent for project in (ROOT / "examples").glob("*/pypr
 LEFT_OUT = shutil.ignore_patterns(
     ".git", ".venv*", ".meltano", ".env", "output", "__pycache__", ".*_cache", ".hypothesis", "build", "dist"
 )
-ROOTS = ("taps", "targets", "sandbox")
-
-
-@pytest.fixture(scope="module")
-def tool() -> ModuleType:
-    """The command as a module."""
-    return load(ROOT / "tools" / "new_tap.py")
-
-
-def load(path: Path) -> ModuleType:
-    spec = importlib.util.spec_from_file_location(f"tools_{path.stem}", path)
-    assert spec
-    assert spec.loader
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+CHOICES = (
+    ("number", "bearer", "second"),
+    ("cursor", "oauth2", "second"),
+    ("offset", "basic", "day"),
+    ("cursor", "body", "day"),
+    ("none", "header", "none"),
+    ("number", "body", "none"),
+)
+"""Every word of the three options at least once: what CI lays out, lints and types."""
+Packages = dict[tuple[str, str, str], Path]
+NIGHT = "TRUNKLINE_NIGHT" in os.environ
 
 
 def run(*words: str, cwd: Path, **variables: str) -> str:
@@ -56,10 +50,14 @@ def run(*words: str, cwd: Path, **variables: str) -> str:
     return done.stdout
 
 
-def passed_in(folder: Path, site: Path, *arguments: str) -> int:
-    """How many tests of a package pass, with the package installed in `site` and its entry points found there."""
+def install(site: Path, *folders: Path) -> None:
+    """Install packages in `site`, where their entry points are found."""
     options = ["-m", "uv", "pip", "install", "--quiet", "--no-deps", "--no-build-isolation", "--python", sys.executable]
-    run(*options, "--target", str(site), str(folder), cwd=site.parent)
+    run(*options, "--target", str(site), *map(str, folders), cwd=site.parent)
+
+
+def passed(site: Path, folder: Path, *arguments: str) -> int:
+    """How many tests pass, with what is installed in `site`."""
     said = run("-m", "pytest", "-q", "-p", "no:cacheprovider", *arguments, cwd=folder, PYTHONPATH=str(site))
     found = re.search(r"(\d+) passed", said)
     assert found, said
@@ -71,13 +69,13 @@ def passed_in(folder: Path, site: Path, *arguments: str) -> int:
 
 
 @pytest.mark.slow
-def test_a_sixth_vendor_passes_everything_at_once(tool: Any, tmp_path: Path) -> None:
+def test_a_sixth_vendor_passes_everything_at_once(tmp_path: Path) -> None:
     """In a copy of the checkout, new-tap is all it takes: contract, schema, pages, Meltano entry and lint are right."""
     copy = tmp_path / "a copy"
     shutil.copytree(ROOT, copy, ignore=LEFT_OUT)
-    paths = os.pathsep.join(str(copy / root) for root in ROOTS)
-    run("tools/new_tap.py", "sixthone", "--title", "The Sixth One", cwd=copy, PYTHONPATH=paths)
-    with tool.seen([copy / "pyproject.toml"], copy) as environment:
+    paths = os.pathsep.join(str(copy / root) for root in SOURCES)
+    run("-m", "trunkline_commands", "new-tap", "sixthone", "--title", "The Sixth One", cwd=copy, PYTHONPATH=paths)
+    with seen([copy / "pyproject.toml"], copy) as environment:
         files = ("tests/vendors", "tests/test_schemas.py", "tests/test_meltano.py", "tests/test_docs.py")
         # Of the pages, what a vendor can break; the others' commands take seconds.
         chosen = (
@@ -105,13 +103,13 @@ def test_a_sixth_vendor_passes_everything_at_once(tool: Any, tmp_path: Path) -> 
     ],
 )
 def test_a_name_that_can_not_be_is_told_and_changes_nothing(
-    tool: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str, said: str
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str, said: str
 ) -> None:
     """A bad or taken name is one sentence with what to do, exit code 2, and no file is written."""
     (tmp_path / "schemas" / "halfway").mkdir(parents=True)
     (tmp_path / "schemas" / "halfway" / "calls.json").write_text("{}", encoding="utf-8")
     before = sorted(tmp_path.rglob("*"))
-    assert tool.main([name], root=tmp_path) == 2
+    assert new_tap.main([name], root=tmp_path) == 2
     assert said in capsys.readouterr().err
     assert sorted(tmp_path.rglob("*")) == before
 
@@ -119,36 +117,92 @@ def test_a_name_that_can_not_be_is_told_and_changes_nothing(
 # -- in a package of its own ---------------------------------------------------------------------------------------
 
 
+ALL_CHOICES = tuple(itertools.product(PAGING, SIGNING, SPANS)) if NIGHT else CHOICES
+QUICK = "schema or page or first_run or sandboxs_config or faults_that_pass or wrong_credentials"
+
+
+def package(folder: Path, name: str, paging: str, signing: str, span: str) -> Path:
+    """A package for these choices, in a new folder."""
+    options = ["--paging", paging, "--signing", signing, "--span", span, "--title", "Other & Sons"]
+    assert new_tap.main([name, "--package", str(folder), *options]) == 0
+    return folder
+
+
+@pytest.fixture(scope="module")
+def packages(tmp_path_factory: pytest.TempPathFactory) -> Packages:
+    """A package for each of the choices, under a name of its own: what looks at them then starts once."""
+    folder = tmp_path_factory.mktemp("packages")
+    return {choices: package(folder / "".join(choices), "".join(choices), *choices) for choices in ALL_CHOICES}
+
+
 @pytest.mark.slow
-@pytest.mark.skipif("TRUNKLINE_NIGHT" not in os.environ, reason="the same as above, in a package: at night")
-def test_a_package_of_its_own_passes_everything_at_once(tool: Any, tmp_path: Path) -> None:
-    """A package that new-tap wrote is found by its entry points, and has schema, page, Meltano project and commands."""
-    folder = tmp_path / "tap-other"
-    assert tool.main(["other", "--package", str(folder)]) == 0
-    assert passed_in(folder, tmp_path / "site", "-k", "schema or discovery or page or first_run or settings") > 4
-    assert "TAP_OTHER_START_DATE" in (folder / "meltano.yml").read_text(encoding="utf-8")
-    assert {path.name for path in (tmp_path / "site" / "bin").iterdir()} >= {"tap-other", "source-other"}
+def test_a_package_for_any_choices_is_typed_and_linted(packages: Packages) -> None:
+    """The package's own settings of ruff and mypy are there and find nothing, whatever the vendor is like."""
+    top, config = next(iter(packages.values())).parent, next(iter(packages.values())) / "pyproject.toml"
+    run("-m", "ruff", "check", ".", cwd=top)
+    run("-m", "ruff", "format", "--check", ".", cwd=top)
+    taps = [str(next(folder.glob("tap_*"))) for folder in packages.values()]
+    run("-m", "mypy", "--config-file", str(config), *taps, str(config.parent / "tests"), cwd=top)
 
 
-def test_a_package_of_its_own_is_typed_and_linted_and_says_how_to_install_it(
-    tool: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+@pytest.mark.slow
+def test_a_package_for_any_choices_keeps_the_contract(packages: Packages, tmp_path: Path) -> None:
+    """It is found by its entry points, has schema, page, Meltano project and commands, and keeps the guarantees."""
+    site, folders = tmp_path / "site", list(packages.values())
+    install(site, *folders)
+    tests = [str(folder / "tests") for folder in folders]
+    chosen = () if NIGHT else ("-k", QUICK)
+    assert passed(site, folders[0].parent, "--import-mode=importlib", *chosen, *tests) >= 8 * len(folders)
+    for (*_, span), folder in packages.items():
+        variable = f"TAP_{folder.name.upper()}_START_DATE"
+        assert (variable in (folder / "meltano.yml").read_text(encoding="utf-8")) == (span != "none")
+        assert {path.name for path in (site / "bin").iterdir()} >= {f"tap-{folder.name}", f"source-{folder.name}"}
+
+
+def test_a_package_says_how_to_install_it_and_its_types_are_checked(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Its own settings of ruff and mypy are there and find nothing; the line that installs it works anywhere."""
-    folder = tmp_path / "tap-other"
-    assert tool.main(["other", "--title", "Other & Sons", "--package", str(folder)]) == 0
+    """The line that installs it works in any folder, and a fault in the package is found by its own settings."""
+    folder = package(tmp_path / "tap-other", "other", *CHOICES[0])
     said = capsys.readouterr().out
-    assert f"pip install -e '{ROOT}[sandbox]' -e . pytest ruff mypy" in said
-    for command in (["ruff", "check", "."], ["ruff", "format", "--check", "."], ["mypy"]):
-        run("-m", *command, cwd=folder)
+    assert f"cd {folder}" in said
+    assert f"pip install -e '{ROOT}[new-tap]' -e ." in said
     (folder / "tap_other" / "wrong.py").write_text('"""A fault."""\n\nNUMBER: int = "text"\n', encoding="utf-8")
     done = subprocess.run([sys.executable, "-m", "mypy"], cwd=folder, capture_output=True, text=True, check=False)
     assert "wrong.py" in done.stdout
 
 
-def test_a_folder_that_is_there_is_left_alone(tool: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_without_a_checkout_a_package_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever installed the wheel need not name a folder; without a terminal nothing is asked."""
+    monkeypatch.chdir(tmp_path)
+    assert new_tap.main(["other"], root=None) == 0
+    text = (tmp_path / "tap-other" / "tap_other" / "__init__.py").read_text(encoding="utf-8")
+    assert "NumberedPages(" in text
+    assert 'bearer("api_token")' in text
+
+
+def test_what_is_not_given_is_asked_on_a_terminal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each of the three is asked once, with what its words mean, and an option is not asked again."""
+    asked: list[str] = []
+
+    def prompt(fact: str, **_: object) -> str:
+        asked.append(fact)
+        return {"paging": "cursor", "span": "day"}[fact]
+
+    monkeypatch.setattr("click.prompt", prompt)
+    for stream in ("stdin", "stdout"):
+        monkeypatch.setattr(f"sys.{stream}.isatty", lambda: True)
+    assert new_tap.main(["other", "--package", str(tmp_path / "tap"), "--signing", "basic"]) == 0
+    assert asked == ["paging", "span"]
+    text = (tmp_path / "tap" / "tap_other" / "__init__.py").read_text(encoding="utf-8")
+    for word in ("CursorPages(", "instants.to_day", 'basic("api_id", "api_token")'):
+        assert word in text
+
+
+def test_a_folder_that_is_there_is_left_alone(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """A package is written into a new or empty folder only."""
     (tmp_path / "mine.txt").write_text("mine", encoding="utf-8")
-    assert tool.main(["other", "--package", str(tmp_path)]) == 2
+    assert new_tap.main(["other", "--package", str(tmp_path)]) == 2
     assert "name a new folder" in capsys.readouterr().err
     assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"]
 
@@ -162,7 +216,8 @@ def test_the_example_passes_the_contract_suite(example: Path, tmp_path: Path) ->
     """An example, installed as any other package, passes every test of the suite and its own."""
     folder = tmp_path / example.name
     shutil.copytree(example, folder, ignore=LEFT_OUT)
-    assert passed_in(folder, tmp_path / "site") > 35
+    install(tmp_path / "site", folder)
+    assert passed(tmp_path / "site", folder) > 35
 
 
 @pytest.mark.parametrize("example", EXAMPLES, ids=lambda example: example.name)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import html.parser
-import importlib.util
 import json
 import re
 import subprocess
@@ -12,29 +11,23 @@ import zoneinfo
 from collections import Counter
 from datetime import date, datetime, timedelta, timezone
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import duckdb
 import pytest
 
+from trunkline_commands import cli
+from trunkline_commands import report as command
+from trunkline_commands.report_page import page, reading, tables, words
 from trunkline_sandbox import running
 
-if TYPE_CHECKING:
-    from types import ModuleType
-
-ROOT = Path(__file__).resolve().parent.parent
 NOW = datetime(2026, 3, 31, 7, 30, tzinfo=timezone.utc)  # a Tuesday
 
 
-@pytest.fixture(scope="module")
-def tool() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("tools_report", ROOT / "tools" / "report.py")
-    assert spec
-    assert spec.loader
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module  # dataclasses look their module up
-    spec.loader.exec_module(module)
-    return module
+def report(monkeypatch: pytest.MonkeyPatch, *options: str, now: datetime = NOW) -> int:
+    """Exit code of the command at a moment."""
+    monkeypatch.setattr(command, "now", now.astimezone)
+    return cli.run(["report", *options])
 
 
 def loaded(path: Path, *statements: str) -> Path:
@@ -58,9 +51,9 @@ def evolux(path: Path, days: dict[date, int]) -> Path:
     )
 
 
-def stories(tool: ModuleType, path: Path, now: datetime = NOW, days: int = 90) -> list[Any]:
-    with tool.opened(path, str(now.tzinfo)) as connection:
-        return [tool.story(connection, table, now, days) for table in tool.tables(connection)]
+def stories(path: Path, now: datetime = NOW, days: int = 90) -> list[Any]:
+    with tables.opened(path, str(now.tzinfo)) as connection:
+        return [reading.read_story(connection, table, now, days) for table in tables.tables(connection)]
 
 
 def workdays(until: date, count: int) -> dict[date, int]:
@@ -86,7 +79,7 @@ class Page(html.parser.HTMLParser):
         self.text += data
 
 
-def test_it_counts_what_was_loaded(tool: ModuleType, tmp_path: Path) -> None:
+def test_it_counts_what_was_loaded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A tap's rows, loaded by the target, by day; the page is one file that asks for nothing else."""
     database, output, runs = tmp_path / "calls.duckdb", tmp_path / "page" / "report.html", tmp_path / "runs"
     runs.mkdir()
@@ -104,60 +97,60 @@ def test_it_counts_what_was_loaded(tool: ModuleType, tmp_path: Path) -> None:
         subprocess.run(target, input=lines, capture_output=True, check=True)
         truth = Counter(row["start_time"][:10] for row in served.sandbox.truth("evolux", "studio_calls"))
     options = ["--database", str(database), "--output", str(output), "--runs", str(runs)]
-    assert tool.main(options, datetime(2026, 2, 1, tzinfo=timezone.utc)) == 0
+    assert report(monkeypatch, *options, now=datetime(2026, 2, 1, tzinfo=timezone.utc)) == 0
     text = output.read_text(encoding="utf-8")
-    page = Page(text)
-    calls = stories(tool, database, datetime(2026, 2, 1, tzinfo=timezone.utc))[0]
+    shown = Page(text)
+    calls = stories(database, datetime(2026, 2, 1, tzinfo=timezone.utc))[0]
     assert {str(day): count for day, count in calls.days if count} == {d: c for d, c in truth.items() if d >= "2026"}
     for day, count in calls.days:
-        assert f"{day}: {count}" in page.text
+        assert f"{day}: {count}" in shown.text
     assert {name for name, _ in calls.outcomes} >= {"exit_reason", "who_hangup"}
     assert calls.durations
-    assert "tap-evolux" in page.text
-    assert "1 JSON file in" in page.text  # what is no report is counted, not hidden
-    assert not {"script", "link", "img", "iframe"} & page.elements.keys()
+    assert "tap-evolux" in shown.text
+    assert "1 JSON file in" in shown.text  # what is no report is counted, not hidden
+    assert not {"script", "link", "img", "iframe"} & shown.elements.keys()
     assert not re.search(r"https?://|url\(|@import", text)
     assert "default-src 'none'" in text
 
 
-def test_a_gap_is_a_day_that_should_have_rows(tool: ModuleType, tmp_path: Path) -> None:
+def test_a_gap_is_a_day_that_should_have_rows(tmp_path: Path) -> None:
     """A weekend without calls is none; a Wednesday is, and a Friday with the Monday after it is one gap."""
     days = workdays(date(2026, 3, 30), 60)
     for missing in (date(2026, 3, 11), date(2026, 3, 20), date(2026, 3, 23)):
         del days[missing]
-    (told,) = stories(tool, evolux(tmp_path / "calls.duckdb", days))
+    (told,) = stories(evolux(tmp_path / "calls.duckdb", days))
     assert told.gaps == [(date(2026, 3, 11), date(2026, 3, 11)), (date(2026, 3, 20), date(2026, 3, 23))]
     assert told.weekdays == "Mon, Tue, Wed, Thu, Fri"
     assert (told.verdict, told.missed, told.recent_gaps) == ("fresh", 0, 3)
 
 
-def test_late_counts_days_that_usually_have_rows(tool: ModuleType, tmp_path: Path) -> None:
+def test_late_counts_days_that_usually_have_rows(tmp_path: Path) -> None:
     """On a Tuesday morning Friday's calls are late by the Monday; on the Monday they are fresh."""
     path = evolux(tmp_path / "calls.duckdb", workdays(date(2026, 3, 27), 60))
-    (told,) = stories(tool, path)
+    (told,) = stories(path)
     assert (told.verdict, told.missed, told.gaps) == ("late", 1, [])
-    (told,) = stories(tool, path, NOW - timedelta(days=1))
+    (told,) = stories(path, NOW - timedelta(days=1))
     assert (told.verdict, told.missed) == ("fresh", 0)
 
 
-def test_old_data_are_shown_where_they_are(tool: ModuleType, tmp_path: Path) -> None:
+def test_old_data_are_shown_where_they_are(tmp_path: Path) -> None:
     """Years later the chart still has the last days with rows, and the stream is late by all that passed since."""
     path = evolux(tmp_path / "calls.duckdb", workdays(date(2026, 3, 27), 60))
-    (told,) = stories(tool, path, NOW.replace(year=2028))
+    (told,) = stories(path, NOW.replace(year=2028))
     assert told.days[-1] == (date(2026, 3, 27), 3)
     assert told.missed > 500
 
 
-def test_days_are_those_of_the_time_zone(tool: ModuleType, tmp_path: Path) -> None:
+def test_days_are_those_of_the_time_zone(tmp_path: Path) -> None:
     """A call at noon UTC is of the next day in Auckland."""
     from zoneinfo import ZoneInfo
 
     path = evolux(tmp_path / "calls.duckdb", {date(2026, 3, 10): 2})
-    (told,) = stories(tool, path, NOW.astimezone(ZoneInfo("Pacific/Auckland")))
+    (told,) = stories(path, NOW.astimezone(ZoneInfo("Pacific/Auckland")))
     assert told.days[0] == (date(2026, 3, 11), 2)
 
 
-def test_durations_and_shares(tool: ModuleType, tmp_path: Path) -> None:
+def test_durations_and_shares(tmp_path: Path) -> None:
     """Every row is in one bucket, zero for itself; shares add up, null is named, and the rest is one part."""
     path = loaded(
         tmp_path / "calls.duckdb",
@@ -167,7 +160,7 @@ def test_durations_and_shares(tool: ModuleType, tmp_path: Path) -> None:
         "CASE WHEN i < 50 THEN 'Incoming' WHEN i < 60 THEN NULL ELSE 'T' || i % 10 END AS \"Type\", "
         "'Anna ' || i AS \"CallerName\" FROM range(100) AS r(i)",
     )
-    (told,) = stories(tool, path)
+    (told,) = stories(path)
     assert sum(bar.rows for bar in told.durations) == 100
     assert [bar.rows for bar in told.durations][:3] == [1, 0, 2]  # 0 s; below 10 s; 10 and 20 s
     ((name, shares),) = told.outcomes
@@ -175,28 +168,28 @@ def test_durations_and_shares(tool: ModuleType, tmp_path: Path) -> None:
     assert [(share.value, share.rows) for share in shares[:2]] == [("Incoming", 50), ("(none)", 10)]
     assert shares[-1].value == "6 others"
     assert sum(share.rows for share in shares) == 100
-    assert "Anna" not in tool.page(path, NOW)
+    assert "Anna" not in page.page(path, NOW)
 
 
-def test_g7_personal_fields_are_no_outcomes(tool: ModuleType) -> None:
+def test_g7_personal_fields_are_no_outcomes() -> None:
     """A field that a vendor's schema marks as personal stands nowhere on the page, whatever its name is like."""
-    personal = {name for stream in tool._streams() for name in stream.personal}  # noqa: SLF001 - one by one
+    personal = {name for stream in tables._streams() for name in stream.personal}  # noqa: SLF001 - one by one
     assert len(personal) > 10
-    for one in tool._streams():  # noqa: SLF001 - same
+    for one in tables._streams():  # noqa: SLF001 - same
         one = one._replace(personal=one.personal | {"client_status"})  # noqa: PLW2901 - with a name like an outcome's
         kinds = {**dict.fromkeys(one.personal, "VARCHAR"), "exit_status": "VARCHAR"}
-        table = tool._table("tap_x", one.name, kinds, one)  # noqa: SLF001 - same
+        table = tables._table("tap_x", one.name, kinds, one)  # noqa: SLF001 - same
         assert table.outcomes == ["exit_status"]
 
 
 HOSTILE = ["<script>alert(1)</script>", "</title><img src=x onerror=alert(2)>", "{{ 7 * 7 }}{% raw %}", "\"'&<b>;--"]
 
 
-def test_g7_hostile_names_and_values_stay_text(tool: ModuleType, tmp_path: Path) -> None:
+def test_g7_hostile_names_and_values_stay_text(tmp_path: Path) -> None:
     """Names of schemas, tables and columns, values, and the words of reports: all of it is text, none of it markup."""
     statements = []
     for name in HOSTILE:
-        schema, table, column = (tool.quoted(name + kind) for kind in (" schema", " table", " status"))
+        schema, table, column = (tables.quoted(name + kind) for kind in (" schema", " table", " status"))
         values = ", ".join(f"('2026-03-30', $h${value}$h$)" for value in HOSTILE)
         statements += [
             f"CREATE SCHEMA {schema}",
@@ -209,15 +202,15 @@ def test_g7_hostile_names_and_values_stay_text(tool: ModuleType, tmp_path: Path)
         "streams": [{"failures": [{"what": HOSTILE[2], "why": HOSTILE[3], "remedy": HOSTILE[0]}]}],
     }  # fmt: skip
     (tmp_path / "run.json").write_text(json.dumps(run))
-    page = Page(tool.page(loaded(tmp_path / "calls.duckdb", *statements), NOW, folder=tmp_path))
-    assert page.text.count(HOSTILE[0]) > 8
+    shown = Page(page.page(loaded(tmp_path / "calls.duckdb", *statements), NOW, folder=tmp_path))
+    assert shown.text.count(HOSTILE[0]) > 8
     for text in HOSTILE:
-        assert text in page.text
-    assert [page.elements[name] for name in ("script", "img", "b")] == [0, 0, 4]  # four figures at the top
-    assert not [name for name, _ in page.attributes if name.startswith("on")]
+        assert text in shown.text
+    assert [shown.elements[name] for name in ("script", "img", "b")] == [0, 0, 4]  # four figures at the top
+    assert not [name for name, _ in shown.attributes if name.startswith("on")]
 
 
-def test_tables_of_every_kind_are_told(tool: ModuleType, tmp_path: Path) -> None:
+def test_tables_of_every_kind_are_told(tmp_path: Path) -> None:
     """Without rows, without times, with rows in the future or without a time: each is said, none is an error."""
     path = loaded(
         tmp_path / "x.duckdb",
@@ -230,13 +223,13 @@ def test_tables_of_every_kind_are_told(tool: ModuleType, tmp_path: Path) -> None
         "CREATE TABLE x.x.f_naive AS SELECT TIMESTAMP '2026-03-30 00:00:00' AS started_at, 1.5 AS duration",
         "CREATE TABLE x.x.g_date AS SELECT DATE '2026-03-30' AS day",
     )
-    told = stories(tool, path)
+    told = stories(path)
     assert [one.verdict for one in told] == ["empty", "untimed", "untimed", "fresh", "untimed", "fresh", "fresh"]
     assert (told[2].future, told[3].timeless, told[4].timeless) == (1, 1, 1)
-    text = Page(tool.page(path, NOW)).text
+    text = Page(page.page(path, NOW)).text
     assert "In the future: 1." in text
     assert "Without start_time: 1." in text
-    assert "There is no table in the file yet" in tool.page(loaded(tmp_path / "y.duckdb", "SELECT 1"), NOW)
+    assert "There is no table in the file yet" in page.page(loaded(tmp_path / "y.duckdb", "SELECT 1"), NOW)
 
 
 ODD = {
@@ -254,7 +247,7 @@ ODD = {
 
 
 @pytest.mark.parametrize("zone", ["UTC", "America/Lima", "Asia/Tokyo"])
-def test_g9_one_odd_row_leaves_out_a_figure_at_most(tool: ModuleType, tmp_path: Path, zone: str) -> None:
+def test_g9_one_odd_row_leaves_out_a_figure_at_most(tmp_path: Path, zone: str) -> None:
     """The page is made whatever times and numbers a row holds; a figure that can't be made is named."""
     now = NOW.astimezone(zoneinfo.ZoneInfo(zone))
     tables = [f"CREATE TABLE odd.{name} AS {query}" for name, query in ODD.items()]
@@ -265,17 +258,17 @@ def test_g9_one_odd_row_leaves_out_a_figure_at_most(tool: ModuleType, tmp_path: 
         "CREATE TABLE odd.good AS SELECT TIMESTAMPTZ '2026-03-30 00:00:00Z' AS start_time, 5 AS duration",
         "CREATE VIEW odd.broken AS SELECT CAST(CAST('x' || duration AS INTEGER) AS VARCHAR) AS status FROM odd.good",
     )
-    told = {one.table.stream: one for one in stories(tool, path, now)}
+    told = {one.table.stream: one for one in stories(path, now)}
     assert len(told["good"].days) == len(told["good"].bars) >= 2
     assert told["good"].durations
     assert told["good"].left_out == []
     assert len(told["year_one_too"].days) == 90
     assert told["broken"].left_out
-    page = Page(tool.page(path, now))
-    assert "Left out, as the data do not allow it" in page.text
+    shown = Page(page.page(path, now))
+    assert "Left out, as the data do not allow it" in shown.text
 
 
-def test_g9_one_odd_report_of_a_run_is_left_out_and_named(tool: ModuleType, tmp_path: Path) -> None:
+def test_g9_one_odd_report_of_a_run_is_left_out_and_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Files that are no report, or one with values that nobody foresaw, do not hide the others."""
     good = {
         "tap": "tap-x", "started": "2026-03-31T01:00:00+00:00", "seconds": 1, "verdict": "complete", "rows": 1,
@@ -295,13 +288,15 @@ def test_g9_one_odd_report_of_a_run_is_left_out_and_named(tool: ModuleType, tmp_
     (tmp_path / "naive.json").write_text(json.dumps({**good, "started": "2026-03-31T02:00:00"}), encoding="utf-8")
     path = loaded(tmp_path / "x.duckdb", "CREATE TABLE t AS SELECT 1 AS n")
     output = tmp_path / "page.html"
-    assert tool.main(["--database", str(path), "--output", str(output), "--runs", str(tmp_path)], NOW) == 0
+    assert report(monkeypatch, "--database", str(path), "--output", str(output), "--runs", str(tmp_path)) == 0
     text = Page(output.read_text(encoding="utf-8")).text
     assert text.count("complete") >= 3
     assert all(f"{name}.json" in text for name in [*odd, "deep"])
 
 
-def test_what_can_not_be_read_is_one_line(tool: ModuleType, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_what_can_not_be_read_is_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     """A missing file, one that is none, and a folder of runs that is none: what failed, why, and what to do."""
     other = tmp_path / "other.duckdb"
     other.write_text("no database, but long enough to be taken for one" * 200)
@@ -312,7 +307,7 @@ def test_what_can_not_be_read_is_one_line(tool: ModuleType, tmp_path: Path, caps
         (["--database", str(good), "--runs", str(tmp_path / "none")], "it is no folder. Give the one"),
         (["--database", str(good), "--output", str(other / "page.html")], "other.duckdb"),
     ):
-        assert tool.main(["--output", str(tmp_path / "page.html"), *options], NOW) == 1
+        assert report(monkeypatch, "--output", str(tmp_path / "page.html"), *options) == 1
         err = capsys.readouterr().err
         assert said in err
         assert err.count("\n") == 1
@@ -328,6 +323,6 @@ def test_what_can_not_be_read_is_one_line(tool: ModuleType, tmp_path: Path, caps
         (90_000, "1 d", "1 d 1 h"),
     ],
 )
-def test_lengths_of_time_in_words(tool: ModuleType, seconds: float, plain: str, exact: str) -> None:
+def test_lengths_of_time_in_words(seconds: float, plain: str, exact: str) -> None:
     """One unit, or two where it is to be exact."""
-    assert (tool.words(seconds), tool.words(seconds, exact=True)) == (plain, exact)
+    assert (words.words(seconds), words.words(seconds, exact=True)) == (plain, exact)

@@ -238,6 +238,35 @@ def test_g9_what_is_rebuilt_is_said_before(
     assert stamp.exists()
 
 
+@POSIX
+def test_tests_that_are_named_run_without_lint(made: Path) -> None:
+    """A path, or a test in it, starts pytest alone; else ruff and mypy come first; `--fast` takes no long test."""
+    pytest_ = made / ".venv" / "bin" / "pytest"
+    pytest_.write_text('#!/bin/sh\necho pytest "$@"\n')
+    pytest_.chmod(0o755)
+    (made / "tests").mkdir()
+
+    def said(*arguments: str) -> list[str]:
+        done = subprocess.run(
+            [BASE, "run.py", "test", *arguments], cwd=made, capture_output=True, text=True, check=True
+        )
+        return [line for line in done.stdout.splitlines() if not line.startswith("$")]
+
+    assert said("tests::test_it", "-k", "it") == ["pytest tests::test_it -k it"]
+    whole, fast = said("-x"), said("--fast", "-x")
+    assert (whole[:3], fast[:3]) == (["ran"] * 3, ["ran"] * 3)
+    assert whole[3].endswith("loadfile -x")
+    assert "not slow" in fast[3]
+    assert "--fast" not in fast[3]
+
+
+def test_the_fast_tests_are_there(tasks: ModuleType) -> None:
+    """Each file of the quick loop exists: one that was renamed is not left out in silence."""
+    files = [word for word in tasks.FAST_TESTS if word.startswith("tests/")]
+    assert len(files) > 20
+    assert [file for file in files if not (ROOT / file).is_file()] == []
+
+
 def test_pip_settings_are_said_to_uv(tasks: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
     """An index, a proxy and a certificate that pip is set to reach uv; variables win over files, uv's own over both."""
     lines = (
@@ -288,6 +317,7 @@ def test_lock_satisfies_pyproject() -> None:
         *project["dependency-groups"]["dev"],
         *extras["sandbox"],
         *extras["meltano"],
+        *(line for line in extras["new-tap"] if not line.startswith("trunkline[")),
     ]
     locked: dict[str, list[Requirement]] = {}
     for line in re.findall(r"^([a-z0-9].*?) \\$", LOCK, re.MULTILINE):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import importlib.util
 import os
 import re
 import signal
@@ -16,25 +15,14 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 import pytest
+from tools.soak import box, faults, held, leaks, one_run, whole
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 ROOT = Path(__file__).resolve().parents[1]
-COMMAND = [sys.executable, str(ROOT / "tools" / "soak.py")]
+COMMAND = [sys.executable, "-m", "tools.soak"]
 LINUX = pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="the system has no /proc")
-
-
-@pytest.fixture(scope="module")
-def tool() -> Any:
-    """The command as a module."""
-    spec = importlib.util.spec_from_file_location("soak", ROOT / "tools" / "soak.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["soak"] = module  # dataclasses look their module up
-    spec.loader.exec_module(module)
-    return module
 
 
 # -- the whole of it ---------------------------------------------------------------------------------------------------
@@ -44,7 +32,7 @@ def tool() -> Any:
 def test_g1_g7_a_short_soak_loses_doubles_and_shows_nothing(tmp_path: Path) -> None:
     """Five taps under faults and kills leave what the vendors hold, field by field, and no credential anywhere."""
     options = ["--seconds", "2", "--size", "12", "--seed", "3", "--keep", str(tmp_path / "kept")]
-    done = subprocess.run([*COMMAND, *options], capture_output=True, text=True, check=False)
+    done = subprocess.run([*COMMAND, *options], cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     lines = [re.split(r" *\| *", line.strip("| ")) for line in done.stdout.splitlines() if line.startswith("| ")]
     head, vendors = lines[0], [dict(zip(lines[0], line, strict=True)) for line in lines[1:6]]
@@ -59,7 +47,7 @@ def test_g1_g7_a_short_soak_loses_doubles_and_shows_nothing(tmp_path: Path) -> N
 def test_an_interrupted_soak_leaves_nothing_behind(tmp_path: Path) -> None:
     """SIGINT ends it soon and by that signal; no process of its own lives on, and its folder is gone."""
     environment = {**os.environ, "TMPDIR": str(tmp_path)}
-    process = subprocess.Popen([*COMMAND, "--size", "5"], env=environment, stdout=subprocess.DEVNULL)
+    process = subprocess.Popen([*COMMAND, "--size", "5"], cwd=ROOT, env=environment, stdout=subprocess.DEVNULL)
     wait_for(lambda: bool(list(tmp_path.glob("*/*/0001/tap.log"))))
     process.send_signal(signal.SIGINT)
     assert process.wait(120) == -signal.SIGINT
@@ -84,15 +72,15 @@ def processes() -> list[str]:
 
 
 @pytest.fixture
-def watched(tool: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
+def watched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
     """`watched("sleep 9", "cat", kill)`: how a run of these two shell scripts ends; its state is `tmp_path/state`."""
 
     def go(tap: str, target: str, kill: Any = None) -> Any:
         for name, script in (("tap-x", tap), ("target-duckdb", target)):
             (tmp_path / name).write_text(f"#!/bin/sh\n{script}\n", encoding="utf-8")
             (tmp_path / name).chmod(0o755)
-        monkeypatch.setattr(tool, "BIN", tmp_path)
-        run = tool.Run(tool.Children(), "x", tmp_path / "run", tmp_path / "state", ({}, {}), debug=False)
+        monkeypatch.setattr(one_run, "BIN", tmp_path)
+        run = one_run.Run(box.Children(), "x", tmp_path / "run", tmp_path / "state", ({}, {}), debug=False)
         return run.watch(kill, threading.Event())
 
     return go
@@ -112,36 +100,36 @@ def test_only_a_whole_line_is_an_acknowledged_state(watched: Callable[..., Any],
     [("tap", 9, (137, 0)), ("target", 9, (0, 137)), ("both", 9, (137, 137)), ("tap", 15, (143, 0))],
 )
 def test_a_signal_reaches_the_process_it_is_for(
-    tool: Any, watched: Callable[..., Any], who: str, number: int, codes: tuple[int, int]
+    watched: Callable[..., Any], who: str, number: int, codes: tuple[int, int]
 ) -> None:
     """A killed tap shows as 137 or 143, and so does a killed target; the other one ends by itself."""
     sleeping, ending = "exec sleep 60", "exec cat > /dev/null"
     scripts = (sleeping if who != "target" else "sleep 0.3", ending if who == "tap" else sleeping)
-    ended = watched(*scripts, tool.Kill(who, signal.Signals(number), 0.1))
+    ended = watched(*scripts, one_run.Kill(who, signal.Signals(number), 0.1))
     assert ended.codes == codes
     assert ended.kill.sent
-    assert tool.forbidden(ended) == []
+    assert one_run.forbidden(ended) == []
 
 
 @LINUX
-def test_memory_is_that_of_the_program_itself(tool: Any) -> None:
+def test_memory_is_that_of_the_program_itself() -> None:
     """What the parent holds when it starts a program is not counted as the program's, what the program held is."""
     held = bytearray(os.urandom(1 << 20)) * 150
     script = "import sys; del [b'x' * 60_000_000][:]; print(flush=True); sys.stdin.read()"
     process = subprocess.Popen([sys.executable, "-c", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     assert process.stdout is not None
     process.stdout.readline()
-    peak = tool.peak_of(process)
+    peak = one_run.peak_of(process)
     process.communicate()
     assert 55_000 < peak < len(held) // 1024
-    assert tool.peak_of(process) == 0
+    assert one_run.peak_of(process) == 0
 
 
 # -- the judge ---------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
-    ("held", "says"),
+    ("rows", "says"),
     [
         ({("a",): {"n": 1}, ("b",): {"n": 2}}, []),
         ({("a",): {"n": 1}}, ["1 rows are lost: ('b',)"]),
@@ -152,28 +140,28 @@ def test_memory_is_that_of_the_program_itself(tool: Any) -> None:
         ),
     ],
 )
-def test_a_lost_an_extra_and_a_changed_row_are_noticed(tool: Any, held: Any, says: list[str]) -> None:
+def test_a_lost_an_extra_and_a_changed_row_are_noticed(rows: Any, says: list[str]) -> None:
     """Each is told with its key, a changed one with both values."""
     truth = {("a",): {"n": 1}, ("b",): {"n": 2}}
-    assert tool.differences(truth, held) == says
+    assert held.differences(truth, rows) == says
 
 
-def test_what_a_state_stands_behind_is_what_came_before_it(tool: Any, tmp_path: Path) -> None:
+def test_what_a_state_stands_behind_is_what_came_before_it(tmp_path: Path) -> None:
     """The records before the last whole state count as acknowledged, those after it and half a state do not."""
     rows = [f'{{"type":"RECORD","stream":"calls","record":{{"Id":"{n}"}}}}' for n in range(3)]
     states = [f'{{"type":"STATE","value":{{"at":{n}}}}}' for n in range(3)]
     lines = [line for pair in zip(rows, states, strict=True) for line in pair]
     (tmp_path / "tap.jsonl").write_text("\n".join([*lines, '{"type":"REC']), encoding="utf-8")
     (tmp_path / "target.jsonl").write_text('{"at":0}\n{"at": 1}\n{"at":2}', encoding="utf-8")
-    assert tool.acknowledged(tmp_path, "hostedsuite") == {"calls": {("0",), ("1",)}}
+    assert held.acknowledged(tmp_path, "hostedsuite") == {"calls": {("0",), ("1",)}}
     (tmp_path / "target.jsonl").write_text("{}\n", encoding="utf-8")
-    assert tool.acknowledged(tmp_path, "hostedsuite") is None
+    assert held.acknowledged(tmp_path, "hostedsuite") is None
     (tmp_path / "target.jsonl").write_text("", encoding="utf-8")
-    assert tool.acknowledged(tmp_path, "hostedsuite") == {}
+    assert held.acknowledged(tmp_path, "hostedsuite") == {}
 
 
 @pytest.mark.parametrize("before", ["", "u:", "me:"])
-def test_a_credential_is_found_in_every_form(tool: Any, tmp_path: Path, before: str) -> None:
+def test_a_credential_is_found_in_every_form(tmp_path: Path, before: str) -> None:
     """In plain, in a URL and in base64 behind any text, in any file but a config."""
     secret = 'pass/wörd + "1"'
     said = {
@@ -187,7 +175,7 @@ def test_a_credential_is_found_in_every_form(tool: Any, tmp_path: Path, before: 
         (tmp_path / f"{name}.log").write_text(f"before {text} after", encoding="utf-8")
     (tmp_path / "tap-config.json").write_text(secret, encoding="utf-8")
     (tmp_path / "state.json").write_text('{"bookmarks": {"calls": "pass"}}', encoding="utf-8")
-    assert {re.split(r"[ .]", line)[4] for line in tool.leaks(tmp_path, [secret])} == set(said)
+    assert {re.split(r"[ .]", line)[4] for line in leaks.leaks(tmp_path, [secret])} == set(said)
 
 
 @pytest.mark.parametrize(
@@ -205,24 +193,24 @@ def test_a_credential_is_found_in_every_form(tool: Any, tmp_path: Path, before: 
     ],
 )
 def test_exit_codes_that_nothing_explains_are_noticed(
-    tool: Any, codes: tuple[int, int], kill: tuple[str, int] | None, *, fine: bool
+    codes: tuple[int, int], kill: tuple[str, int] | None, *, fine: bool
 ) -> None:
     """A code is right when a fault or the signal that was sent explains it."""
-    sent = tool.Kill(kill[0], signal.Signals(kill[1]), 0.0, sent=True) if kill else None
-    assert (tool.forbidden(tool.Ended(1.0, codes, (1, 1), sent)) == []) is fine
+    sent = one_run.Kill(kill[0], signal.Signals(kill[1]), 0.0, sent=True) if kill else None
+    assert (one_run.forbidden(one_run.Ended(1.0, codes, (1, 1), sent)) == []) is fine
 
 
-def test_memory_that_grows_is_noticed(tool: Any) -> None:
+def test_memory_that_grows_is_noticed() -> None:
     """The largest peak of the last third counts, against that of the first; what a moment differs by does not."""
     peaks = [(began, mib * 1024) for began, mib in ((0, 40), (9, 50), (12, 99), (21, 52), (31, 58))]
-    ended = [tool.Ended(1.0, (0, 0), (peak, 0), None, began) for began, peak in peaks]
-    assert tool.thirds(ended, 30, 0) == (50, 58)
-    assert (tool.grown(50, 58), tool.grown(50, 60), tool.grown(0, 60)) == (False, True, False)
+    ended = [one_run.Ended(1.0, (0, 0), (peak, 0), None, began) for began, peak in peaks]
+    assert whole.thirds(ended, 30, 0) == (50, 58)
+    assert (whole.grown(50, 58), whole.grown(50, 60), whole.grown(0, 60)) == (False, True, False)
 
 
-def test_shares_of_the_faults_add_up(tool: Any) -> None:
+def test_shares_of_the_faults_add_up() -> None:
     """Rules are tried one after the other; together they hit the share of requests that was asked for."""
     left = 1.0
-    for rule in tool.rules("bspk", ["secret"], 0.2):
+    for rule in faults.rules("bspk", ["secret"], 0.2):
         left *= 1 - rule["rate"]
     assert left == pytest.approx(0.8)

@@ -76,7 +76,7 @@ def test_every_command_tells_its_version(installed: Installed) -> None:
     """A plain install brings every command, and each knows the version of the distribution."""
     version = installed.wheel.name.split("-")[1]
     scripts = installed.scripts()
-    assert {*(f"tap-{vendor}" for vendor in VENDORS), "target-duckdb"} <= set(scripts)
+    assert {*(f"tap-{vendor}" for vendor in VENDORS), "target-duckdb", "trunkline"} <= set(scripts)
     for script in scripts:
         assert version in installed.run(script, "--version"), script
 
@@ -97,6 +97,43 @@ def test_catalog_comes_from_the_installed_schemas(installed: Installed, vendor: 
         assert stream["schema"]["properties"].keys() == schema["properties"].keys()
 
 
+def test_g9_trunkline_works_where_there_is_no_checkout(installed: Installed) -> None:
+    """A report of a loaded file is made; what a plain install lacks is said with the line that installs it."""
+    code = "import duckdb; duckdb.connect('calls.duckdb').execute('CREATE TABLE t AS SELECT 1 AS n')"
+    installed.run("python", "-c", code)
+    said = installed.run("trunkline", "report", "--database", "calls.duckdb", "--output", "page.html")
+    assert said.strip() == str(installed.folder / "page.html")
+    assert "<html" in (installed.folder / "page.html").read_text(encoding="utf-8")
+    assert "SOURCE" in installed.run("trunkline", "backfill", "unit", "--help").upper()
+    for command, extra in (("sandbox", "sandbox"), ("new-tap", "new-tap")):
+        arguments = [] if command == "sandbox" else ["other"]
+        done = subprocess.run(
+            [str(installed.folder / "venv" / "bin" / "trunkline"), command, *arguments],
+            cwd=installed.folder,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 2
+        assert f"pip install 'trunkline[{extra}]'" in done.stderr
+        assert "Traceback" not in done.stderr
+
+
+def test_a_new_vendor_begun_from_the_wheel_is_whole(installed: Installed) -> None:
+    """With the extra, `trunkline new-tap` writes a package whose tap, installed beside it, says what it is."""
+    python = str(installed.folder / "venv" / "bin" / "python")
+    _do([*UV, "pip", "install", "--quiet", "--python", python, "ruff", "hatchling"])
+    said = installed.run("trunkline", "new-tap", "other", "--paging", "cursor", "--signing", "oauth2")
+    assert "tap-other is a package" in said
+    package = installed.folder / "tap-other"
+    install = ["pip", "install", "--quiet", "--no-deps", "--no-build-isolation", "--python", python]
+    _do([*UV, *install, str(package)])
+    about = json.loads(installed.run("tap-other", "--about", "--format", "json"))
+    assert {"client_id", "client_secret"} <= set(about["settings"]["properties"])
+    page = installed.run("trunkline", "docs", "other", str(package / "docs" / "notes.md"))
+    assert page == (package / "docs" / "other.md").read_text(encoding="utf-8")
+
+
 def test_python_finds_the_packages_in_the_environment(installed: Installed) -> None:
     """What is imported is the installed copy, not the checkout, and its types are marked as such."""
     code = (
@@ -112,7 +149,11 @@ def test_wheel_holds_the_code_and_nothing_else(installed: Installed) -> None:
     with zipfile.ZipFile(installed.wheel) as archive:
         names = archive.namelist()
     tops = {name.split("/")[0] for name in names}
-    code = {path.name for root in ("taps", "targets", "sandbox") for path in (ROOT / root).iterdir()}
+    code = {
+        path.name
+        for root in ("taps", "targets", "sandbox", "commands", "orchestrate")
+        for path in (ROOT / root).iterdir()
+    }
     assert {top for top in tops if not top.endswith(".dist-info")} <= code
     for path in (ROOT / "schemas").rglob("*.json"):
         assert f"trunkline/schemas/{path.relative_to(ROOT / 'schemas').as_posix()}" in names

@@ -1,6 +1,7 @@
 """A backfill on Dagster, seen through: five vendors of the sandbox into a real PostgreSQL, one unit failing on purpose.
 
     python3 run.py backfill
+    python3 run.py backfill plan            with words behind it: `trunkline backfill`, for accounts of your own
 
 Dagster's multiprocess executor loads the units, retries the one that fails, and sets the bookmarks. What PostgreSQL
 holds is compared with what the vendors have, row by row and field by field. Then the vendors get new rows, and a plain
@@ -19,18 +20,18 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT / "orchestrate"))
+from bench import environments, warehouses
+from trunkline_orchestrate import bookmarks, sources, unit
 
-from bench import environments, warehouses  # noqa: E402 - behind the path
-from trunkline_orchestrate import bookmarks, sources, unit  # noqa: E402 - behind the path
-
-from trunkline_contract import warehouse  # noqa: E402 - same
-from trunkline_sandbox import Running, running  # noqa: E402 - same
+from trunkline import signals
+from trunkline_commands import cli
+from trunkline_contract import warehouse
+from trunkline_sandbox import Running, running
 
 if TYPE_CHECKING:
     from trunkline_orchestrate.sources import Settings, Source
 
+ROOT = Path(__file__).resolve().parents[1]
 FOLDER = ROOT / "output" / "backfill-demo"
 LOG = FOLDER / "dagster.log"
 SINCE, UNTIL = "2026-01-01", "2026-01-18"
@@ -60,8 +61,10 @@ _NEW: dict[tuple[str, str], dict[str, Any]] = {
 """What each vendor gets after the backfill."""
 
 
-def main() -> int:
+def main(arguments: list[str]) -> int:
     """Run it; 0 when nothing is missing and the failure was retried."""
+    if arguments:
+        return cli.run(["backfill", *arguments])
     began = time.monotonic()
     shutil.rmtree(FOLDER, ignore_errors=True)
     FOLDER.mkdir(parents=True)
@@ -204,7 +207,7 @@ print(json.dumps(collections.Counter(key.partition("[")[0].removeprefix("load_")
 
 
 def _plain(python: str, path: Path, name: str) -> subprocess.CompletedProcess[str]:
-    command = [python, "-m", "trunkline_orchestrate", "plain", name]
+    command = [python, "-m", "trunkline_commands", "backfill", "plain", name]
     return subprocess.run(command, cwd=ROOT, env=_environment(path), capture_output=True, text=True, check=False)
 
 
@@ -259,4 +262,4 @@ def _say(began: float, text: str) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    signals.leave(main(sys.argv[1:]))

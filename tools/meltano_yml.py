@@ -10,22 +10,18 @@ without `pip_url` is not installed by Meltano either: ours stand in `.venv`, whe
 from __future__ import annotations
 
 import argparse
-import copy
 import re
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import yaml
-
 from trunkline.doors.vendors import tap_in, vendor_taps
+from trunkline_commands.meltano import extractor, loader, project, to_yaml
 from trunkline_duckdb import TargetDuckDB
 from trunkline_sandbox import Sandbox
 from trunkline_switchtransact import TargetSwitchTransact
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from trunkline.doors.command import VendorTap
 
 FILE = Path(__file__).resolve().parents[1] / "meltano.yml"
@@ -39,15 +35,6 @@ _HEAD = """\
 
 """
 _MARK = re.compile(r"^( *)# << (\w+)\n", re.MULTILINE)
-_LABELS = {
-    "pii": "Personal data",
-    "pii_key": "Key of the hash",
-    "ca_bundle": "Certificate authority",
-    "requests_per_minute": "Rate limit",
-    "cdr_call_id": "Call ID of details",
-    "faker_config": "Faker",
-}
-_CAPITALS = {"api": "API", "id": "ID", "ids": "IDs", "url": "URL"}
 
 
 def text() -> str:
@@ -71,30 +58,12 @@ def text() -> str:
         "duckdb": [duckdb()],
         "switchtransact": [loader(TargetSwitchTransact, "SwitchTransact")],
     }
-    return _HEAD + _MARK.sub(lambda mark: _yaml(parts[mark[2]], mark[1]), FRAME.read_text(encoding="utf-8"))
+    return _HEAD + _MARK.sub(lambda mark: to_yaml(parts[mark[2]], mark[1]), FRAME.read_text(encoding="utf-8"))
 
 
 def vendors() -> list[type[VendorTap]]:
     """This distribution's taps, by name; those that other packages bring are in their own Meltano projects."""
     return sorted(vendor_taps("trunkline").values(), key=lambda tap: str(tap.name))
-
-
-def project(tap: type[VendorTap], title: str) -> str:
-    """A Meltano project with a tap of another package as its only plugin.
-
-    Args:
-        tap: Its class.
-        title: The vendor's name for people.
-    """
-    whole = {
-        "version": 1,
-        "default_environment": "dev",
-        "send_anonymous_usage_stats": False,
-        "environments": [{"name": "dev"}],
-        "plugins": {"extractors": [{**extractor(tap, title), "executable": tap.name}]},
-    }
-    variable = f"{tap.name.upper().replace('-', '_')}_START_DATE"
-    return f"# Every setting of the tap is an environment variable too: {variable}.\n\n{_yaml(whole, '')}"
 
 
 def examples() -> dict[Path, str]:
@@ -107,120 +76,9 @@ def examples() -> dict[Path, str]:
     return found
 
 
-def extractor(tap: type[VendorTap], title: str) -> dict[str, Any]:
-    """A tap as a plugin.
-
-    Args:
-        tap: Its class.
-        title: The vendor's name for people.
-    """
-    schema = copy.deepcopy(tap.config_jsonschema)
-    tap.append_builtin_config(schema)
-    streams: list[Any] = list(tap.stream_types)  # as classes: the SDK types their names for instances
-    return {
-        **_plugin(tap, title),
-        # Without it, Meltano selects every stream: also those that are not to be read unless somebody means to.
-        "select": [f"{stream.name}.*" for stream in streams if stream.selected_by_default],
-        "settings_group_validation": [[*tap.required, *tap.required_to_start]],
-        "settings": [setting(name, spec) for name, spec in schema["properties"].items()],
-    }
-
-
 def duckdb() -> dict[str, Any]:
     """target-duckdb as a plugin: each vendor in a schema of its own."""
     return loader(TargetDuckDB, "DuckDB", {"default_target_schema": "$MELTANO_EXTRACT__LOAD_SCHEMA"})
-
-
-def loader(target: Any, title: str, values: Mapping[str, str] | None = None) -> dict[str, Any]:
-    """A target as a plugin.
-
-    Args:
-        target: Its class.
-        title: What it loads into, for people.
-        values: What Meltano sets.
-    """
-    schema = copy.deepcopy(target.config_jsonschema)
-    target.append_builtin_config(schema)
-    return {
-        **_plugin(target, title),
-        "settings_group_validation": [schema["required"]],
-        "settings": [setting(name, spec, (values or {}).get(name)) for name, spec in schema["properties"].items()],
-    }
-
-
-def _plugin(plugin: Any, title: str) -> dict[str, Any]:
-    return {
-        "name": plugin.name,
-        "namespace": plugin.name.replace("-", "_"),
-        "label": title,
-        "description": plugin.__doc__.splitlines()[0],
-        "executable": f"./.venv/bin/{plugin.name}",
-        "capabilities": [str(capability) for capability in plugin.capabilities],
-    }
-
-
-def setting(name: str, spec: Mapping[str, Any], value: str | None = None) -> dict[str, Any]:
-    """A setting in Meltano's words.
-
-    Args:
-        name: Its name.
-        spec: Its JSON schema.
-        value: What Meltano sets. A default is only told: it is the plugin that knows it.
-    """
-    title = spec.get("title") or label(name)
-    description = " ".join((spec.get("description") or f"{title}.").split())
-    if "default" in spec and value is None:
-        default = str(spec["default"])
-        description += f" Default {default.lower() if isinstance(spec['default'], bool) else default}."
-    return {
-        "name": name,
-        "kind": kind(spec),
-        **({"value": value} if value is not None else {}),
-        **({"sensitive": True} if spec.get("secret") else {}),
-        **({"options": _options(spec["enum"])} if "enum" in spec else {}),
-        "label": title,
-        "description": description,
-    }
-
-
-def kind(spec: Mapping[str, Any]) -> str:
-    """Meltano's kind of a setting.
-
-    A number is an `integer` there. Meltano 4.4 can't write its own kind `decimal` to a tap's config ("Decimal is not
-    JSON serializable"), and of an `integer` it converts only texts: a fraction still works, in meltano.yml.
-    """
-    if "enum" in spec:
-        return "options"
-    types = spec.get("type", "string")
-    one = types if isinstance(types, str) else next(each for each in types if each != "null")
-    if one == "string":
-        return {"date": "date_iso8601", "file": "file"}.get(spec.get("format", ""), "string")
-    return "integer" if one == "number" else str(one)
-
-
-def _options(values: list[Any]) -> list[dict[str, str]]:
-    """The choices; one that may be written as 1 and as "1" is one choice."""
-    return [{"label": label(one), "value": one} for one in dict.fromkeys(map(str, values))]
-
-
-def label(name: str) -> str:
-    """A name for people: "API URL" for `api_url`."""
-    words = [_CAPITALS.get(word, word) for word in re.split("[_-]", name)]
-    return _LABELS.get(name) or " ".join([words[0][:1].upper() + words[0][1:], *words[1:]])
-
-
-def _yaml(value: Any, indent: str) -> str:
-    lines = yaml.dump(value, Dumper=_Plain, sort_keys=False, allow_unicode=True, width=1000).splitlines(keepends=True)
-    return "".join(indent + line for line in lines)
-
-
-class _Plain(yaml.SafeDumper):
-    """Writes equal values out again instead of pointing at the first one."""
-
-    def ignore_aliases(self, data: Any) -> bool:
-        """Always."""
-        del data
-        return True
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -21,14 +21,20 @@ if TYPE_CHECKING:
     from trunkline_orchestrate.sources import Settings
     from trunkline_orchestrate.unit import Result
 
+PROG = "python -m trunkline_orchestrate"
 
-def main(arguments: Sequence[str] | None = None) -> int:
+
+def main(arguments: Sequence[str] | None = None, prog: str = PROG) -> int:
     """Do what the command line says.
+
+    Args:
+        arguments: Of the command line.
+        prog: How the help names the command.
 
     Returns:
         0 when it is done, 1 when it failed; 2 for a wrong command line, 128 + its number after a signal.
     """
-    options = _options(arguments)
+    options = _options(arguments, prog)
 
     def stop(number: int, _frame: FrameType | None) -> None:
         raise Stopped(number)  # by way of `finally`, so that tap and target end too
@@ -87,8 +93,8 @@ def _tell(what: str, result: Result) -> None:
     print(f"{what}: {how}")  # noqa: T201 - its answer
 
 
-def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m trunkline_orchestrate", description=__doc__)
+def _options(arguments: Sequence[str] | None, prog: str = PROG) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog=prog, description="A backfill on one machine, unit by unit.")
     parser.add_argument(
         "--settings",
         type=Path,

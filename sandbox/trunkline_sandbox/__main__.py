@@ -16,13 +16,17 @@ from trunkline_sandbox.server import listen, server
 from trunkline_sandbox.world import ending_yesterday
 
 
-def main(arguments: list[str] | None = None) -> int:
+def main(arguments: list[str] | None = None, prog: str = "python -m trunkline_sandbox") -> int:
     """Serve until a signal comes.
+
+    Args:
+        arguments: Of the command line.
+        prog: How the help names the command.
 
     Returns:
         2 when the port is taken or the server is not installed; else it ends by the signal.
     """
-    options = _options(arguments)
+    options = _options(arguments, prog)
     first_day = options.first_day or ending_yesterday(options.days)
     sandbox = Sandbox(options.seed, options.size, options.days, first_day=first_day, latency=options.latency)
     if options.fault_rate:
@@ -61,8 +65,8 @@ def _say(text: str) -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
-def _options(arguments: list[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m trunkline_sandbox", description=__doc__)
+def _options(arguments: list[str] | None, prog: str) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog=prog, description=__doc__)
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, default=8765, help="0 picks a free one; the first line printed names it")
     parser.add_argument("--seed", type=int, default=1, help="decides every value of the data")

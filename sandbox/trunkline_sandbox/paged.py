@@ -17,10 +17,10 @@ from trunkline_sandbox import instants
 from trunkline_sandbox.instants import SECOND
 from trunkline_sandbox.messages import JSON, Response
 from trunkline_sandbox.store import Row, Selection, Table
-from trunkline_sandbox.vendor import Knobs, RefusedError, Vendor, choice, whole
+from trunkline_sandbox.vendor import Knobs, RefusedError, Vendor, choice, json_object, whole
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Iterator
 
     from trunkline_sandbox.messages import Request
     from trunkline_sandbox.world import World
@@ -154,16 +154,23 @@ class PagedVendor(Vendor):
     Attributes:
         routes: Its lists; the first whose path is the request's one serves it.
         host: How the links begin that its responses hold; they name the vendor wherever the sandbox runs.
+        parameters_in_body: Whether they stand in the JSON body of a POST and not in the query.
     """
 
     routes: ClassVar[tuple[Route, ...]]
     host: ClassVar[str] = ""
+    parameters_in_body: ClassVar[bool] = False
     knob_sheet = PagedKnobs
     knobs: PagedKnobs
 
     def __init__(self, world: World) -> None:
         super().__init__(world)
         self.tables = {route.stream: self._table(route) for route in self.routes}
+
+    def tap_config(self) -> dict[str, Any]:
+        """Give a working tap's settings; without a filter there is no date to begin at."""
+        config = super().tap_config()
+        return config if any(route.time for route in self.routes) else {**self.settings}
 
     @abstractmethod
     def authorized(self, request: Request) -> bool:
@@ -205,6 +212,7 @@ class PagedVendor(Vendor):
         Raises:
             RefusedError: 401 for wrong credentials, 404 for another path or row, 400 for bad parameters.
         """
+        request = self._plain(request)
         if not self.authorized(request):
             raise RefusedError(401, "Unauthorized")
         route = self._route(request)
@@ -238,6 +246,7 @@ class PagedVendor(Vendor):
 
     def page_before(self, request: Request) -> Request | None:
         """Go back by one page."""
+        request = self._plain(request)
         route = self._route(request)
         if route is None or not route.place:
             return None
@@ -248,6 +257,7 @@ class PagedVendor(Vendor):
 
     def unfiltered(self, request: Request) -> Request | None:
         """Leave out the ends of the span; a full table has none."""
+        request = self._plain(request)
         route = self._route(request)
         return request.with_query(**{route.since: None, route.until: None}) if route and route.time else None
 
@@ -289,8 +299,13 @@ class PagedVendor(Vendor):
 
         return Table(route.key, clocks, count=size, make=make, when=lambda i: at(i)[0] if route.time else 0)
 
+    def _plain(self, request: Request) -> Request:
+        """Write the parameters of a body as those of a query, names in objects with dots."""
+        values = json_object(request.body) if self.parameters_in_body and request.body else None
+        return request.with_body(b"").with_query(**dict(_flat(values))) if values is not None else request
+
     def _route(self, request: Request) -> Route | None:
-        if request.method != "GET":
+        if request.method != ("POST" if self.parameters_in_body else "GET"):
             return None
         return next((route for route in self.routes if route.pattern.fullmatch(request.path)), None)
 
@@ -335,6 +350,14 @@ class PagedVendor(Vendor):
         return self.tables[route.stream].encode(
             numbers, "", lambda row: {name: value for name, value in row.items() if name not in unsent}
         )
+
+
+def _flat(node: dict[str, Any], above: str = "") -> Iterator[tuple[str, str]]:
+    for name, value in node.items():
+        if isinstance(value, dict):
+            yield from _flat(value, f"{above}{name}.")
+        else:
+            yield above + name, str(value)
 
 
 def _put(node: dict[str, Any], path: str, value: Any) -> None:

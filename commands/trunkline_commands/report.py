@@ -1,0 +1,49 @@
+"""`trunkline report`: one HTML page about what was loaded."""
+
+from __future__ import annotations
+
+import zoneinfo
+from datetime import datetime, tzinfo
+from pathlib import Path
+
+import click
+
+from trunkline_commands.report_page import ReportError
+from trunkline_commands.report_page.page import DAYS, page
+
+
+class Zone(click.ParamType[tzinfo]):
+    """The name of a time zone."""
+
+    name = "zone"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> tzinfo:
+        """Find the zone; an error where there is none of that name."""
+        try:
+            return zoneinfo.ZoneInfo(str(value))
+        except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError):
+            self.fail("must be an IANA time zone, such as Europe/Warsaw", param, ctx)
+
+
+@click.command("report")
+@click.option("--database", type=click.Path(path_type=Path), default=Path("output/trunkline.duckdb"), show_default=True)
+@click.option("--output", type=click.Path(path_type=Path), default=Path("output/report.html"), show_default=True)
+@click.option("--runs", type=click.Path(path_type=Path), help="The folder that the taps' run_report names.")
+@click.option("--days", type=click.IntRange(1, 3660), default=DAYS, show_default=True, help="Days to show at most.")
+@click.option("--timezone", type=Zone(), default="UTC", show_default=True, help="Zone that days are counted in.")
+def command(database: Path, output: Path, runs: Path | None, days: int, timezone: tzinfo) -> int:
+    """Make one HTML page of what a DuckDB file holds: rows by day, gaps, lateness, and the last runs."""
+    try:
+        made = page(database, now(timezone), days=days, folder=runs)
+        output.parent.mkdir(parents=True, exist_ok=True)
+        output.write_text(made, encoding="utf-8", errors="backslashreplace")
+    except (ReportError, OSError) as problem:
+        click.echo(str(problem), err=True)
+        return 1
+    click.echo(str(output.absolute()))
+    return 0
+
+
+def now(timezone: tzinfo) -> datetime:
+    """Read the clock: a test has another one."""
+    return datetime.now(timezone)

@@ -1,0 +1,66 @@
+"""The last runs, from the reports that the taps write."""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from trunkline_commands.report_page import ReportError
+from trunkline_commands.report_page.words import words
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+RUNS = 30
+"""Runs shown."""
+
+
+def runs(folder: Path, now: datetime) -> tuple[list[dict[str, Any]], list[str]]:
+    """Read the last runs, newest first, from the reports in a folder.
+
+    Returns:
+        The reports, and the names of files that could not be read as one.
+
+    Raises:
+        ReportError: There is no such folder.
+    """
+    if not folder.is_dir():
+        raise ReportError(f"{folder} could not be read: it is no folder. Give the one that run_report names")
+    read = {path.name: _run(path, now) for path in sorted(folder.glob("*.json")) if not path.is_fifo()}
+    found = [run for run in read.values() if run]
+    found.sort(key=lambda run: run["started"], reverse=True)
+    return found[:RUNS], [name for name, run in read.items() if not run]
+
+
+def _run(path: Path, now: datetime) -> dict[str, Any] | None:
+    """Read what the page says of a run; None where the file is no report."""
+    try:
+        return _row(json.loads(path.read_text(encoding="utf-8")), now)
+    except Exception:  # noqa: BLE001 - whatever somebody's file holds: it is left out and named
+        return None
+
+
+def _row(report: Mapping[str, Any], now: datetime) -> dict[str, Any]:
+    failures = [failure for stream in report["streams"] for failure in stream["failures"]]
+    if report["error"]:
+        failures.insert(0, report["error"])
+    memory = report["peak_memory_bytes"]
+    return {
+        "tap": str(report["tap"]),
+        "started": datetime.fromisoformat(report["started"]).astimezone(now.tzinfo),
+        "took": words(report["seconds"], exact=True),
+        "verdict": str(report["verdict"]),
+        "rows": int(report["rows"]),
+        "requests": int(report["requests"]),
+        "retries": int(report["retries"]),
+        "waited": words(report["waited_seconds"]),
+        "memory": f"{memory / 2**20:.0f} MiB" if memory else "",
+        "failures": [". ".join(part for part in (_sentence(f), f["remedy"]) if part) for f in failures[:3]],
+        "more": max(len(failures) - 3, 0),
+    }
+
+
+def _sentence(failure: Mapping[str, str]) -> str:
+    return f"{failure['what']}: {failure['why']}" if failure["why"] else failure["what"]

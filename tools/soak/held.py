@@ -1,0 +1,64 @@
+"""What a run promised, and what a file holds instead."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from trunkline_contract import warehouse
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def acknowledged(folder: Path, vendor: str) -> dict[str, set[tuple[Any, ...]]] | None:
+    """The keys of the records, by stream, that a run's last acknowledged state stands behind.
+
+    Args:
+        folder: The run's, with what the tap wrote and the states that the target passed on.
+        vendor: Its name.
+
+    Returns:
+        The keys; None when the tap never wrote that state.
+    """
+    states = _whole_lines(folder / "target.jsonl")
+    keys: dict[str, set[tuple[Any, ...]]] = {}
+    if not states:
+        return keys
+    last = json.loads(states[-1])
+    for line in _whole_lines(folder / "tap.jsonl"):
+        message = json.loads(line)
+        if message["type"] == "RECORD":
+            stream, record = message["stream"], message["record"]
+            keys.setdefault(stream, set()).add(tuple(record[name] for name in warehouse.KEYS[vendor, stream]))
+        elif message["type"] == "STATE" and message["value"] == last:
+            return keys
+    return None
+
+
+def _whole_lines(path: Path) -> list[bytes]:
+    return path.read_bytes().split(b"\n")[:-1]
+
+
+def tracebacks(folder: Path) -> list[str]:
+    """Name the logs of a run that have a traceback."""
+    logs = [folder / f"{which}.log" for which in ("tap", "target")]
+    return [f"{log.name} has a traceback" for log in logs if b"Traceback" in log.read_bytes()]
+
+
+def differences(truth: warehouse.Rows, held: warehouse.Rows) -> list[str]:
+    """What is lost, what is there and should not be, and what is not as the vendor has it; a few of each."""
+    lost, extra = sorted(truth.keys() - held.keys(), key=str), sorted(held.keys() - truth.keys(), key=str)
+    other = [key for key in truth if key in held and truth[key] != held[key]]
+    found = [
+        f"{len(keys)} rows are {what}: {', '.join(map(str, keys[:5]))}"
+        for keys, what in ((lost, "lost"), (extra, "not the vendor's"))
+        if keys
+    ]
+    if other:
+        found.append(f"{len(other)} rows have other values than the vendor's")
+    for key in other[:5]:
+        names = [name for name in {**truth[key], **held[key]} if truth[key].get(name) != held[key].get(name)]
+        pairs = [f"{name}: vendor {truth[key].get(name)!r}, file {held[key].get(name)!r}" for name in names]
+        found.append(f"{key}: {'; '.join(pairs)}"[:500])
+    return found
