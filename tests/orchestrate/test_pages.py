@@ -20,11 +20,12 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "orchestration.md").read_text(encoding="utf-8")
 UNITS = ROOT / "orchestrate" / "systemd"
+COMMAND = re.compile("-m trunkline_orchestrate |trunkline backfill ")
 
 
 def options(line: str) -> argparse.Namespace:
     """A command line of ours, as the command itself reads it."""
-    return command._options(shlex.split(line.partition("-m trunkline_orchestrate ")[2]))  # noqa: SLF001 - without running it
+    return command._options(shlex.split(COMMAND.split(line, maxsplit=1)[1]))  # noqa: SLF001 - without running it
 
 
 def test_settings_file_that_is_shown_can_be_used(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -44,8 +45,8 @@ def test_settings_file_that_is_shown_can_be_used(monkeypatch: pytest.MonkeyPatch
 def test_shown_commands_are_the_commands() -> None:
     """Every command of ours on the page is one that the command line knows, with its arguments."""
     parts = [part for line in PAGE.splitlines() for part in line.split(" | ")]
-    lines = [part for part in parts if "-m trunkline_orchestrate " in part and "`" not in part]
-    shown = {line.partition("-m trunkline_orchestrate ")[2].split()[0] for line in lines}
+    lines = [part for part in parts if COMMAND.search(part) and "`" not in part]
+    shown = {COMMAND.split(line, maxsplit=1)[1].split()[0] for line in lines}
     assert shown == {"check", "plan", "unit", "bookmark", "plain"}
     for line in lines:
         options(f"{line} evolux KEY" if line.endswith(" unit") else line)  # xargs adds what `plan` printed
