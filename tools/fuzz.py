@@ -126,7 +126,7 @@ def _fuzz(python: Path, name: str, seconds: int) -> bool:
 def _inside(name: str, seconds: int) -> int:
     """Run a target under atheris; never returns, as libFuzzer ends the process itself."""
     atheris: Any = importlib.import_module("atheris")
-    with atheris.instrument_imports(include=["trunkline", "trunkline_duckdb", *_tap_modules()]):
+    with atheris.instrument_imports(include=["trunkline", "trunkline_duckdb", "trunkline_loader", *_tap_modules()]):
         module = importlib.import_module("fuzz_targets")
     logging.disable()
     corpus, findings = OUTPUT / "corpus" / name, OUTPUT / "findings"

@@ -48,9 +48,9 @@ from trunkline.steps.plan import Window
 from trunkline.steps.prove.pages import EMPTY
 from trunkline.steps.write import BlockWriter
 from trunkline_contract.runs import wait_for_nothing
-from trunkline_duckdb.errors import LoadError
-from trunkline_duckdb.loader import Loader
-from trunkline_duckdb.store import Store
+from trunkline_duckdb.store import DuckDB
+from trunkline_loader.errors import LoadError
+from trunkline_loader.loader import Loader
 from trunkline_sandbox import Sandbox
 from trunkline_sandbox.transport import SandboxAdapter
 
@@ -363,13 +363,13 @@ class Lines:
     def __init__(self) -> None:
         self.logger = logging.getLogger("fuzz")
         self.folder = tempfile.TemporaryDirectory()
-        self.store: Store | None = None
+        self.store: DuckDB | None = None
         self.count = 0
 
     def __call__(self, data: bytes) -> None:
         """Load lines. What is committed can be counted afterwards, whatever came."""
         if self.store is None:
-            self.store = Store(Path(self.folder.name) / f"{self.count}.duckdb", "main", self.logger)
+            self.store = DuckDB(Path(self.folder.name) / f"{self.count}.duckdb", "main", self.logger)
             self.store.open()
         self.count += 1
         try:

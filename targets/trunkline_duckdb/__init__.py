@@ -1,21 +1,17 @@
-"""`target-duckdb`: a Singer target that loads into one DuckDB file and loses nothing.
+"""`target-duckdb`: a Singer target that loads into one DuckDB file and loses nothing. See `trunkline_loader`.
 
 | module | its one reason to change |
 |---|---|
-| `target` | settings and command line |
-| `reader` | where lines come from; signals |
-| `loader` | Singer messages, when a batch is flushed, which STATE goes out |
-| `records` | how a record is checked and staged fast |
-| `values` | what a single value may be |
-| `columns` | types and names of columns |
+| `target` | settings |
+| `columns` | DuckDB's types |
 | `store` | the DuckDB file |
 | `sql` | the statements of a load |
-| `errors` | what can go wrong |
+| `errors` | why DuckDB refuses, and what to do |
 """
 
 from __future__ import annotations
 
-from trunkline_duckdb.errors import InputError, LoadError, StoreError
 from trunkline_duckdb.target import TargetDuckDB
+from trunkline_loader.errors import InputError, LoadError, StoreError
 
 __all__ = ["InputError", "LoadError", "StoreError", "TargetDuckDB"]

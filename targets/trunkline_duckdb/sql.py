@@ -7,13 +7,15 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from trunkline_duckdb.columns import JSON, TIMESTAMPTZ, VARCHAR, quoted
+from trunkline_duckdb.columns import HUGEINT, JSON, TIMESTAMPTZ, VARCHAR
+from trunkline_loader.columns import quoted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
 
-    from trunkline_duckdb.records import Codec
+    from trunkline_loader.columns import Column
+    from trunkline_loader.records import Codec
 
 _GLOB = re.compile(r"[*?\[\]]")
 _ISO = "strftime({} AT TIME ZONE 'UTC', '%Y-%m-%dT%H:%M:%S.%fZ')"
@@ -36,15 +38,18 @@ def upsert(codec: Codec, into: str, staging: Path, longest: int) -> str:
     read = (
         f"read_json({literal(glob)}, format = 'newline_delimited', auto_detect = false, "
         "hive_partitioning = false, "  # a folder called c0=x would become the column c0
-        f"columns = {codec.staged_types()}, maximum_object_size = {max(longest + 1024, _OBJECT)}) AS batch"
+        f"columns = {_staged_types(codec)}, maximum_object_size = {max(longest + 1024, _OBJECT)}) AS batch"
     )
     names = [quoted(column.name) for column in codec.written]
-    keys = {quoted(column.name): codec.staged(column) for column in codec.columns if column.declared.name in codec.keys}
+    keys = {
+        quoted(column.name): _staged(codec, column) for column in codec.columns if column.declared.name in codec.keys
+    }
     listed = ", ".join(names)
+    selected = ", ".join(f"{_staged(codec, column)} AS {quoted(column.name)}" for column in codec.written)
     if not keys:
-        return f"INSERT INTO {into} ({listed}) SELECT {codec.select_list()} FROM {read}"
+        return f"INSERT INTO {into} ({listed}) SELECT {selected} FROM {read}"
     latest = f"row_number() OVER (PARTITION BY {', '.join(keys.values())} ORDER BY batch.n DESC) = 1"
-    source = f"SELECT {codec.select_list()} FROM {read} QUALIFY {latest}"
+    source = f"SELECT {selected} FROM {read} QUALIFY {latest}"
     same = " AND ".join(f"stored.{key} = fresh.{key}" for key in keys)
     changes = ", ".join(f"{name} = fresh.{name}" for name in names if name not in keys)
     update = f"WHEN MATCHED THEN UPDATE SET {changes} " if changes else ""
@@ -52,6 +57,23 @@ def upsert(codec: Codec, into: str, staging: Path, longest: int) -> str:
         f"MERGE INTO {into} AS stored USING ({source}) AS fresh ON ({same}) {update}"
         f"WHEN NOT MATCHED THEN INSERT ({listed}) VALUES ({', '.join(f'fresh.{name}' for name in names)})"
     )
+
+
+def _staged(codec: Codec, column: Column) -> str:
+    """One column of the staged lines, called `batch`, as SQL of the table's own type."""
+    name = f"batch.{codec.place(column)}"
+    return name if _staged_type(column) == column.stored else f"CAST({name} AS {column.stored})"
+
+
+def _staged_types(codec: Codec) -> str:
+    """The staged line's fields as a DuckDB struct literal for `read_json(columns = …)`: nothing is ever guessed."""
+    pairs = [("n", "BIGINT"), *((codec.place(column), _staged_type(column)) for column in codec.written)]
+    return "{" + ", ".join(f"'{name}': '{kind}'" for name, kind in pairs) + "}"
+
+
+def _staged_type(column: Column) -> str:
+    """How DuckDB reads a staged value: a wide integer and nested JSON travel as text."""
+    return VARCHAR if column.stored in {HUGEINT, JSON} else column.stored
 
 
 def conversion(name: str, stored: str, target: str) -> str:

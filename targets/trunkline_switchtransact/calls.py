@@ -1,7 +1,7 @@
 """The vendor's two write calls as facts, and what makes a record one of them: all is checked before a request.
 
 It rests on the vendor's page "Contact Centre, Calls" (Create a Record, Create a Call Log). The page shows the fields
-and their forms and does not say which may be left out: asked for is only what a contact or a call can't be without.
+and their forms and does not say which may be left out: required is only what a contact or a call can't be without.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from trunkline import instants
 from trunkline.steps.fetch.words import one_line
-from trunkline_switchtransact.errors import shown
+from trunkline_loader.errors import shown
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
@@ -228,8 +228,8 @@ class Call:
         personal = {field.name for field in self.fields if field.personal}
         return {name: _form(value) if name in personal else value for name, value in body.items()}
 
-    def told(self, reason: str, body: Mapping[str, str]) -> str:
-        """The vendor's words about a record, without the personal values that they may repeat."""
+    def reason(self, reason: str, body: Mapping[str, str]) -> str:
+        """A vendor's reason for refusing a record, without the personal values that they may repeat."""
         return one_line(reason, [body[field.name] for field in self.fields if field.personal and field.name in body])
 
     def lane(self, body: Mapping[str, str]) -> str:
@@ -304,8 +304,8 @@ def content_identity(stream: str, record: Mapping[str, Any]) -> bytes:
     It is of the record and not of the body, so that another `timezone` does not make every record a new one. What is
     null or about the transport does not count: it differs from one release of a tap to the next.
     """
-    told = {name: value for name, value in record.items() if value is not None and not name.startswith(METADATA)}
-    return _digest([stream, told])
+    content = {name: value for name, value in record.items() if value is not None and not name.startswith(METADATA)}
+    return _digest([stream, content])
 
 
 def numbered(identity: bytes, ordinal: int) -> bytes:

@@ -62,7 +62,7 @@ class Lost(Exception):  # noqa: N818 - nothing need have failed: the write may h
 
 
 @dataclass(frozen=True)
-class Said:
+class WriteResponse:
     """An answer to a write, whatever it says."""
 
     status: int
@@ -145,18 +145,18 @@ class WritingClient(Client):
         self._own = None if transport else OwnConnections(pool_size)
         super().__init__(vendor, transport=transport or self._own, pool_size=pool_size, **more)
 
-    def post(self, request: Request, cancelled: threading.Event) -> Said:
+    def post(self, request: Request, cancelled: threading.Event) -> WriteResponse:
         """Send a request once.
 
         Raises:
             NotSent: No connection was made.
             Lost: Nobody knows whether the vendor has acted on it.
             Refused: The server's certificate is not to be trusted, so that nothing was sent.
-            AccessDenied: Another request was told that the key is not permitted.
+            AccessDenied: The answer to another request said that the key is not permitted.
             Cancelled: The run ended before the request was sent.
         """
         status, _, body, not_before = self._exchange(request, cancelled)
-        return Said(status, body, not_before)
+        return WriteResponse(status, body, not_before)
 
     def _send(self, request: Request) -> tuple[int, Mapping[str, str], bytes]:
         if request.method != _WRITE:
@@ -240,10 +240,10 @@ def denial(request: Request, status: int, answer: Answer | None) -> AccessDenied
     """
     what = f"{request.about} failed"
     reason = (answer.error if answer else None) or ""
-    said = CALLS[request.stream].told(reason, request.json) if request.json else ""
+    shown = CALLS[request.stream].reason(reason, request.json) if request.json else ""
     if answer is not None and answer.status is False and "not authorized" in reason.lower():
-        return AccessDenied(what, f"the vendor answered: {said or 'Not authorized'}", _PERMISSION)
+        return AccessDenied(what, f"the vendor answered: {shown or 'Not authorized'}", _PERMISSION)
     if status in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}:
-        why = f"the vendor answered HTTP {status}" + (f", saying: {said}" if said else "")
+        why = f"the vendor answered HTTP {status}" + (f", saying: {shown}" if shown else "")
         return AccessDenied(what, why, TapSwitchTransact.hints[status])
     return None

@@ -5,10 +5,6 @@ from __future__ import annotations
 from trunkline.errors import TrunklineError
 
 
-class InputError(TrunklineError):
-    """The Singer input can't be gone on with; what came before the named line is settled."""
-
-
 class LedgerError(TrunklineError):
     """The ledger can't be opened, read or written: nothing is sent that could not be noted."""
 
@@ -39,19 +35,3 @@ class VendorDown(TrunklineError):  # noqa: N818 - same
             "too many records in a row ended in doubt: the vendor seems down",
             "Run again later",
         )
-
-
-_SHOWN = 100  # characters of a name that a message shows; a hostile name may be megabytes long
-
-
-def shown(name: object) -> str:
-    """A stream or field as a message shows it: quoted, on one line, never longer than a line.
-
-    Args:
-        name: Any text.
-
-    Returns:
-        The quoted text, cut at 100 characters.
-    """
-    text = str(name)
-    return repr(text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…")

@@ -24,7 +24,8 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from trunkline_switchtransact.errors import LedgerError, shown
+from trunkline_loader.errors import shown
+from trunkline_switchtransact.errors import LedgerError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -123,7 +124,7 @@ class Ledger:
         Raises:
             LedgerError: Another process has it, it belongs to another account, or it is no ledger.
         """
-        with self._told("opened"):
+        with self._explained("opened"):
             nothing = self._is_nothing()
             if not self.read_only and nothing:
                 self.path.parent.mkdir(parents=True, exist_ok=True)
@@ -230,22 +231,22 @@ class Ledger:
         """The beginning of an identity as a log shows it: `hex(identity)` in the ledger begins so."""
         return (hmac.digest(self._hash_key, identity, "sha256") if self._unkeyed else identity).hex()[:_LABEL]
 
-    # -- asking --------------------------------------------------------------------------------------------------------
+    # -- reading -------------------------------------------------------------------------------------------------------
 
     def find(self, identity: bytes) -> Entry | None:
         """What is known of a record; None when nothing is."""
-        with self._told("read"):
+        with self._explained("read"):
             row = self._execute(f"{_SELECT} WHERE identity = ?", identity).fetchone()
         return _entry(row) if row else None
 
     def doubtful(self) -> list[Entry]:
         """Every intent without an outcome, in the order they were first sent in."""
-        with self._told("read"):
+        with self._explained("read"):
             return [_entry(row) for row in self._execute(f"{_SELECT} WHERE outcome IS NULL ORDER BY number")]
 
     def has_twin(self, entry: Entry) -> bool:
         """Whether another record that says the same was sent: what is found at the vendor may be that one."""
-        with self._told("read"):
+        with self._explained("read"):
             found = self._value(
                 "SELECT EXISTS (SELECT 1 FROM writes WHERE content = ? AND identity <> ? AND outcome IS NOT 'rejected' "
                 "UNION ALL SELECT 1 FROM writes WHERE gist = ? AND identity <> ? AND outcome IS NOT 'rejected')",
@@ -258,7 +259,7 @@ class Ledger:
 
     def ordinal(self, identity: bytes) -> int:
         """How many equal records this input had, this one included. On disk: an input may be of any length."""
-        with self._told("written"):
+        with self._explained("written"):
             self._execute(
                 "INSERT INTO seen VALUES (?, 1) ON CONFLICT (identity) DO UPDATE SET number = number + 1",
                 self.keyed(identity),
@@ -274,7 +275,7 @@ class Ledger:
         Raises:
             LedgerError: It could not be written; nothing of it is noted then.
         """
-        with self._lock, self._told("written"):
+        with self._lock, self._explained("written"):
             self._execute("BEGIN IMMEDIATE")
             try:
                 yield
@@ -286,7 +287,7 @@ class Ledger:
 
     def intend(self, entry: Entry) -> None:
         """Note that a record is about to be sent, or sent again."""
-        with self._told("written"):
+        with self._explained("written"):
             self._execute(
                 "INSERT INTO writes (identity, stream, content, gist, place, body, sent_at) "
                 "VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (identity) DO UPDATE SET content = excluded.content, "
@@ -304,13 +305,13 @@ class Ledger:
     def again(self, identity: bytes) -> float:
         """Note that the request of an intent is about to leave once more; returns the moment."""
         now = self.clock()
-        with self._told("written"):
+        with self._explained("written"):
             self._execute("UPDATE writes SET sent_at = ? WHERE identity = ?", now, identity)
         return now
 
     def settle(self, identity: bytes, outcome: str) -> None:
         """Note how a write ended; its body is not kept any longer."""
-        with self._told("written"):
+        with self._explained("written"):
             self._execute(
                 "UPDATE writes SET outcome = ?, body = NULL, settled_at = ? WHERE identity = ?",
                 outcome,
@@ -320,7 +321,7 @@ class Ledger:
 
     def withdraw(self, identity: bytes) -> None:
         """Forget an intent that was provably not acted on."""
-        with self._told("written"):
+        with self._explained("written"):
             self._execute("DELETE FROM writes WHERE identity = ? AND outcome IS NULL", identity)
 
     # -- SQLite --------------------------------------------------------------------------------------------------------
@@ -336,7 +337,7 @@ class Ledger:
         return row[0] if row else None
 
     @contextmanager
-    def _told(self, done: str) -> Iterator[None]:
+    def _explained(self, done: str) -> Iterator[None]:
         """Turn what SQLite and the system say into a sentence for a user."""
         try:
             yield

@@ -1,4 +1,4 @@
-"""From Singer lines to settled records: which STATE may go out, and what a run tells.
+"""From Singer lines to settled records: which STATE may go out, and what a run reports.
 
 A STATE goes to standard output as it came, once every record before it has ended: written, already written, rejected,
 or in doubt and skipped. After a record that is in doubt, none does.
@@ -6,27 +6,24 @@ or in doubt and skipped. After a record that is in doubt, none does.
 
 from __future__ import annotations
 
-import contextlib
 import logging
-import os
-import sys
 from collections import Counter
 from typing import IO, TYPE_CHECKING, Any
 
 import msgspec
-from msgspec import Raw
 from singer_sdk.mapper import RemoveRecordTransform
 
-from trunkline.errors import OutputLost, Stopped, TrunklineError
+from trunkline.errors import Stopped, TrunklineError
 from trunkline.signals import Signals
 from trunkline.steps.shape import mapped, maps
-from trunkline_lines import Lines, Message
+from trunkline_loader.errors import InputError, shown
+from trunkline_loader.messages import InputLines, Message, MessageHandler, write_state
 from trunkline_switchtransact.calls import CALLS, Call, content_identity, digest, key_identity, numbered
-from trunkline_switchtransact.errors import InDoubt, InputError, VendorDown, shown
+from trunkline_switchtransact.errors import InDoubt, VendorDown
 from trunkline_switchtransact.sender import End, Order, Result
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
     from zoneinfo import ZoneInfo
 
     from singer_sdk.mapper import PluginMapper, StreamMap
@@ -80,7 +77,7 @@ class States:
         return found
 
 
-class Loader:
+class Loader(MessageHandler):
     """Reads Singer messages and has their records written.
 
     Args:
@@ -91,27 +88,22 @@ class Loader:
         logger: For the lines a user sees.
     """
 
+    place = "the input, line {}"
+    before = ""
+
     def __init__(
         self, ledger: Ledger, orders: Orders | Preview, *, mapper: PluginMapper, zone: ZoneInfo, logger: logging.Logger
     ) -> None:
+        super().__init__()
         self._ledger, self._orders, self._mapper, self._zone, self._logger = ledger, orders, mapper, zone, logger
         self._signals: Signals
         self._states = States()
-        self._line = 0
         self._records: Counter[str] = Counter()
-        self._looked_at: set[bytes] = set()  # what an earlier run left and this one has told of
+        self._looked_at: set[bytes] = set()  # what an earlier run left and this one has reported
         self._ignored: set[str] = set()
         self._changed = 0
         self.ends: Counter[End] = Counter()
         """How many records ended in each way."""
-        self._decode = msgspec.json.Decoder(Message).decode
-        self._handlers: dict[str, Callable[[Message], None]] = {
-            "RECORD": self._record,
-            "SCHEMA": self._schema,
-            "STATE": self._state,
-            "ACTIVATE_VERSION": self._activate_version,
-            "BATCH": self._refuse_batch,
-        }
 
     # -- a run ---------------------------------------------------------------------------------------------------------
 
@@ -124,7 +116,7 @@ class Loader:
         Returns:
             The exit code: 0 when every record is written, 128 and the number after a signal, else 1.
         """
-        lines = Lines(source, timeout=LOOK_AROUND)
+        lines = InputLines(source, timeout=LOOK_AROUND)
         self._orders.wake = lines.wake
 
         def noticed(_signum: int) -> None:
@@ -139,9 +131,9 @@ class Loader:
                 for result in [*self._orders.halt(), *self._orders.give_up()]:
                     self._ended(result)
             self._orders.close()
-            return self._tell(error, self._signals.number)
+            return self._report(error, self._signals.number)
 
-    def _work(self, lines: Lines) -> Exception | None:
+    def _work(self, lines: InputLines) -> Exception | None:
         """Write what earlier runs left and what comes; returns what ended it early."""
         error: Exception | None = None
         try:
@@ -173,11 +165,10 @@ class Loader:
         if self.ends[End.DOUBT] and not self._halting:
             raise InDoubt(self.ends[End.DOUBT])
 
-    def _read(self, lines: Lines) -> None:
+    def _read(self, lines: InputLines) -> None:
         for line in lines:
             if line is not None:
-                self._line += 1
-                self._take(line, cut=lines.unfinished)
+                self.take(line, cut=lines.unfinished)
             self._advance()
             while self._orders.count >= ROOM and not self._halting:
                 self._advance(wait=True)
@@ -198,7 +189,7 @@ class Loader:
             self._ended(result)
         # In a dry run nothing was written, and must come again.
         if not self._orders.dry and not self._all_rejected and (state := self._states.due()):
-            _write_line(state)
+            write_state(state, "What was written is in the ledger.")
 
     @property
     def _all_rejected(self) -> bool:
@@ -206,14 +197,14 @@ class Loader:
         return bool(self.ends[End.REJECTED]) and not self.ends.keys() - {End.REJECTED}
 
     def _ended(self, result: Result) -> None:
-        """Count and tell how a record ended."""
+        """Count and log how a record ended."""
         order, end = result.order, result.end
         if end in _SETTLED or self._orders.dry:
             self._states.end(order.turn)
         if order.turn and order.identity in self._looked_at:
             self._looked_at.discard(order.identity)
             if end in {End.ALREADY, End.SKIPPED}:
-                return  # told of when this run began
+                return  # reported when this run began
         self.ends[end] += 1
         if end is End.ALREADY and result.why:
             self._changed += 1
@@ -227,46 +218,36 @@ class Loader:
 
     # -- messages ------------------------------------------------------------------------------------------------------
 
-    def _take(self, line: bytes, *, cut: bool) -> None:
-        try:
-            message = self._decode(line)
-            handler = self._handlers[message.type]
-        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, KeyError) as problem:
-            if line.strip():
-                raise self._unreadable(problem, cut=cut) from None
-            return
-        handler(message)
-
-    def _schema(self, message: Message) -> None:
-        name = message.stream
-        if name is None:
-            raise self._fault("a SCHEMA without a stream")
-        schema = self._json(message.schema, f"the SCHEMA of stream {shown(name)}")
-        if not isinstance(schema, dict) or not isinstance(schema.get("properties"), dict):
-            raise self._fault(f"the SCHEMA of stream {shown(name)} has no object `properties`")
+    def schema(self, message: Message) -> None:
+        """Map a stream to the calls that take it."""
+        name, schema, _ = self.properties(message)
         try:
             self._mapper.register_raw_stream_schema(name, schema, message.key_properties)
         except Exception as exc:  # noqa: BLE001 - the SDK raises many kinds for a map that is wrong
             found = "; ".join(maps.errors(self._mapper.stream_maps_dict)) or maps.describe_error(exc)
-            raise self._fault(f"stream_maps don't fit stream {shown(name)}: {found}", "Correct stream_maps") from None
+            raise self.fault(f"stream_maps don't fit stream {shown(name)}: {found}", "Correct stream_maps") from None
         for stream_map in self._mapper.stream_maps[name]:
             if stream_map.stream_alias not in CALLS and not isinstance(stream_map, RemoveRecordTransform):
-                raise self._fault(
+                raise self.fault(
                     f"stream {shown(stream_map.stream_alias)} is none that SwitchTransact takes: contacts, call_logs",
                     "Map it to one of them (stream_maps with __alias__), or leave it out in the tap's catalog or with "
                     "a map that is null",
                 )
 
-    def _record(self, message: Message) -> None:
+    def record(self, message: Message) -> None:
+        """Put what the stream maps make of a record in line."""
         name = message.stream
         if name is None:
-            raise self._fault("a RECORD without a stream")
+            raise self.fault("a RECORD without a stream")
         chosen = self._mapper.stream_maps.get(name)
         if chosen is None:
-            raise self._fault(f"a RECORD of stream {shown(name)} came before its SCHEMA")
-        record = self._json(message.record, f"the RECORD of stream {shown(name)}")
+            raise self.fault(f"a RECORD of stream {shown(name)} came before its SCHEMA")
+        try:
+            record = msgspec.json.decode(message.record) if len(message.record) else None
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            raise self.fault(f"the RECORD of stream {shown(name)} is no JSON that can be read") from None
         if not isinstance(record, dict):
-            raise self._fault(f"the RECORD of stream {shown(name)} is no object")
+            raise self.fault(f"the RECORD of stream {shown(name)} is no object")
         for stream_map in chosen:
             made = self._mapped(stream_map, record)
             if made is not None:
@@ -276,7 +257,7 @@ class Loader:
         try:
             return stream_map.transform(dict(record))
         except Exception as exc:  # noqa: BLE001 - an expression of the user's can raise anything
-            raise self._fault(
+            raise self.fault(
                 f"stream_maps of stream {shown(stream_map.stream_alias)} can't be applied to the record: "
                 f"{mapped.describe_error(exc, record)}",
                 "Correct the expression, for example for a value that is null",
@@ -300,44 +281,20 @@ class Loader:
         identity, content = self._ledger.keyed(known_by), self._ledger.keyed(digest(body))
         self._orders.take(Order(call, body, identity, content, place, call.lane(body), turn))
 
-    def _state(self, message: Message) -> None:
-        if not len(message.value):
-            raise self._fault("a STATE without a value")
-        self._states.hold(bytes(message.value))
+    def state(self, message: Message) -> None:
+        """Hold a state until the records before it have ended."""
+        self._states.hold(self.state_value(message))
 
-    def _activate_version(self, message: Message) -> None:
+    def activate_version(self, message: Message) -> None:
+        """Ignore a version: what was written can't be undone."""
         name = message.stream or ""
         if name not in self._ignored:
             self._ignored.add(name)
             self._logger.info("Stream %s: ACTIVATE_VERSION is ignored; nothing is ever deleted", shown(name))
 
-    def _refuse_batch(self, message: Message) -> None:
-        raise self._fault(
-            f"a BATCH of stream {shown(message.stream or '')}, and this target reads RECORD messages",
-            "Remove batch_config from the tap's settings",
-        )
-
-    def _json(self, raw: Raw, what: str) -> Any:
-        try:
-            return msgspec.json.decode(raw) if len(raw) else None
-        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-            raise self._fault(f"{what} is no JSON that can be read", "Correct the tap") from None
-
-    def _unreadable(self, problem: Exception, *, cut: bool) -> InputError:
-        if isinstance(problem, KeyError):
-            return self._fault(f"unknown message type {shown(problem.args[0])}")
-        if cut:
-            return self._fault("it ends in the middle: the tap was cut off", "See why the tap ended")
-        if isinstance(problem, msgspec.ValidationError):
-            return self._fault("JSON, but no Singer message: a field is missing or of the wrong type")
-        return self._fault("not JSON in UTF-8", "See that the tap writes only Singer messages to its standard output")
-
-    def _fault(self, what: str, remedy: str = "Correct the tap") -> InputError:
-        return InputError(f"the input, line {self._line}", what, f"{remedy}, then run again")
-
     # -- the end -------------------------------------------------------------------------------------------------------
 
-    def _tell(self, error: Exception | None, signum: int | None) -> int:
+    def _report(self, error: Exception | None, signum: int | None) -> int:
         """Say what ended the run and, at the very end, how many records ended how.
 
         Returns:
@@ -357,8 +314,8 @@ class Loader:
         stopping = self._orders.stopping
         if isinstance(stopping, Result):
             stopping = VendorDown() if stopping.end is End.SKIPPED else InDoubt(self.ends[End.DOUBT])
-        for said in dict.fromkeys(map(_sentence, filter(None, (error, stopping)))):
-            self._logger.error(said)
+        for sentence in dict.fromkeys(map(_sentence, filter(None, (error, stopping)))):
+            self._logger.error(sentence)
         # The counts are a promise, whatever the log level is.
         self._logger.log(max(logging.INFO, self._logger.getEffectiveLevel()), self.counts)
         if signum is not None:
@@ -384,27 +341,3 @@ def _sentence(error: Exception) -> str:
         return str(error)
     advice = "This is a fault of the target: look at the vendor whether the records in doubt are there, and report it"
     return f"unexpected {type(error).__name__}: {error}. {advice}"
-
-
-def _write_line(line: bytes) -> None:
-    """Write one line to standard output, in UTF-8 whatever the locale says.
-
-    Raises:
-        OutputLost: Nobody reads it any more.
-    """
-    try:
-        buffer = getattr(sys.stdout, "buffer", None)
-        if buffer is None:
-            sys.stdout.write(f"{line.decode()}\n")
-        else:
-            buffer.write(line + b"\n")
-        sys.stdout.flush()
-    except OSError as exc:
-        # Else the interpreter tries once more as it ends, and makes the exit code its own.
-        with contextlib.suppress(OSError, ValueError):
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        raise OutputLost(
-            "the state can't be passed on",
-            exc.strerror or "",
-            "What was written is in the ledger; keep the program running that reads the standard output",
-        ) from None

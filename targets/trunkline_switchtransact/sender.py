@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from trunkline_switchtransact.calls import Call
-    from trunkline_switchtransact.client import Said, WritingClient
+    from trunkline_switchtransact.client import WriteResponse, WritingClient
 
 LOOK_UP = "/calls/record"
 """Where a contact is looked up by its phone."""
@@ -117,7 +117,7 @@ class Sender:
         policy: `stop`, `resend` or `skip`: what becomes of a record in doubt that can't be looked up.
         again: Notes that the request of an intent is about to leave once more; returns the moment.
         cancelled: Set when the run ends: what waits is not sent, what is sent is waited for.
-        log: Where second tries are told.
+        log: Where second tries are logged.
         clock: Seconds since 1970.
     """
 
@@ -182,7 +182,7 @@ class Sender:
         before, order.doubt = order.doubt, "the run was ended while it was sent"
         order.sent_at = order.sent_at or self.clock()
         try:
-            said = self.client.post(request, self.cancelled)
+            response = self.client.post(request, self.cancelled)
         except NotSent as exc:
             order.doubt = before
             return exc.why, None
@@ -193,25 +193,25 @@ class Sender:
             order.doubt = before
             raise
         order.doubt = before
-        return self._judge(order, request, said)
+        return self._judge(order, request, response)
 
-    def _judge(self, order: Order, request: Request, said: Said) -> Result | tuple[str, float | None]:
+    def _judge(self, order: Order, request: Request, response: WriteResponse) -> Result | tuple[str, float | None]:
         """What an answer means: the body decides before HTTP."""
-        answer, status = answer_of(said.body), said.status
+        answer, status = answer_of(response.body), response.status
         if denied := denial(request, status, answer):
             self.client.denied = denied
             return self._open(order, denied.why, denied)
         if status in _NOT_YET:
-            return self._not_yet(order, said)
-        if HTTPStatus.OK <= status < HTTPStatus.MULTIPLE_CHOICES and _is_success(order.call, said.body):
+            return self._not_yet(order, response)
+        if HTTPStatus.OK <= status < HTTPStatus.MULTIPLE_CHOICES and _is_success(order.call, response.body):
             self.client.succeeded.set()
             return Result(order, End.WRITTEN)
         if _may_be_a_no(status) and answer is not None and answer.status is False and answer.error:
-            return self._rejected(order, f"the vendor answered: {order.call.told(answer.error, order.body)}")
+            return self._rejected(order, f"the vendor answered: {order.call.reason(answer.error, order.body)}")
         if _is_no(status):
             return self._no(order, status)
         order.doubt = _doubt(status)
-        return order.doubt, said.not_before
+        return order.doubt, response.not_before
 
     def _rejected(self, order: Order, why: str) -> Result:
         """A no to this try, which is none to an earlier one that may have been written: that stays in doubt."""
@@ -228,11 +228,11 @@ class Sender:
         # Nobody was there to act on it, and nobody will be for the next one.
         return self._open(order, why, Refused(f"{order.about} failed", why, hint, status=status))
 
-    def _not_yet(self, order: Order, said: Said) -> Result | tuple[str, float | None]:
+    def _not_yet(self, order: Order, response: WriteResponse) -> Result | tuple[str, float | None]:
         """A 429 or 425: it was not acted on."""
-        if said.not_before is None or said.not_before <= MAX_VENDOR_WAIT:
-            return f"the vendor answered HTTP {said.status}", said.not_before
-        why = f"the vendor asks to wait {said.not_before:.0f} s"
+        if response.not_before is None or response.not_before <= MAX_VENDOR_WAIT:
+            return f"the vendor answered HTTP {response.status}", response.not_before
+        why = f"the vendor asks to wait {response.not_before:.0f} s"
         return self._open(order, why, Unavailable(f"{order.about} failed", why, "Run again after that time"))
 
     # -- in doubt ------------------------------------------------------------------------------------------------------
@@ -254,7 +254,7 @@ class Sender:
         """
         timeout = self.client.timeout
         left = min(max(order.sent_at + 2 * timeout - self.clock(), timeout if fresh else 0.0), 2 * timeout)
-        found = self._ask(order)
+        found = self._find_contact(order)
         for _ in range(LOOKS - 1 if left else 0):
             if found is not False:
                 break
@@ -262,10 +262,10 @@ class Sender:
             self.log(f"{order.about}: not there yet, looked up again in {pause:.1f} s")
             if self.cancelled.wait(pause):
                 raise Cancelled
-            found = self._ask(order)
+            found = self._find_contact(order)
         return bool(found)
 
-    def _ask(self, order: Order) -> bool | None:
+    def _find_contact(self, order: Order) -> bool | None:
         """Whether a contact is found; False when it is not there yet, None when looking again would be of no use."""
         phone = order.body[order.call.number]
         request = Request(

@@ -12,7 +12,6 @@ from zoneinfo import ZoneInfo
 
 from singer_sdk import Target
 from singer_sdk.helpers.capabilities import CapabilitiesEnum, PluginCapabilities
-from singer_sdk.io_base import SingerReader
 
 from tap_switchtransact import TapSwitchTransact
 from trunkline import sdk, signals
@@ -23,7 +22,8 @@ from trunkline.facts import config as settings
 from trunkline.redact import redactor
 from trunkline.steps.fetch import network
 from trunkline.steps.fetch.governor import Governor, Limit
-from trunkline_files import why_no_file
+from trunkline_loader.paths import why_no_file
+from trunkline_loader.target import LineReader
 from trunkline_switchtransact.client import Account, WritingClient
 from trunkline_switchtransact.ledger import LOCK_WAIT, Ledger
 from trunkline_switchtransact.loader import Loader
@@ -106,7 +106,7 @@ class TargetSwitchTransact(sdk.ConfigFiles, Target):
     ) -> None:
         self._transport, self._clock, self._lock_wait = transport, clock, lock_wait
         super().__init__(**kwargs)
-        self.message_reader = _Reader(self)
+        self.message_reader = LineReader(self._listen)
 
     # -- settings ------------------------------------------------------------------------------------------------------
 
@@ -115,7 +115,7 @@ class TargetSwitchTransact(sdk.ConfigFiles, Target):
         return settings.from_environment(self._settings(), f"{self.name.upper().replace('-', '_')}_")
 
     def _validate_config(self, *, raise_errors: bool = True) -> list[str]:
-        """See that every setting is right, and tell of all that are not at once."""
+        """See that every setting is right, and report all that are not at once."""
         properties = self._settings()
         self._config = {name: value for name, value in self._config.items() if value is not None}
         if self._config.get("api_key"):
@@ -212,6 +212,17 @@ class TargetSwitchTransact(sdk.ConfigFiles, Target):
         )
         return Orders(ledger, sender, int(config["concurrency"]))
 
+    def _listen(self, source: IO[str] | None) -> Counter[str]:
+        """Write the whole input, for those who call `listen`.
+
+        Raises:
+            SystemExit: Not every record was written.
+        """
+        code = self.run(source)
+        if code:
+            raise SystemExit(code)
+        return Counter()
+
     # -- the command ---------------------------------------------------------------------------------------------------
 
     cli = sdk.command_line
@@ -231,30 +242,3 @@ class TargetSwitchTransact(sdk.ConfigFiles, Target):
 
     def process_endofpipe(self) -> None:
         """Do nothing: there are no SDK sinks to drain."""
-
-
-class _Reader(SingerReader):
-    """The SDK's seam for reading input, for those who call `listen`.
-
-    Args:
-        target: Who reads.
-    """
-
-    def __init__(self, target: TargetSwitchTransact) -> None:
-        super().__init__()
-        self._target = target
-
-    def process_lines(
-        self,
-        file_input: IO[str] | None,
-        callbacks: dict[str, Callable[[dict[str, Any]], None]],  # noqa: ARG002 - the loader handles every message itself
-    ) -> Counter[str]:
-        """Write the whole input.
-
-        Raises:
-            SystemExit: Not every record was written.
-        """
-        code = self._target.run(file_input)
-        if code:
-            raise SystemExit(code)
-        return Counter()

@@ -15,10 +15,12 @@ import duckdb
 import pytest
 from singer_sdk.exceptions import ConfigValidationError
 
-from trunkline_duckdb import InputError, LoadError, StoreError, TargetDuckDB, loader
-from trunkline_duckdb.columns import FIRST_TYPE, Kind, declare, identifier, widened
-from trunkline_duckdb.store import Store
-from trunkline_duckdb.values import survives_double
+from trunkline_duckdb import InputError, LoadError, StoreError, TargetDuckDB
+from trunkline_duckdb.columns import FIRST_TYPE, identifier, widened
+from trunkline_duckdb.store import DuckDB
+from trunkline_loader import loader
+from trunkline_loader.columns import Kind, declare
+from trunkline_loader.values import survives_double
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -471,7 +473,7 @@ def test_state_is_held_back_when_its_rows_are_not_committed(
     def fail(*_: Any) -> None:
         raise StoreError("no room")
 
-    monkeypatch.setattr(Store, "load", fail)
+    monkeypatch.setattr(DuckDB, "load", fail)
     with pytest.raises(StoreError, match="no room"):
         load(schema(), row(id="a"), state(1))
     assert not capsys.readouterr().out

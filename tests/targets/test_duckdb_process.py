@@ -132,7 +132,7 @@ def test_a_second_writer_waits_and_then_gives_up(tmp_path: Path, caplog: pytest.
     )
     assert holder.stdout
     assert holder.stdout.readline() == b"open\n"
-    second = store.Store(path, "main", trunkline_duckdb.TargetDuckDB.logger, lock_timeout=0.01)
+    second = store.DuckDB(path, "main", trunkline_duckdb.TargetDuckDB.logger, lock_timeout=0.01)
     with pytest.raises(StoreError, match=r"another process has had it open.*Close that program") as problem:
         second.open()
     second.close()
@@ -218,7 +218,7 @@ def test_settings_come_from_the_environment(tmp_path: Path) -> None:
     environment["TARGET_DUCKDB_BATCH_SIZE_ROWS"] = "many"
     done = subprocess.run(run, input=b"", env=environment, capture_output=True, check=False)
     assert done.returncode == 1
-    assert b"batch_size_rows must be a whole number" in done.stderr
+    assert b"batch_size_rows must be an integer" in done.stderr
     assert b"Traceback" not in done.stderr
 
 

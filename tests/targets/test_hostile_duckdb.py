@@ -12,8 +12,8 @@ import duckdb
 import pytest
 from tests.targets.test_duckdb_process import feed, start
 
-import trunkline_lines
 from trunkline_duckdb import InputError, LoadError, TargetDuckDB
+from trunkline_loader import messages
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -171,7 +171,7 @@ def test_an_error_is_one_line_whatever_is_in_the_record(load: Loads) -> None:
 
 def test_g5_a_line_without_end_is_an_error(load: Loads, monkeypatch: pytest.MonkeyPatch) -> None:
     """A line is held whole, so it has a bound; what came before it is loaded."""
-    monkeypatch.setattr(trunkline_lines, "LONGEST_LINE", 1_000_000)
+    monkeypatch.setattr(messages, "LONGEST_LINE", 1_000_000)
     with pytest.raises(InputError, match=r"Line 3: longer than 1 MB.*Everything before this line is loaded"):
         load(schema(id=TEXT), row(id="1"), json.dumps(row(id="2" * 2_000_000)), row(id="3"))
     assert load.query("SELECT id FROM calls") == [("1",)]

@@ -162,7 +162,7 @@ QUOTED = [
 @pytest.mark.parametrize(("call", "body", "reason"), QUOTED, ids=[reason for _, _, reason in QUOTED])
 def test_g7_the_vendors_words_are_told_without_what_they_repeat(call: Call, body: dict[str, str], reason: str) -> None:
     """A reason that quotes the record is shown without personal values, in whatever case or escape they come."""
-    said = call.told(reason, body).casefold()
+    said = call.reason(reason, body).casefold()
     parts = ("james", "may", "brien", "lund", "zo", "4567", "721", "j.do", "agency", "somebody", "else", "123", "456")
     assert not [part for part in parts if part in said.replace("(personal)", "")]
     assert "(personal)" in said
@@ -171,11 +171,11 @@ def test_g7_the_vendors_words_are_told_without_what_they_repeat(call: Call, body
 
 def test_g7_what_is_not_personal_is_told_as_it_is() -> None:
     """A user must be able to see what the vendor did not like; line breaks and markup go."""
-    assert LOG.told("Inbound is not allowed", {"CallType": "Inbound"}) == "Inbound is not allowed"
+    assert LOG.reason("Inbound is not allowed", {"CallType": "Inbound"}) == "Inbound is not allowed"
     body = {"firstname": "Łucja", "lastname": "May", "phone": "0721234567"}
-    said = CREATE.told("łucja May (072 123 4567, lucja@example.com) may exist\nalready", body)
+    said = CREATE.reason("łucja May (072 123 4567, lucja@example.com) may exist\nalready", body)
     assert said == "(personal) (personal) ((personal), (personal)) (personal) exist already"
-    assert len(LOG.told("x" * 10**6 + "@" + "1 " * 10**6, JAMES)) <= 201
+    assert len(LOG.reason("x" * 10**6 + "@" + "1 " * 10**6, JAMES)) <= 201
 
 
 def test_a_record_is_known_by_its_key_or_by_its_content() -> None:

@@ -193,6 +193,6 @@ def test_the_reader_of_the_states_may_go(served: Running, tmp_path: Path) -> Non
     text = "\n".join([schema("contacts", "id"), schema("call_logs", "id"), *lines(20), ""])
     _, told = process.communicate(text.encode())
     assert process.returncode == 1
-    assert "the state can't be passed on" in told.decode()
+    assert "Can't pass on the state" in told.decode()
     assert b"Traceback" not in told
     assert counts(told.decode())["in doubt"] == 0

@@ -436,7 +436,7 @@ def test_dry_run_shows_what_would_be_sent_and_does_nothing(desk: ReadContext) ->
         ('{"type": "RECORD", "stream": "contacts"}', "is no object"),
         ('{"type": "RECORD", "record": {}}', "a RECORD without a stream"),
         ('{"type": "SCHEMA", "stream": "contacts"}', "has no object `properties`"),
-        ('{"type": "BATCH", "stream": "contacts"}', "Remove batch_config"),
+        ('{"type": "BATCH", "stream": "contacts"}', "Remove `batch_config`"),
         ('{"type": "SECRET"}', "unknown message type 'SECRET'"),
         ('{"type": "STATE"}', "a STATE without a value"),
         ('{"type": 5}', "no Singer message"),
@@ -554,7 +554,7 @@ def test_what_can_t_be_noted_is_not_sent(desk: ReadContext, monkeypatch: pytest.
     real, failing = Ledger.settle, sqlite3.OperationalError("database or disk is full")
 
     def full(self: Ledger, *_: object) -> None:
-        with self._told("written"):
+        with self._explained("written"):
             raise failing
 
     monkeypatch.setattr(Ledger, "settle", full)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import re
 
+from trunkline_loader.messages import is_unicode
+
 _SCHEME = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+._-]+):")  # of two letters or more: `C:` is a drive
 
 
@@ -27,17 +29,9 @@ def why_no_file(path: str) -> str | None:
     rules = (
         (not bare, "it is blank"),
         ("\0" in path, "it holds a NUL character, which no file's name can"),
-        (not _is_unicode(path), "it holds half a surrogate pair, which no file's name can"),
+        (not is_unicode(path), "it holds half a surrogate pair, which no file's name can"),
         (bare.lower().startswith(":memory:"), "it is `:memory:`, where nothing would be kept"),
         (scheme, f"it begins like a URL, with `{begins}`. Write a file that is really called so as `./{begins}…`"),
         (path.endswith(("/", os.sep)), "it is a folder: add the file's name"),
     )
     return next((f"must be the path of a file on this machine, but {why}" for applies, why in rules if applies), None)
-
-
-def _is_unicode(text: str) -> bool:
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True

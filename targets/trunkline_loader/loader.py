@@ -8,29 +8,27 @@ STATE goes to standard output as it came, once everything that stood before it i
 from __future__ import annotations
 
 import contextlib
-import json
-import os
-import sys
 import time
 from collections import Counter
 from dataclasses import dataclass
-from typing import IO, TYPE_CHECKING, Annotated, Any, Optional
+from typing import IO, TYPE_CHECKING, Annotated, Optional
 
 import msgspec
-from msgspec import Raw
 
-import trunkline_lines
 from trunkline.errors import Stopped
-from trunkline_duckdb.columns import VERSION, declare
-from trunkline_duckdb.errors import InputError, LoadError, StoreError, UnannouncedError, shown
-from trunkline_duckdb.records import Codec, Extras
-from trunkline_duckdb.store import Batch, Store
-from trunkline_duckdb.values import INT64_MAX, INT64_MIN, Outgrown, has_half_surrogate
-from trunkline_lines import Lines, Message
+from trunkline_loader import messages
+from trunkline_loader.columns import VERSION, declare
+from trunkline_loader.errors import InputError, StoreError, UnannouncedError, shown
+from trunkline_loader.messages import InputLines, Message, MessageHandler, write_state
+from trunkline_loader.records import Codec, Extras
+from trunkline_loader.store import Batch
+from trunkline_loader.values import INT64_MAX, INT64_MIN, Outgrown
 
 if TYPE_CHECKING:
     import logging
     from collections.abc import Callable
+
+    from trunkline_loader.store import Store
 
 BATCH_BYTES = 32_000_000
 """Most bytes of staged lines held, over all streams together."""
@@ -56,11 +54,11 @@ class _Stream:
     received: int = 0
 
 
-class Loader:
+class Loader(MessageHandler):
     """Reads Singer messages and writes them to a store.
 
     Args:
-        store: The open DuckDB file.
+        store: An open store.
         batch_rows: Most records held, over all streams together.
         logger: For the lines a user sees.
         clock: Seconds, monotonic.
@@ -69,6 +67,7 @@ class Loader:
     def __init__(
         self, store: Store, batch_rows: int, logger: logging.Logger, clock: Callable[[], float] = time.monotonic
     ) -> None:
+        super().__init__()
         self._store = store
         self._batch_rows = batch_rows
         self._logger = logger
@@ -79,18 +78,9 @@ class Loader:
         self._oldest = 0.0
         self._state: bytes | None = None
         self._state_out: bytes | None = None
-        self._line = 0
         self._active: dict[str, int] = {}
-        self._lines: Lines | None = None
+        self._lines: InputLines | None = None
         self._signal: int | None = None
-        self._decode = msgspec.json.Decoder(Message).decode
-        self._handlers: dict[str, Callable[[Message], None]] = {
-            "RECORD": self._record,
-            "SCHEMA": self._schema,
-            "STATE": self._keep_state,
-            "ACTIVATE_VERSION": self._activate_version,
-            "BATCH": self._refuse_batch,
-        }
 
     def run(self, source: IO[str] | None) -> Counter[str]:
         """Load the whole input.
@@ -102,13 +92,12 @@ class Loader:
             How many messages of each type came.
 
         Raises:
-            LoadError: The input or the file can't be gone on with. Complete records before the fault are committed,
-            and the state that
-                covers them is out.
+            LoadError: The input or the store can't be gone on with. Complete records before the fault are committed,
+                and the state that covers them is out.
             Stopped: A signal ended the run, after a commit.
         """
         seen: Counter[str] = Counter()
-        self._lines = lines = Lines(source, timeout=BATCH_AGE)
+        self._lines = lines = InputLines(source, timeout=BATCH_AGE)
         try:
             self._read(lines, seen)
         except InputError:
@@ -136,34 +125,28 @@ class Loader:
         self._signal = signum
         self._lines.wake()
 
-    def _read(self, lines: Lines, seen: Counter[str]) -> None:
+    def _read(self, lines: InputLines, seen: Counter[str]) -> None:
         for line in lines:
             if lines.endless:
                 self._line += 1
-                raise self._fault(f"longer than {trunkline_lines.LONGEST_LINE / 1e6:.0f} MB")
+                raise self.fault(f"longer than {messages.LONGEST_LINE / 1e6:.0f} MB")
             if line is None:
                 if self._signal is not None:
                     return
                 if self._rows and self._clock() - self._oldest >= BATCH_AGE:
                     self._flush()
                 continue
-            self._line += 1
-            try:
-                message = self._decode(line)
-                handler = self._handlers[message.type]
-            except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, KeyError) as problem:
-                if not line.strip():
-                    continue
-                raise self._unreadable(line, problem, cut=lines.unfinished) from None
-            handler(message)
-            seen[message.type] += 1
+            kind = self.take(line, cut=lines.unfinished)
+            if kind:
+                seen[kind] += 1
 
-    def _record(self, message: Message) -> None:
+    def record(self, message: Message) -> None:
+        """Check a record and stage it."""
         stream = self._streams.get(message.stream or "")
         if stream is None:
             raise self._unannounced(message)
         if not len(message.record):
-            raise self._fault(f"the RECORD of stream {shown(message.stream or '')} has no record")
+            raise self.fault(f"the RECORD of stream {shown(message.stream or '')} has no record")
         batch = stream.batch
         version = self._version(message) if len(message.version) else None
         if version is not None and batch.codec.version is None:
@@ -193,15 +176,14 @@ class Loader:
     def _widen(self, name: str, stream: _Stream, need: Outgrown) -> None:
         batch = stream.batch
         wider = self._store.widen(name, batch.table, need.column, need.wanted)
-        columns = [wider if column == need.column else column for column in batch.codec.columns]
-        batch.codec = Codec(name, columns, batch.codec.keys, batch.codec.extras, batch.codec.version)
+        batch.codec = batch.codec.replaced(need.column, wider)
 
     def _version(self, message: Message) -> int | None:
         """The table version of a message, null being none."""
         try:
             version: int | None = msgspec.json.decode(message.version, type=_VERSION)
         except msgspec.DecodeError:
-            raise self._fault(f"the version of {_named(message)} is no whole number of 64 bits") from None
+            raise self.fault(f"the version of {_named(message)} is no whole number of 64 bits") from None
         return version
 
     def _make_versioned(self, name: str, stream: _Stream, version: int) -> int | None:
@@ -210,23 +192,22 @@ class Loader:
         if any(column.declared.name == VERSION.name for column in batch.codec.columns):
             return None
         self._flush()
-        column = self._store.version_column(name, batch.table)
-        batch.codec = Codec(name, batch.codec.columns, batch.codec.keys, batch.codec.extras, column)
+        (column,) = self._store.columns_for(name, batch.table, [VERSION])
+        codec = batch.codec
+        batch.codec = Codec(name, codec.types, codec.columns, codec.keys, extras=codec.extras, version=column)
         return version
 
-    def _schema(self, message: Message) -> None:
-        name = message.stream
-        if name is None:
-            raise self._fault("a SCHEMA without a stream")
+    def schema(self, message: Message) -> None:
+        """Make the stream's table fit its schema."""
+        name, _, properties = self.properties(message)
         keys = tuple(message.key_properties or ())
         described = (bytes(message.schema), keys)
         known = self._streams.get(name)
         if known is not None and known.described == described:
             return
-        properties = self._properties(name, message.schema)
         missing = [key for key in keys if key not in properties]
         if missing:
-            raise self._fault(
+            raise self.fault(
                 f"the SCHEMA of stream {shown(name)} names the key {shown(missing[0])} but has no such property"
             )
         if known is not None:
@@ -234,29 +215,19 @@ class Loader:
         try:
             declared = [declare(key, value) for key, value in properties.items()]
         except RecursionError:
-            raise self._fault(f"the SCHEMA of stream {shown(name)} is nested too deeply") from None
+            raise self.fault(f"the SCHEMA of stream {shown(name)} is nested too deeply") from None
         table = self._store.table_for(name)
-        columns = self._store.columns_for(name, table, declared)
-        batch = Batch(table, Codec(name, columns, keys))
+        columns = self._store.columns_for(name, table, declared, keys)
+        batch = Batch(table, Codec(name, self._store.types, columns, keys))
         self._streams[name] = _Stream(described, batch, known.received if known else 0)
 
-    def _properties(self, name: str, schema: Raw) -> dict[str, Any]:
-        try:
-            properties = msgspec.json.decode(schema, type=dict[str, Any])["properties"] if len(schema) else None
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, KeyError):
-            properties = None
-        if not isinstance(properties, dict):
-            raise self._fault(f"the SCHEMA of stream {shown(name)} has no object `properties`")
-        return properties
-
-    def _keep_state(self, message: Message) -> None:
-        if not len(message.value):
-            raise self._fault("a STATE without a value")
-        self._state = bytes(message.value)
+    def state(self, message: Message) -> None:
+        """Keep a state until what stood before it is committed."""
+        self._state = self.state_value(message)
         if not self._rows:
             self._emit_state()
 
-    def _activate_version(self, message: Message) -> None:
+    def activate_version(self, message: Message) -> None:
         """Note that rows of older versions are to go, which they do at the end of the input.
 
         Taps send this message before a table's rows or after them, or both. Rows that go at the end are there as long
@@ -266,7 +237,7 @@ class Loader:
             raise self._unannounced(message)
         version = self._version(message) if len(message.version) else None
         if version is None:
-            raise self._fault(f"the ACTIVATE_VERSION of stream {shown(message.stream)} has no version")
+            raise self.fault(f"the ACTIVATE_VERSION of stream {shown(message.stream)} has no version")
         self._active[message.stream] = max(version, self._active.get(message.stream, version))
 
     def _delete_older(self) -> None:
@@ -274,13 +245,6 @@ class Loader:
             deleted = self._store.delete_older(self._streams[name].batch.table, version)
             self._logger.info("Stream %s: %s rows of older versions deleted", shown(name), f"{deleted:,}")
         self._active.clear()
-
-    def _refuse_batch(self, message: Message) -> None:
-        raise self._fault(
-            f"a BATCH of stream {shown(message.stream or '')}; this target reads RECORD messages, "
-            "because batch files bypass property selection",
-            "Remove `batch_config` from the tap's settings",
-        )
 
     def _flush(self, *, ended: bool = False) -> None:
         """Commit what is held, then pass on the state that covers it; after the whole input, older versions go."""
@@ -299,16 +263,7 @@ class Loader:
     def _emit_state(self) -> None:
         if self._state is None or self._state == self._state_out:
             return
-        try:
-            _write_line(self._state)
-        except OSError as problem:
-            # Else the interpreter tries once more as it ends, and makes the exit code its own.
-            with contextlib.suppress(OSError, ValueError):
-                os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            raise LoadError(
-                f"Can't pass on the state: {problem.strerror}. The rows are committed, but the next run will not know. "
-                "Keep the program that reads this command's standard output running."
-            ) from None
+        write_state(self._state, "The rows are committed, but the next run will not know.")
         self._state_out = self._state
 
     def _summarise(self) -> None:
@@ -331,39 +286,10 @@ class Loader:
 
     def _unannounced(self, message: Message) -> InputError:
         if message.stream is None:
-            return self._fault(f"{_named(message)} without a stream")
-        fault = self._fault(f"{_named(message)} of stream {shown(message.stream)} came before its SCHEMA")
+            return self.fault(f"{_named(message)} without a stream")
+        fault = self.fault(f"{_named(message)} of stream {shown(message.stream)} came before its SCHEMA")
         return UnannouncedError(*fault.args)
-
-    def _unreadable(self, line: bytes, problem: Exception, *, cut: bool) -> InputError:
-        if isinstance(problem, KeyError):
-            return self._fault(f"unknown message type {shown(str(problem.args[0]))}")
-        if isinstance(problem, RecursionError):
-            return self._fault("values nested too deeply")
-        if isinstance(problem, msgspec.ValidationError):
-            return self._fault("JSON, but no Singer message: a field is missing or of the wrong type")
-        if has_half_surrogate(line):
-            named = shown(str(json.loads(line, parse_int=str).get("stream")))
-            return self._fault(f"half a surrogate pair in a string of stream {named}, which no UTF-8 text can hold")
-        if cut:
-            return self._fault("ends in the middle: the tap was cut off", "See why the tap ended")
-        return self._fault("not JSON in UTF-8", "See that the tap writes only Singer messages to its standard output")
-
-    def _fault(self, what: str, remedy: str = "Correct the tap") -> InputError:
-        return InputError(
-            f"Line {self._line}: {what}. Everything before this line is loaded. {remedy}, then run again."
-        )
 
 
 def _named(message: Message) -> str:
     return f"{'an' if message.type[0] == 'A' else 'a'} {message.type}"
-
-
-def _write_line(text: bytes) -> None:
-    """Write one line to standard output, in UTF-8 whatever the locale says."""
-    buffer = getattr(sys.stdout, "buffer", None)
-    if buffer is None:
-        sys.stdout.write(f"{text.decode()}\n")
-    else:
-        buffer.write(text + b"\n")
-    sys.stdout.flush()

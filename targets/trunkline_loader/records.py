@@ -1,11 +1,11 @@
-"""One stream's records: checked against the schema and staged as lines that DuckDB reads with explicit column types.
+"""One stream's records: checked against the schema and staged as lines that a store reads with explicit column types.
 
 The common record costs one typed msgspec decode and one encode. A record that this refuses is looked at again value by
 value (`values.py`), which either corrects it (a `1.0` for an integer), asks for a wider column, or says what is wrong.
 
 A staged line holds the record's ordinal in the batch (`n`) and its values as `c0`, `c1`, …: property names that differ
-only in case, or that no SQL tool would like, never reach DuckDB's JSON reader. JSON values travel as strings, so that
-their numbers keep their digits.
+only in case, or that no SQL tool would like, never reach the store's JSON reader. JSON values travel as strings, so
+that their numbers keep their digits.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, Optional, Union
 import msgspec
 from msgspec import UNSET, Raw, UnsetType
 
-from trunkline_duckdb import values
-from trunkline_duckdb.columns import FIRST_TYPE, HUGEINT, JSON, VARCHAR, Column, Kind, quoted
-from trunkline_duckdb.errors import InputError, MissingKeyError, shown
+from trunkline_loader import values
+from trunkline_loader.columns import Column, Kind, TypeNames
+from trunkline_loader.errors import InputError, MissingKeyError, shown
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -50,28 +50,32 @@ class Codec:
 
     Args:
         stream: The stream's name, for messages.
+        types: The store's types.
         columns: The properties of the schema with their columns.
         keys: The names of the key properties.
-        extras: Properties outside the schema that were told of already.
+        extras: Properties outside the schema that were reported already.
         version: The column that holds the table version of a RECORD message, if the stream's records have one.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - each is one fact about the stream
         self,
         stream: str,
+        types: TypeNames,
         columns: Sequence[Column],
         keys: Sequence[str],
+        *,
         extras: Sequence[str] = (),
         version: Column | None = None,
     ) -> None:
         self.stream = stream
+        self.types = types
         self.columns = tuple(columns)
         self.version = version
         self.written = (*self.columns, *([version] if version else []))
         self.keys = tuple(keys)
         self._positions = {column.declared.name: at for at, column in enumerate(self.columns)}
-        self._exact = [values.converter(column) for column in self.columns]
-        self._late = [(at, self._exact[at]) for at, column in enumerate(self.columns) if not _is_typed(column)]
+        self._exact = [values.converter(column, types) for column in self.columns]
+        self._late = [(at, self._exact[at]) for at, column in enumerate(self.columns) if not self._is_typed(column)]
         self._has_times = any(column.declared.kind in {Kind.DATE_TIME, Kind.TIME} for column in self.columns)
         self.extras = list(extras)
         self._row = msgspec.defstruct(
@@ -132,7 +136,7 @@ class Codec:
 
     def _typed_decoder(self) -> Any:
         """A decoder for whole records, or one that refuses all of them when msgspec can't take the property names."""
-        fields = [(f"c{at}", *_field(column, self.keys)) for at, column in enumerate(self.columns)]
+        fields = [(f"c{at}", *self._field(column)) for at, column in enumerate(self.columns)]
         counted = self.extras if self._counts_extras else []
         extras = [(f"x{at}", Raw | UnsetType, UNSET) for at in range(len(counted))]
         names = {f"c{at}": column.declared.name for at, column in enumerate(self.columns)}
@@ -196,7 +200,7 @@ class Codec:
 
     @property
     def _counts_extras(self) -> bool:
-        """Whether properties outside the schema are still told of; a hostile tap may send a new one every time."""
+        """Whether properties outside the schema are still reported; a hostile tap may send a new one every time."""
         return len(self.extras) <= _MOST_EXTRAS
 
     def _problem(self, what: str, reason: str, fields: Mapping[str, Raw], line: int) -> InputError:
@@ -207,47 +211,33 @@ class Codec:
         )
         of = f" of the record with key {keys}" if keys else ""
         return InputError(
-            f"Line {line}, stream {shown(self.stream)}: {what}{of} {reason}. Nothing was stored for this record or "
-            f"after it. "
-            "Correct the tap's schema (or its record), then run again: loading goes on from the last state."
+            f"Line {line}, stream {shown(self.stream)}",
+            f"{what}{of} {reason}",
+            "Nothing was stored for this record or after it. Correct the tap's schema (or its record), then run again: "
+            "loading goes on from the last state",
         )
 
-    def select_list(self) -> str:
-        """The columns of the staged lines, called `batch`, as a SELECT list with the table's own names and types."""
-        return ", ".join(f"{self.staged(column)} AS {quoted(column.name)}" for column in self.written)
+    def replaced(self, column: Column, wider: Column) -> Codec:
+        """The codec of the same stream with another column in the place of one."""
+        columns = [wider if one == column else one for one in self.columns]
+        return Codec(self.stream, self.types, columns, self.keys, extras=self.extras, version=self.version)
 
-    def staged(self, column: Column) -> str:
-        """One column of the staged lines, called `batch`, as SQL of the table's own type.
+    def place(self, column: Column) -> str:
+        """The name of a column in a staged line."""
+        return f"c{len(self.columns) if column is self.version else self._positions[column.declared.name]}"
 
-        Args:
-            column: One of the codec's columns.
+    def _is_typed(self, column: Column) -> bool:
+        return column.declared.kind in _TYPED and column.stored == self.types.first[column.declared.kind]
 
-        Returns:
-            An SQL expression.
-        """
-        name = f"batch.c{len(self.columns) if column is self.version else self._positions[column.declared.name]}"
-        return name if _staged_type(column) == column.stored else f"CAST({name} AS {column.stored})"
-
-    def staged_types(self) -> str:
-        """The staged line's fields as a DuckDB struct literal for `read_json(columns = …)`: nothing is ever guessed."""
-        pairs = ["'n': 'BIGINT'", *(f"'c{at}': '{_staged_type(column)}'" for at, column in enumerate(self.written))]
-        return "{" + ", ".join(pairs) + "}"
-
-
-def _is_typed(column: Column) -> bool:
-    return column.declared.kind in _TYPED and column.stored == FIRST_TYPE[column.declared.kind]
-
-
-def _field(column: Column, keys: Sequence[str]) -> tuple[Any, ...]:
-    """Type and default of a property in the typed record. A key has no default: without it the record is refused."""
-    declared = column.declared
-    is_key = declared.name in keys
-    typed = _TYPED[declared.kind] if _is_typed(column) else Raw
-    if is_key:
-        return (typed,)
-    if typed is not Raw and declared.nullable:
-        typed = Optional[typed]  # noqa: UP045 - `|` does not take Annotated on 3.10
-    return (Union[typed, UnsetType], UNSET)  # noqa: UP007 - same
+    def _field(self, column: Column) -> tuple[Any, ...]:
+        """Type and default of a property in the typed record. A key has no default: a record without it is refused."""
+        declared = column.declared
+        typed = _TYPED[declared.kind] if self._is_typed(column) else Raw
+        if declared.name in self.keys:
+            return (typed,)
+        if typed is not Raw and declared.nullable:
+            typed = Optional[typed]  # noqa: UP045 - `|` does not take Annotated on 3.10
+        return (Union[typed, UnsetType], UNSET)  # noqa: UP007 - same
 
 
 def _refuse(_record: Raw) -> Any:
@@ -258,10 +248,3 @@ def _wanted(column: Column) -> str:
     kind = column.declared.kind
     names = sorted(column.declared.types) if kind is Kind.JSON else [kind.value]
     return " or ".join([*names, *(["null"] if column.declared.nullable else [])])
-
-
-def _staged_type(column: Column) -> str:
-    """How DuckDB reads a staged value: a wide integer and nested JSON travel as text."""
-    if column.stored in {HUGEINT, JSON}:
-        return VARCHAR
-    return column.stored

@@ -6,7 +6,6 @@ once.
 
 from __future__ import annotations
 
-import json
 import re
 import sys
 from collections.abc import Callable
@@ -16,7 +15,7 @@ from typing import Any
 
 import msgspec
 
-from trunkline_duckdb.columns import BIGINT, DOUBLE, HUGEINT, JSON, VARCHAR, Column, Kind
+from trunkline_loader.columns import Column, Kind, TypeNames
 
 if sys.version_info < (3, 11):
     from backports.datetime_fromisoformat import MonkeyPatch  # type: ignore[import-not-found,unused-ignore]
@@ -24,8 +23,6 @@ if sys.version_info < (3, 11):
     MonkeyPatch.patch_fromisoformat()  # 3.10's own fromisoformat knows no `Z`
 
 INT64_MIN, INT64_MAX = -(2**63), 2**63 - 1
-_INT128_MAX = 2**127 - 1
-_INT128_DIGITS = 39
 _MOST_DIGITS = 1000  # 1e999999999 is a whole number, and must not fill the memory
 _SAFE = re.compile(rb"-?[0-9.]{1,15}")  # in valid JSON: a number, and a double keeps any 15 digits
 _FINE = re.compile(r"[.,](\d{6})(\d+)")  # a fraction of a second that is finer than a microsecond
@@ -42,7 +39,7 @@ class Outgrown(Exception):  # noqa: N818 - not an error: the loader widens the c
 
     Args:
         column: The column.
-        wanted: The DuckDB type that keeps the value.
+        wanted: The type of the store that keeps the value.
     """
 
     def __init__(self, column: Column, wanted: str) -> None:
@@ -72,11 +69,12 @@ def json_type(text: bytes) -> str:
     return "integer" if _WHOLE.fullmatch(text) else "number"
 
 
-def converter(column: Column) -> Convert:
+def converter(column: Column, types: TypeNames) -> Convert:
     """The function that turns a property's JSON text into the value that the batch holds.
 
     Args:
         column: The column the value goes to.
+        types: The store's types.
 
     Returns:
         A function of the JSON text (never `null`). It raises Mismatch when the text contradicts the schema and
@@ -85,13 +83,13 @@ def converter(column: Column) -> Convert:
     check = _CHECKS[column.declared.kind]
     if column.declared.kind is Kind.JSON:
         return _json_converter(column)
-    if column.stored == JSON:
-        return lambda text: (check(column, text), text.decode())[1]
-    if column.stored == VARCHAR:
-        return lambda text: _as_text(check(column, text), text)
+    if column.stored == types.json:
+        return lambda text: (check(column, text, types), text.decode())[1]
+    if column.stored == types.text:
+        return lambda text: _as_text(check(column, text, types), text)
     if column.declared.kind is Kind.NUMBER:
-        return lambda text: msgspec.Raw(text) if _SAFE.fullmatch(text) else check(column, text)
-    return lambda text: check(column, text)
+        return lambda text: msgspec.Raw(text) if _SAFE.fullmatch(text) else check(column, text, types)
+    return lambda text: check(column, text, types)
 
 
 def _as_text(_checked: Any, text: bytes) -> str:
@@ -122,20 +120,20 @@ def _is_whole(text: bytes) -> bool:
         return False
 
 
-def _integer(column: Column, text: bytes) -> int | str | msgspec.Raw:
+def _integer(column: Column, text: bytes, types: TypeNames) -> int | str | msgspec.Raw:
     """A whole number: itself in a BIGINT, its digits in anything wider. In JSON schema `1.0` and `1e3` are whole."""
     if not _WHOLE.fullmatch(text):
         text = _whole_text(text)
-    if column.stored == DOUBLE:
-        return _number(column, text)
-    fits = len(text) <= _INT128_DIGITS + 1
-    value = int(text) if fits else None
-    if column.stored == BIGINT:
+    if column.stored == types.double:
+        return _number(column, text, types)
+    value = int(text) if len(text) <= len(str(types.most_whole)) + 1 else None
+    wide = types.text if value is None or abs(value) > types.most_whole else types.whole
+    if column.stored == types.integer:
         if value is not None and INT64_MIN <= value <= INT64_MAX:
             return value
-        raise Outgrown(column, HUGEINT if value is not None and abs(value) <= _INT128_MAX else VARCHAR)
-    if column.stored == HUGEINT and (value is None or abs(value) > _INT128_MAX):
-        raise Outgrown(column, VARCHAR)
+        raise Outgrown(column, wide)
+    if column.stored == types.whole and wide == types.text:
+        raise Outgrown(column, wide)
     return text.decode()
 
 
@@ -147,13 +145,13 @@ def _whole_text(text: bytes) -> bytes:
     return format(number, "f").split(".")[0].encode()
 
 
-def _number(column: Column, text: bytes) -> msgspec.Raw | str:
-    """A number's own text; DuckDB reads it as a double, which is checked to be exact to the last written digit."""
+def _number(column: Column, text: bytes, types: TypeNames) -> msgspec.Raw | str:
+    """A number's own text; the store reads it as a double, which is checked to be exact to the last written digit."""
     if json_type(text) not in {"integer", "number"}:
         raise Mismatch(json_type(text))
-    if column.stored == DOUBLE:
+    if column.stored == types.double:
         if not survives_double(text):
-            raise Outgrown(column, VARCHAR)
+            raise Outgrown(column, types.precise)
         return msgspec.Raw(text)
     return text.decode()
 
@@ -177,21 +175,21 @@ def survives_double(text: bytes) -> bool:
         return False
 
 
-def _boolean(column: Column, text: bytes) -> bool | str:
+def _boolean(column: Column, text: bytes, types: TypeNames) -> bool | str:
     if json_type(text) != "boolean":
         raise Mismatch(json_type(text))
-    return text.decode() if column.stored == VARCHAR else text == b"true"
+    return text.decode() if column.stored == types.text else text == b"true"
 
 
-def _string(_column: Column, text: bytes) -> str:
+def _string(_column: Column, text: bytes, _types: TypeNames) -> str:
     if json_type(text) != "string":
         raise Mismatch(json_type(text))
     return str(msgspec.json.decode(text, type=str))
 
 
-def _date_time(column: Column, text: bytes) -> datetime:
+def _date_time(column: Column, text: bytes, types: TypeNames) -> datetime:
     """An instant. Forms that RFC 3339 leaves out (no seconds, `+0200`, a bare date) are read too; no zone is UTC."""
-    written = _to_microseconds(_string(column, text))
+    written = _to_microseconds(_string(column, text, types))
     try:
         value = msgspec.convert(written, datetime)
     except msgspec.ValidationError:
@@ -214,16 +212,16 @@ def _rounded(fraction: re.Match[str]) -> str:
     return f".{digits if rest < '5' or digits == '999999' else f'{int(digits) + 1:06}'}"
 
 
-def _date(column: Column, text: bytes) -> date:
-    _string(column, text)
+def _date(column: Column, text: bytes, types: TypeNames) -> date:
+    _string(column, text, types)
     try:
         return msgspec.json.decode(text, type=date)
     except msgspec.ValidationError:
         raise Mismatch("a string that is no ISO 8601 date") from None
 
 
-def _time(column: Column, text: bytes) -> time:
-    written = _string(column, text)
+def _time(column: Column, text: bytes, types: TypeNames) -> time:
+    written = _string(column, text, types)
     try:
         value = time.fromisoformat(_to_microseconds(written))
     except ValueError:
@@ -233,11 +231,11 @@ def _time(column: Column, text: bytes) -> time:
     return value.replace(tzinfo=None)
 
 
-def _anything(_column: Column, text: bytes) -> bytes:
+def _anything(_column: Column, text: bytes, _types: TypeNames) -> bytes:
     return text
 
 
-_CHECKS: dict[Kind, Callable[[Column, bytes], Any]] = {
+_CHECKS: dict[Kind, Callable[[Column, bytes, TypeNames], Any]] = {
     Kind.INTEGER: _integer,
     Kind.NUMBER: _number,
     Kind.BOOLEAN: _boolean,
@@ -247,23 +245,3 @@ _CHECKS: dict[Kind, Callable[[Column, bytes], Any]] = {
     Kind.TIME: _time,
     Kind.JSON: _anything,
 }
-
-
-def has_half_surrogate(text: bytes) -> bool:
-    """Whether a line that msgspec refuses is JSON all the same: then a string holds half a surrogate pair.
-
-    Args:
-        text: Any bytes.
-
-    Returns:
-        True when JSON's grammar lets the text pass and only UTF-8 does not.
-    """
-    try:
-        json.loads(text, parse_constant=_refuse, parse_int=str)
-    except (ValueError, RecursionError):
-        return False
-    return True
-
-
-def _refuse(constant: str) -> None:
-    raise ValueError(constant)

@@ -1,0 +1,215 @@
+"""From a stream's JSON schema to columns: each property becomes one of eight kinds, for which each store has a type.
+
+A number is a double because that is what a query wants, and almost every number that an API writes survives it. One
+that does not (a 20-digit amount, 9007199254740993) makes the column a wider one: nothing is rounded.
+"""
+
+from __future__ import annotations
+
+import enum
+import hashlib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+
+class Kind(enum.Enum):
+    """What a property holds, as far as the loader tells values apart."""
+
+    INTEGER = "integer"
+    NUMBER = "number"
+    BOOLEAN = "boolean"
+    STRING = "string"
+    DATE_TIME = "date-time"
+    DATE = "date"
+    TIME = "time"
+    JSON = "json"
+
+
+@dataclass(frozen=True)
+class TypeNames:
+    """A store's types, spelled as its catalog spells them.
+
+    Args:
+        first: The type that a new column of a kind gets.
+        whole: Whole numbers past 64 bits.
+        most_whole: The largest of these.
+        precise: Numbers that a double would round; the text type where the store has none for them.
+        text: Any text.
+        numbers: Types of numbers, each of which holds what stands before it; whole ones are looked at first.
+        aliases: Types that others may have given a column, and the type of ours that holds their values.
+    """
+
+    first: Mapping[Kind, str]
+    whole: str
+    most_whole: int
+    precise: str
+    text: str
+    numbers: tuple[str, ...]
+    aliases: Mapping[str, str]
+
+    @property
+    def integer(self) -> str:
+        """Whole numbers of 64 bits."""
+        return self.first[Kind.INTEGER]
+
+    @property
+    def double(self) -> str:
+        """Numbers that a double keeps to their last written digit."""
+        return self.first[Kind.NUMBER]
+
+    @property
+    def json(self) -> str:
+        """Any value."""
+        return self.first[Kind.JSON]
+
+    def widened(self, stored: str, wanted: str) -> str | None:
+        """The type that holds every value of both types, if there is one that invents nothing.
+
+        Args:
+            stored: The column's type in the store.
+            wanted: The type that new values need.
+
+        Returns:
+            `stored`, `wanted` or a wider type; None when the two have nothing in common (a BOOLEAN and a DATE). Of
+            whole numbers that become a double the caller must check that the stored ones survive.
+        """
+        stored = self.aliases.get(stored, stored)
+        pair = {stored, wanted}
+        if stored == wanted or not pair <= {*self.first.values(), *self.numbers, self.text}:
+            return stored if stored == wanted else None
+        if self.json in pair or self.text in pair:
+            return self.json if self.json in pair else self.text
+        return max(pair, key=self.numbers.index) if pair <= set(self.numbers) else None
+
+
+_FORMATS = {"date-time": Kind.DATE_TIME, "date": Kind.DATE, "time": Kind.TIME}
+_SINGLE = {
+    frozenset({"integer"}): Kind.INTEGER,
+    frozenset({"number"}): Kind.NUMBER,
+    frozenset({"integer", "number"}): Kind.NUMBER,
+    frozenset({"boolean"}): Kind.BOOLEAN,
+    frozenset({"string"}): Kind.STRING,
+}
+ANY_TYPE = frozenset({"object", "array", "string", "number", "integer", "boolean"})
+
+
+@dataclass(frozen=True)
+class Declared:
+    """A property as the stream's schema declares it.
+
+    Args:
+        name: The property's name.
+        kind: What it holds.
+        types: The JSON types its value may have, without `null`.
+        nullable: Whether the schema allows null.
+    """
+
+    name: str
+    kind: Kind
+    types: frozenset[str]
+    nullable: bool
+
+
+VERSION = Declared("_sdc_table_version", Kind.INTEGER, frozenset({"integer"}), nullable=True)
+"""The column for the version of a RECORD message, called as the SDK's targets call it."""
+
+
+@dataclass(frozen=True)
+class Column:
+    """A declared property and the column of the table that holds it.
+
+    Args:
+        declared: The property.
+        name: The column's name in the store.
+        stored: The column's type in the store.
+    """
+
+    declared: Declared
+    name: str
+    stored: str
+
+
+def declare(name: str, schema: Any) -> Declared:
+    """Read one property of a stream's JSON schema.
+
+    `anyOf` and `oneOf` are understood as long as their branches agree on one kind; what is richer than that is kept as
+    JSON, which holds anything.
+
+    Args:
+        name: The property's name.
+        schema: Its JSON schema.
+
+    Returns:
+        The property's kind, JSON types and nullability.
+    """
+    types, formats = _collect(schema)
+    nullable = "null" in types
+    types -= {"null"}
+    if not types or types >= ANY_TYPE - {"integer"}:
+        return Declared(name, Kind.JSON, ANY_TYPE, nullable=nullable or not types)
+    kind = _SINGLE.get(frozenset(types), Kind.JSON)
+    if kind is Kind.STRING and len(formats) == 1:
+        kind = _FORMATS.get(next(iter(formats)) or "", kind)
+    return Declared(name, kind, frozenset(types | ({"integer"} if "number" in types else set())), nullable=nullable)
+
+
+def _collect(schema: Any) -> tuple[set[str], set[str | None]]:
+    """All JSON types that a schema allows, and the formats of its string branches; no types means any."""
+    if not isinstance(schema, dict):
+        return set(), set()
+    declared = schema.get("type")
+    if declared is not None:
+        types = {str(kind) for kind in declared} if isinstance(declared, list) else {str(declared)}
+        named = schema.get("format")
+        return types, {named if isinstance(named, str) else None} if "string" in types else set()
+    branches = schema.get("anyOf") or schema.get("oneOf")
+    types, formats = set(), set()
+    for branch in branches if isinstance(branches, list) else ():
+        branch_types, branch_formats = _collect(branch)
+        if not branch_types:
+            return set(), set()
+        types |= branch_types
+        formats |= branch_formats
+    return types, formats
+
+
+def named(name: str, taken: Mapping[str, str], fold: Callable[[str], str], longest: int | None = None) -> str:
+    """The table or column name that stands for a stream or property, the same in every run.
+
+    No database has an empty name, or one with a NUL character; some compare names without regard to case, some cut
+    them. A name that is free is kept as it is; any other one gets eight hex digits of its own SHA-256 behind it.
+
+    Args:
+        name: The stream's or property's name.
+        taken: The names that exist already, by their folded form.
+        fold: Makes two names equal that the store takes for one.
+        longest: Bytes of a name at most.
+
+    Returns:
+        A name that is either exactly an existing one or free.
+    """
+    digits = hashlib.sha256(name.encode()).hexdigest()[:8]
+    plain = name.replace("\0", "_") or "unnamed"
+    suffixed = f"{plain}_{digits}"
+    if longest is not None and len(suffixed.encode()) > longest:
+        suffixed = f"{plain.encode()[: longest - len(digits) - 1].decode(errors='ignore')}_{digits}"
+    if taken.get(fold(suffixed)) == suffixed:
+        return suffixed
+    if plain != name or (longest is not None and len(name.encode()) > longest):
+        return suffixed
+    return name if taken.get(fold(name), name) == name else suffixed
+
+
+def quoted(name: str) -> str:
+    """A name as an SQL identifier.
+
+    Args:
+        name: Any name.
+
+    Returns:
+        The name between double quotes, with the quotes in it doubled.
+    """
+    return '"' + name.replace('"', '""') + '"'
