@@ -222,6 +222,59 @@ class Loading:
         return samples
 
 
+@dataclass(frozen=True)
+class LoaderAlone:
+    """Loaders that read the same Singer file, which our tap has written; their start is measured and taken off.
+
+    Attributes:
+        name: What `--only` calls it.
+        vendor: Whose records.
+        size: Rows that the vendor holds.
+        window: For the tap.
+        page_size: For the tap.
+        repeats: Rounds.
+    """
+
+    name: str
+    vendor: str
+    size: int
+    window: str = "P30D"
+    page_size: int = 100
+    repeats: int = 5
+
+    @property
+    def title(self) -> str:
+        """One line."""
+        return f"{self.vendor}, {self.size:,} rows from a file, the loader alone, net of its start"
+
+    def smaller(self) -> LoaderAlone:
+        """A tenth."""
+        return replace(self, size=self.size // 10)
+
+    def measure(self, rounds: int, say: Callable[[str], None]) -> dict[str, list[Sample]]:
+        """One run of each loader a round, in turn, each into a schema of its own."""
+        samples: dict[str, list[Sample]] = {}
+        with folder() as at, serving(self.size, 0.0) as server, warehouses.postgres() as postgres:
+            Job(self.vendor, server.url, 8, self.page_size, self.window).write(at)
+            measure.run([READERS["trunkline"](self.vendor)], at)
+            (at / "out").rename(at / "records")
+            (at / "nothing").touch()
+            rows = counting.read(at / "records", keys=False).rows
+            for turn in range(rounds):
+                for name, loader in warehouses.LOADERS.items():
+                    command = loader(at, postgres, f"{name.replace(' ', '_').replace('-', '_')}_{turn}")
+                    start = measure.run([[*command, "--input", "nothing"]], at)
+                    whole = measure.run([[*command, "--input", "records"]], at)
+                    facts = {"start_cpu": start.cpu, "start_wall": start.wall}
+                    cpu, wall = whole.cpu - start.cpu, whole.wall - start.wall
+                    samples.setdefault(name, []).append(replace(whole, cpu=cpu, wall=wall, rows=rows, facts=facts))
+                    say(
+                        f"{name:<34} {cpu / rows * 1e6:6.1f} µs of CPU a record, {rows / wall:8,.0f} rows/s  "
+                        f"{whole.peak / 1e6:5.0f} MB  start {start.wall:.2f} s"
+                    )
+        return samples
+
+
 @contextmanager
 def folder() -> Iterator[Path]:
     """A folder for one case, gone afterwards."""
@@ -258,5 +311,7 @@ CASES: tuple[Case, ...] = (
     Faulty(),
     # So many that starting two processes, a second whatever they do, is a small part of it.
     Loading("load", 200_000, ("trunkline > target-duckdb", "vanilla > published target-duckdb")),
+    LoaderAlone("loader-bspk", "bspk", 50_000),
+    LoaderAlone("loader-conpeek", "conpeek", 20_000, "P1D", 1000),
     Loading("load-all", 50_000, tuple(warehouses.PIPES)),
 )

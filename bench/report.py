@@ -224,6 +224,20 @@ def _loads(read: Results) -> Found:
     return f"{paces[0] / paces[1]:.1f} × ({paces[0]:,.0f} and {paces[1]:,.0f} rows/s{note})", paces[0] >= 3 * paces[1]
 
 
+def _loader_cpu(vendor: str, most: float) -> Callable[[Results], Found]:
+    """CPU of our target-postgres for a record, net of its start: a bound, and a third of the published one's."""
+
+    def find(read: Results) -> Found:
+        ours, theirs = (
+            read.median(f"loader-{vendor}", peer, "cpu") / read.median(f"loader-{vendor}", peer, "rows") * 1e6
+            for peer in ("target-postgres", "published target-postgres")
+        )
+        found = f"{ours:.1f} µs; the published one {theirs:.1f} µs, {theirs / ours:.1f} ×"
+        return found, ours <= most and theirs >= 3 * ours
+
+    return find
+
+
 def _refused_now_and_then(read: Results) -> Found:
     without = read.median("faults", "without", "wall")
     ratios = Spread.of((one["wall"] - one["facts"]["named"]) / without for one in read.samples("faults", "429 on 3 %"))
@@ -297,6 +311,16 @@ _TARGETS: tuple[tuple[str, str, Callable[[Results], Found]], ...] = (
         _silent_limit,
     ),
     ("tap to target-duckdb, BSPK, against vanilla into the published one", "at least 3 × the rows per second", _loads),
+    (
+        "CPU of target-postgres per record, BSPK",
+        "at most 25 µs, 3 × less than the published one",
+        _loader_cpu("bspk", 25),
+    ),
+    (
+        "CPU of target-postgres per record, Conpeek",
+        "at most 100 µs, 3 × less than the published one",
+        _loader_cpu("conpeek", 100),
+    ),
     ("against dlt and the Airbyte CDK, every case", "ahead", _ahead),
 )
 

@@ -6,7 +6,7 @@ import json
 import subprocess
 import sys
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from bench import environments
 from bench.jobs import PEERS, READERS, installed
@@ -59,7 +59,7 @@ def _number(python: str, script: str, *arguments: str) -> int:
     return int(done.stdout)
 
 
-def _config(at: Path, name: str, values: dict[str, str]) -> list[str]:
+def _config(at: Path, name: str, values: dict[str, Any]) -> list[str]:
     (at / f"{name}.json").write_text(json.dumps(values), encoding="utf-8")
     return ["--config", f"{name}.json"]
 
@@ -84,15 +84,40 @@ def _published_duckdb(reader: str) -> Callable[[Path, str, int], Pipe]:
     return pipe
 
 
-def _postgres(reader: str) -> Callable[[Path, str, int], Pipe]:
+def _postgres(reader: str, target: str) -> Callable[[Path, str, int], Pipe]:
     def pipe(at: Path, url: str, turn: int) -> Pipe:
-        schema = f"{reader}_{turn}"
-        sqlalchemy = url.replace("postgresql://", "postgresql+psycopg://")
-        config = _config(at, "postgres", {"sqlalchemy_url": sqlalchemy, "default_target_schema": schema})
-        commands = [READERS[reader]("bspk"), [environments.program("postgres", "target-postgres"), *config]]
+        schema = f"{reader}_{target}_{turn}"
+        commands = [READERS[reader]("bspk"), LOADERS[target](at, url, schema)]
         return commands, lambda: _number(environments.program("postgres"), _COUNT_POSTGRES, url, schema)
 
     return pipe
+
+
+def _own_postgres(at: Path, url: str, schema: str) -> list[str]:
+    config = _config(at, schema, {"sqlalchemy_url": url, "default_target_schema": schema})
+    return [installed("target-postgres"), *config]
+
+
+def _published_postgres(at: Path, url: str, schema: str) -> list[str]:
+    settings = {
+        "sqlalchemy_url": url.replace("postgresql://", "postgresql+psycopg://"),
+        "default_target_schema": schema,
+        "validate_records": False,
+    }
+    return [environments.program("postgres", "target-postgres"), *_config(at, schema, settings)]
+
+
+def _duckdb(at: Path, _: str, schema: str) -> list[str]:
+    config = _config(at, schema, {"path": str(at / f"{schema}.duckdb"), "default_target_schema": schema})
+    return [installed("target-duckdb"), *config]
+
+
+LOADERS: dict[str, Callable[[Path, str, str], list[str]]] = {
+    "target-postgres": _own_postgres,
+    "published target-postgres": _published_postgres,
+    "target-duckdb": _duckdb,
+}
+"""Name of a loader to its command, for a folder, a PostgreSQL and a schema."""
 
 
 def _dlt_duckdb(at: Path, _: str, turn: int) -> Pipe:
@@ -107,7 +132,8 @@ PIPES: dict[str, Callable[[Path, str, int], Pipe]] = {
     "vanilla > published target-duckdb": _published_duckdb("vanilla"),
     "vanilla > target-duckdb": _own_duckdb("vanilla"),
     "dlt > duckdb": _dlt_duckdb,
-    "trunkline > target-postgres": _postgres("trunkline"),
-    "vanilla > target-postgres": _postgres("vanilla"),
+    "trunkline > target-postgres": _postgres("trunkline", "target-postgres"),
+    "trunkline > published target-postgres": _postgres("trunkline", "published target-postgres"),
+    "vanilla > published target-postgres": _postgres("vanilla", "published target-postgres"),
 }
 """Name of a pipe to its commands (for a folder, a PostgreSQL and a round) and what counts its rows."""

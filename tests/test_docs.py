@@ -25,6 +25,7 @@ from trunkline.doors.vendors import vendor_tap, vendor_taps
 from trunkline.errors import TrunklineError
 from trunkline.facts import config as settings
 from trunkline_duckdb import TargetDuckDB
+from trunkline_postgres import TargetPostgres
 from trunkline_sandbox import Sandbox, running
 from trunkline_sandbox.transport import SandboxAdapter
 
@@ -400,7 +401,11 @@ def wrong_in_meltano(words: list[str]) -> str:
 def test_shown_configs_are_valid(block: re.Match[str]) -> None:
     """A JSON block is a config: of the vendor whose page it stands on, or of a tap or target that has its settings."""
     config = json.loads(block[1])
-    schemas = [*(tap.config_jsonschema for tap in VENDORS.values()), TargetDuckDB.config_jsonschema]
+    schemas = [
+        *(tap.config_jsonschema for tap in VENDORS.values()),
+        TargetDuckDB.config_jsonschema,
+        TargetPostgres.config_jsonschema,
+    ]
     assert any(config.keys() <= schema["properties"].keys() for schema in schemas)
 
 

@@ -115,6 +115,7 @@ def test_credentials_are_marked_and_only_public_ones_are_in_the_file() -> None:
         ("tap-switchtransact", "api_key"),
         ("target-postgres", "sqlalchemy_url"),
         ("target-postgres", "password"),
+        ("target-postgres--meltanolabs", "password"),
         *((tap, "pii_key") for tap in TAPS),
     }
     for environment in PROJECT["environments"]:
@@ -399,8 +400,8 @@ def test_g1_loaders_of_other_people_are_set_so_that_nothing_is_lost() -> None:
     assert "{timestamp}" in values["target-csv"]["file_naming_scheme"]
     assert "%f" in values["target-csv"]["timestamp_format"]
     assert values["target-csv"]["validate_records"] is False
-    assert values["target-postgres"]["sanitize_null_text_characters"] is True
-    assert values["target-postgres"]["validate_records"] is False
+    assert values["target-postgres--meltanolabs"]["sanitize_null_text_characters"] is True
+    assert values["target-postgres--meltanolabs"]["validate_records"] is False
 
 
 @pytest.mark.slow

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bench import environments, warehouses
+from bench.jobs import installed
 from trunkline_orchestrate import bookmarks, sources, unit
 
 from trunkline import signals
@@ -70,7 +71,7 @@ def main(arguments: list[str]) -> int:
     FOLDER.mkdir(parents=True)
     try:
         dagster = environments.program("dagster", "dagster")
-        target = environments.program("postgres", "target-postgres")
+        target = installed("target-postgres")
     except environments.NoEnvironment as problem:
         print(problem, file=sys.stderr)
         return 1

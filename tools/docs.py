@@ -19,11 +19,13 @@ from trunkline.doors import docs
 from trunkline.doors.vendors import tap_in, vendor_taps
 from trunkline.facts import common
 from trunkline_duckdb import TargetDuckDB
+from trunkline_postgres import TargetPostgres
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from trunkline.doors.command import VendorTap
+    from trunkline_loader.target import LoadingTarget
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -139,14 +141,14 @@ def _built_in_settings(*_: object) -> str:
     )
 
 
-def _duckdb_settings(*_: object) -> str:
-    schema = TargetDuckDB.config_jsonschema
+def _loader_settings(target: type[LoadingTarget]) -> str:
+    schema = target.config_jsonschema
     rows = []
     for name, spec in schema["properties"].items():
         need = (
             "*required*" if name in schema.get("required", ()) else f"`{spec['default']}`" if "default" in spec else ""
         )
-        rows.append((name, docs.setting_type(spec), need, spec, f"`TARGET_DUCKDB_{name.upper()}`"))
+        rows.append((name, docs.setting_type(spec), need, spec, f"`{target.variable(name)}`"))
     return docs.table_of_settings(rows)
 
 
@@ -182,7 +184,8 @@ BLOCKS: dict[str, Callable[[Path, Path, str], str]] = {
     "common-settings": _common_settings,
     "differing-settings": _differing_settings,
     "built-in-settings": _built_in_settings,
-    "duckdb-settings": _duckdb_settings,
+    "duckdb-settings": lambda *_: _loader_settings(TargetDuckDB),
+    "postgres-settings": lambda *_: _loader_settings(TargetPostgres),
     "tests": _tests,
 }
 """What a page can ask for, by name."""

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from trunkline.doors.vendors import tap_in, vendor_taps
 from trunkline_commands.meltano import extractor, loader, project, to_yaml
 from trunkline_duckdb import TargetDuckDB
+from trunkline_postgres import TargetPostgres
 from trunkline_sandbox import Sandbox
 from trunkline_switchtransact import TargetSwitchTransact
 
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
 FILE = Path(__file__).resolve().parents[1] / "meltano.yml"
 FRAME = Path(__file__).with_name("meltano_frame.yml")
+_A_SCHEMA_EACH = {"default_target_schema": "$MELTANO_EXTRACT__LOAD_SCHEMA"}
 _MOVES = {"new_account": True}  # the demo serves it on a free port
 SANDBOX_URL = "http://127.0.0.1:8765"
 """Where `python3 run.py sandbox` serves unless told otherwise."""
@@ -56,6 +58,7 @@ def text() -> str:
         ],
         "extractors": [extractor(tap, sandbox.vendors[tap.vendor].title) for tap in taps],
         "duckdb": [duckdb()],
+        "postgres": [loader(TargetPostgres, "PostgreSQL", _A_SCHEMA_EACH)],
         "switchtransact": [loader(TargetSwitchTransact, "SwitchTransact")],
     }
     return _HEAD + _MARK.sub(lambda mark: to_yaml(parts[mark[2]], mark[1]), FRAME.read_text(encoding="utf-8"))
@@ -78,7 +81,7 @@ def examples() -> dict[Path, str]:
 
 def duckdb() -> dict[str, Any]:
     """target-duckdb as a plugin: each vendor in a schema of its own."""
-    return loader(TargetDuckDB, "DuckDB", {"default_target_schema": "$MELTANO_EXTRACT__LOAD_SCHEMA"})
+    return loader(TargetDuckDB, "DuckDB", _A_SCHEMA_EACH)
 
 
 def main(arguments: list[str] | None = None) -> int:

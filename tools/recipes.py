@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 import duckdb
 from bench import environments, warehouses
+from bench.jobs import installed
 
 from trunkline_contract import warehouse
 from trunkline_sandbox import Running, running
@@ -61,7 +62,7 @@ def main(wanted: list[str]) -> int:
 def postgres(folder: Path, sandbox: Running) -> str:
     """A plain pipe into target-postgres, twice: rows are updated, not doubled."""
     _config(folder, sandbox)
-    target = environments.program("postgres", "target-postgres")
+    target = installed("target-postgres")
     with warehouses.postgres() as url:
         sqlalchemy = url.replace("postgresql://", "postgresql+psycopg://")
         _write(folder / "target.json", {**_shown("PostgreSQL"), "sqlalchemy_url": sqlalchemy})
@@ -205,7 +206,6 @@ def parallel(folder: Path, sandbox: Running) -> str:
             "MELTANO_STATE_BACKEND_URI": f"file://{folder}/states",
         }
         meltano = [MELTANO, "--environment=sandbox"]
-        _run([*meltano, "install", "target-postgres"], folder, base)
         spans = list(itertools.pairwise(EDGES))
         for together in (spans[:1], spans[1:]):
             lines = {}

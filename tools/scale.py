@@ -22,7 +22,8 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "orchestrate"))
 
-from bench import environments, warehouses  # noqa: E402 - behind the path
+from bench import warehouses  # noqa: E402 - behind the path
+from bench.jobs import installed  # noqa: E402 - same
 from bench.server import serving  # noqa: E402 - same
 from trunkline_orchestrate import pipe, sources, unit  # noqa: E402 - same
 from trunkline_orchestrate.plan import Unit  # noqa: E402 - same
@@ -50,7 +51,7 @@ RECORDS = 30_000
 
 def main() -> int:
     """Measure, and print two tables."""
-    target = environments.program("postgres", "target-postgres")
+    target = installed("target-postgres")
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="trunkline-scale-")))
         url = stack.enter_context(warehouses.postgres())

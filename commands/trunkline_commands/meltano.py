@@ -73,7 +73,7 @@ def loader(target: Any, title: str, values: Mapping[str, str] | None = None) -> 
     target.append_builtin_config(schema)
     return {
         **_plugin(target, title),
-        "settings_group_validation": [schema["required"]],
+        "settings_group_validation": getattr(target, "alternatives", [schema.get("required", [])]),
         "settings": [setting(name, spec, (values or {}).get(name)) for name, spec in schema["properties"].items()],
     }
 

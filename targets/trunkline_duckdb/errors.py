@@ -43,28 +43,14 @@ _SAYABLE = (
 
 
 def cause(problem: BaseException) -> str:
-    """Say why DuckDB or the disk refused, without a record's values.
-
-    Args:
-        problem: What was raised.
-
-    Returns:
-        The first line of its message, or the name of its type where the message may quote values.
-    """
+    """Say why DuckDB or the disk refused, without a record's values."""
     if isinstance(problem, duckdb.ConversionException) or not isinstance(problem, _SAYABLE):
         return type(problem).__name__
     return str(problem).strip().split("\n", 1)[0].rstrip(".!")
 
 
 def advice(problem: BaseException) -> str:
-    """Say what to do about an error of DuckDB or the disk.
-
-    Args:
-        problem: What was raised.
-
-    Returns:
-        One or two sentences.
-    """
+    """Say what to do about an error of DuckDB or the disk."""
     if isinstance(problem, duckdb.CatalogException) and "depend" in str(problem):
         return _LINKED
     return next((text for kind, text in _ADVICE if isinstance(problem, kind)), _DISK)

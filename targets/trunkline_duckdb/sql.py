@@ -30,9 +30,6 @@ def upsert(codec: Codec, into: str, staging: Path, longest: int) -> str:
         into: The table, qualified.
         staging: The file that holds the lines.
         longest: Bytes of the longest line.
-
-    Returns:
-        One MERGE, or an INSERT for a stream without key.
     """
     glob = _GLOB.sub(r"[\g<0>]", str(staging))  # `read_json` takes one: `[[]` is a glob for `[`
     read = (
@@ -40,12 +37,13 @@ def upsert(codec: Codec, into: str, staging: Path, longest: int) -> str:
         "hive_partitioning = false, "  # a folder called c0=x would become the column c0
         f"columns = {_staged_types(codec)}, maximum_object_size = {max(longest + 1024, _OBJECT)}) AS batch"
     )
-    names = [quoted(column.name) for column in codec.written]
+    names = [quoted(column.name) for column in (*codec.staged, *(column for column, _ in codec.filled))]
     keys = {
         quoted(column.name): _staged(codec, column) for column in codec.columns if column.declared.name in codec.keys
     }
     listed = ", ".join(names)
-    selected = ", ".join(f"{_staged(codec, column)} AS {quoted(column.name)}" for column in codec.written)
+    values = [*(_staged(codec, column) for column in codec.staged), *(value for _, value in codec.filled)]
+    selected = ", ".join(f"{value} AS {name}" for name, value in zip(names, values, strict=True))
     if not keys:
         return f"INSERT INTO {into} ({listed}) SELECT {selected} FROM {read}"
     latest = f"row_number() OVER (PARTITION BY {', '.join(keys.values())} ORDER BY batch.n DESC) = 1"
@@ -67,7 +65,7 @@ def _staged(codec: Codec, column: Column) -> str:
 
 def _staged_types(codec: Codec) -> str:
     """The staged line's fields as a DuckDB struct literal for `read_json(columns = …)`: nothing is ever guessed."""
-    pairs = [("n", "BIGINT"), *((codec.place(column), _staged_type(column)) for column in codec.written)]
+    pairs = [("n", "BIGINT"), *((codec.place(column), _staged_type(column)) for column in codec.staged)]
     return "{" + ", ".join(f"'{name}': '{kind}'" for name, kind in pairs) + "}"
 
 
@@ -77,16 +75,7 @@ def _staged_type(column: Column) -> str:
 
 
 def conversion(name: str, stored: str, target: str) -> str:
-    """SQL that turns a stored value into its like in a wider type.
-
-    Args:
-        name: The column, quoted.
-        stored: Its type.
-        target: The wider type.
-
-    Returns:
-        An expression.
-    """
+    """SQL that turns a stored value into its like in a wider type."""
     text = _ISO.format(name) if stored == TIMESTAMPTZ else f"{name}::VARCHAR"
     as_text = stored == TIMESTAMPTZ and target in {VARCHAR, JSON}
     rules: Mapping[str, Callable[[], str]] = {
@@ -97,12 +86,5 @@ def conversion(name: str, stored: str, target: str) -> str:
 
 
 def literal(text: str) -> str:
-    """A text as an SQL string.
-
-    Args:
-        text: Any text.
-
-    Returns:
-        It between quotes, with the quotes in it doubled.
-    """
+    """A text as an SQL string."""
     return "'" + text.replace("'", "''") + "'"

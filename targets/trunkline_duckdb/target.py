@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from trunkline_duckdb.store import DuckDB
 from trunkline_loader.paths import why_no_file
-from trunkline_loader.target import BATCH_SIZE_ROWS, LoadingTarget
+from trunkline_loader.target import ADD_RECORD_METADATA, BATCH_SIZE_ROWS, LoadingTarget
 
 if TYPE_CHECKING:
     from trunkline_loader.store import Store
@@ -35,6 +35,7 @@ class TargetDuckDB(LoadingTarget):
                 "description": "The schema in the file that gets one table a stream, `main` if not set.",
             },
             "batch_size_rows": dict(BATCH_SIZE_ROWS),
+            "add_record_metadata": dict(ADD_RECORD_METADATA),
         },
     }
 
@@ -48,4 +49,4 @@ class TargetDuckDB(LoadingTarget):
         reason = why_no_file(path) if path and isinstance(path, str) else None
         if reason:
             given["path"] = "x"
-        return [f"path {reason} ({self._variable('path')})"] if reason else []
+        return [f"path {reason} ({self.variable('path')})"] if reason else []

@@ -9,6 +9,7 @@ from __future__ import annotations
 import enum
 import hashlib
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -39,7 +40,8 @@ class TypeNames:
         precise: Numbers that a double would round; the text type where the store has none for them.
         text: Any text.
         numbers: Types of numbers, each of which holds what stands before it; whole ones are looked at first.
-        aliases: Types that others may have given a column, and the type of ours that holds their values.
+        aliases: Types that others may have given a column, without their bounds, and the type of ours for their values.
+        has_nul: Whether a text may have NUL characters.
     """
 
     first: Mapping[Kind, str]
@@ -49,6 +51,12 @@ class TypeNames:
     text: str
     numbers: tuple[str, ...]
     aliases: Mapping[str, str]
+    has_nul: bool = True
+
+    @cached_property
+    def most_digits(self) -> int:
+        """Digits of the largest whole number."""
+        return len(str(self.most_whole))
 
     @property
     def integer(self) -> str:
@@ -68,15 +76,11 @@ class TypeNames:
     def widened(self, stored: str, wanted: str) -> str | None:
         """The type that holds every value of both types, if there is one that invents nothing.
 
-        Args:
-            stored: The column's type in the store.
-            wanted: The type that new values need.
-
         Returns:
             `stored`, `wanted` or a wider type; None when the two have nothing in common (a BOOLEAN and a DATE). Of
             whole numbers that become a double the caller must check that the stored ones survive.
         """
-        stored = self.aliases.get(stored, stored)
+        stored = self.aliases.get(stored) or self.aliases.get(stored.partition("(")[0], stored)
         pair = {stored, wanted}
         if stored == wanted or not pair <= {*self.first.values(), *self.numbers, self.text}:
             return stored if stored == wanted else None
@@ -113,8 +117,22 @@ class Declared:
     nullable: bool
 
 
-VERSION = Declared("_sdc_table_version", Kind.INTEGER, frozenset({"integer"}), nullable=True)
+def _metadata(name: str, kind: Kind, type_: str) -> Declared:
+    return Declared(f"_sdc_{name}", kind, frozenset({type_}), nullable=True)
+
+
+VERSION = _metadata("table_version", Kind.INTEGER, "integer")
 """The column for the version of a RECORD message, called as the SDK's targets call it."""
+
+STAMPS = (
+    _metadata("extracted_at", Kind.DATE_TIME, "string"),
+    _metadata("received_at", Kind.DATE_TIME, "string"),
+    _metadata("sequence", Kind.INTEGER, "integer"),
+)
+"""Columns of `add_record_metadata` with a value for each record: when the tap read it, when it came, and that in ms."""
+
+BATCHED_AT, DELETED_AT = (_metadata(name, Kind.DATE_TIME, "string") for name in ("batched_at", "deleted_at"))
+"""Those with one for a whole batch: when it was written, and null, as a row that comes again is there again."""
 
 
 @dataclass(frozen=True)
@@ -137,13 +155,6 @@ def declare(name: str, schema: Any) -> Declared:
 
     `anyOf` and `oneOf` are understood as long as their branches agree on one kind; what is richer than that is kept as
     JSON, which holds anything.
-
-    Args:
-        name: The property's name.
-        schema: Its JSON schema.
-
-    Returns:
-        The property's kind, JSON types and nullability.
     """
     types, formats = _collect(schema)
     nullable = "null" in types
@@ -182,12 +193,6 @@ def named(name: str, taken: Mapping[str, str], fold: Callable[[str], str], longe
     No database has an empty name, or one with a NUL character; some compare names without regard to case, some cut
     them. A name that is free is kept as it is; any other one gets eight hex digits of its own SHA-256 behind it.
 
-    Args:
-        name: The stream's or property's name.
-        taken: The names that exist already, by their folded form.
-        fold: Makes two names equal that the store takes for one.
-        longest: Bytes of a name at most.
-
     Returns:
         A name that is either exactly an existing one or free.
     """
@@ -204,12 +209,5 @@ def named(name: str, taken: Mapping[str, str], fold: Callable[[str], str], longe
 
 
 def quoted(name: str) -> str:
-    """A name as an SQL identifier.
-
-    Args:
-        name: Any name.
-
-    Returns:
-        The name between double quotes, with the quotes in it doubled.
-    """
+    """A name as an SQL identifier."""
     return '"' + name.replace('"', '""') + '"'

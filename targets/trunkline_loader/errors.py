@@ -30,13 +30,6 @@ class StoreError(LoadError):
 
 
 def shown(name: object) -> str:
-    """A stream, column or key as a message shows it: quoted, on one line, never longer than a line.
-
-    Args:
-        name: Any text.
-
-    Returns:
-        The quoted text, cut at 100 characters.
-    """
+    """A stream, column or key as a message shows it: quoted, on one line, never longer than a line."""
     text = str(name)
     return repr(text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…")

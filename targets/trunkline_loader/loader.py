@@ -11,13 +11,14 @@ import contextlib
 import time
 from collections import Counter
 from dataclasses import dataclass
-from typing import IO, TYPE_CHECKING, Annotated, Optional
+from datetime import datetime, timezone
+from typing import IO, TYPE_CHECKING, Annotated, Any, Optional
 
 import msgspec
 
 from trunkline.errors import Stopped
 from trunkline_loader import messages
-from trunkline_loader.columns import VERSION, declare
+from trunkline_loader.columns import BATCHED_AT, DELETED_AT, STAMPS, VERSION, Column, declare
 from trunkline_loader.errors import InputError, StoreError, UnannouncedError, shown
 from trunkline_loader.messages import InputLines, Message, MessageHandler, write_state
 from trunkline_loader.records import Codec, Extras
@@ -36,6 +37,9 @@ BATCH_BYTES = 32_000_000
 BATCH_AGE = 30.0
 """Seconds after which a record that waits is committed, so that a slow tap's STATE is not held for ever."""
 
+METADATA = (*STAMPS[:2], BATCHED_AT, DELETED_AT, STAMPS[2])
+FILLED = {BATCHED_AT: "now()", DELETED_AT: "NULL"}
+
 _VERSION = Optional[Annotated[int, msgspec.Meta(ge=INT64_MIN, le=INT64_MAX)]]  # noqa: UP045 - `|` does not take Annotated on 3.10
 
 
@@ -46,11 +50,13 @@ class _Stream:
     Args:
         described: The SCHEMA message's schema and keys, to recognise a repetition.
         batch: What waits to be written.
+        stamps: Which of `STAMPS` each record gets.
         received: Records of this stream so far.
     """
 
     described: tuple[bytes, tuple[str, ...]]
     batch: Batch
+    stamps: tuple[int, ...]
     received: int = 0
 
 
@@ -60,17 +66,28 @@ class Loader(MessageHandler):
     Args:
         store: An open store.
         batch_rows: Most records held, over all streams together.
+        metadata: Whether the `_sdc_*` columns are added (`add_record_metadata`).
         logger: For the lines a user sees.
         clock: Seconds, monotonic.
     """
 
     def __init__(
-        self, store: Store, batch_rows: int, logger: logging.Logger, clock: Callable[[], float] = time.monotonic
+        self,
+        store: Store,
+        batch_rows: int,
+        logger: logging.Logger,
+        *,
+        metadata: bool = False,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         super().__init__()
         self._store = store
         self._batch_rows = batch_rows
         self._logger = logger
+        self._metadata = metadata
+        self._received = 0.0
+        self._received_at, self._sequence = "", 0
+        self._extracted: tuple[bytes, datetime | None] = (b"", None)
         self._clock = clock
         self._streams: dict[str, _Stream] = {}
         self._rows = 0
@@ -148,13 +165,16 @@ class Loader(MessageHandler):
         if not len(message.record):
             raise self.fault(f"the RECORD of stream {shown(message.stream or '')} has no record")
         batch = stream.batch
+        added = self._stamps(message, stream) if self._metadata else ()
         version = self._version(message) if len(message.version) else None
-        if version is not None and batch.codec.version is None:
-            version = self._make_versioned(message.stream or "", stream, version)
+        if version is not None and not batch.codec.has_version:
+            self._make_versioned(message.stream or "", stream)
+        if batch.codec.has_version:
+            added = (version, *added)
         before = len(batch.lines)
         while True:
             try:
-                extras = batch.codec.stage(message.record, batch.rows, batch.lines, self._line, version)
+                extras = batch.codec.stage(message.record, batch.rows, batch.lines, self._line, added)
                 break
             except Outgrown as need:
                 self._flush()
@@ -176,7 +196,7 @@ class Loader(MessageHandler):
     def _widen(self, name: str, stream: _Stream, need: Outgrown) -> None:
         batch = stream.batch
         wider = self._store.widen(name, batch.table, need.column, need.wanted)
-        batch.codec = batch.codec.replaced(need.column, wider)
+        batch.codec = batch.codec.with_column(need.column, wider)
 
     def _version(self, message: Message) -> int | None:
         """The table version of a message, null being none."""
@@ -186,16 +206,32 @@ class Loader(MessageHandler):
             raise self.fault(f"the version of {_named(message)} is no whole number of 64 bits") from None
         return version
 
-    def _make_versioned(self, name: str, stream: _Stream, version: int) -> int | None:
-        """Give the table a column for versions; the version, or None when the records bring that column themselves."""
+    def _make_versioned(self, name: str, stream: _Stream) -> None:
+        """Give the table a column for versions, unless the records bring that column themselves."""
         batch = stream.batch
         if any(column.declared.name == VERSION.name for column in batch.codec.columns):
-            return None
+            return
         self._flush()
         (column,) = self._store.columns_for(name, batch.table, [VERSION])
-        codec = batch.codec
-        batch.codec = Codec(name, codec.types, codec.columns, codec.keys, extras=codec.extras, version=column)
-        return version
+        batch.codec = batch.codec.with_version(Column(VERSION, column.name, column.stored))
+
+    def _stamps(self, message: Message, stream: _Stream) -> tuple[Any, ...]:
+        """The metadata of a record, without what its own schema declares."""
+        if self._lines and self._lines.received != self._received:
+            self._received = self._lines.received
+            self._received_at = datetime.fromtimestamp(self._received, timezone.utc).isoformat()
+            self._sequence = round(self._received * 1000)
+        raw = bytes(message.time_extracted)
+        if raw != self._extracted[0]:
+            try:
+                extracted = msgspec.json.decode(raw, type=Optional[datetime])  # noqa: UP045 - 3.10 at run time
+            except (msgspec.DecodeError, UnicodeDecodeError):
+                raise self.fault(f"the time_extracted of {_named(message)} is no ISO 8601 date-time") from None
+            if extracted is not None and extracted.tzinfo is None:
+                extracted = extracted.replace(tzinfo=timezone.utc)
+            self._extracted = raw, extracted
+        stamps = self._extracted[1], self._received_at, self._sequence
+        return stamps if len(stream.stamps) == len(stamps) else tuple(stamps[at] for at in stream.stamps)
 
     def schema(self, message: Message) -> None:
         """Make the stream's table fit its schema."""
@@ -217,9 +253,16 @@ class Loader(MessageHandler):
         except RecursionError:
             raise self.fault(f"the SCHEMA of stream {shown(name)} is nested too deeply") from None
         table = self._store.table_for(name)
-        columns = self._store.columns_for(name, table, declared, keys)
-        batch = Batch(table, Codec(name, self._store.types, columns, keys))
-        self._streams[name] = _Stream(described, batch, known.received if known else 0)
+        own, metadata = len(declared), [one for one in METADATA if self._metadata and one.name not in properties]
+        made = self._store.columns_for(name, table, [*declared, *metadata], keys)
+        codec = Codec(
+            name, self._store.types, made[:own], keys,
+            added=[column for column in made[own:] if column.declared in STAMPS],
+            filled=[(column, FILLED[column.declared]) for column in made[own:] if column.declared in FILLED],
+            arrays=self._store.arrays,
+        )  # fmt: skip
+        stamps = tuple(at for at, stamp in enumerate(STAMPS) if stamp in metadata)
+        self._streams[name] = _Stream(described, Batch(table, codec), stamps, known.received if known else 0)
 
     def state(self, message: Message) -> None:
         """Keep a state until what stood before it is committed."""
@@ -235,6 +278,8 @@ class Loader(MessageHandler):
         """
         if message.stream not in self._streams:
             raise self._unannounced(message)
+        if not self._store.activates_versions:
+            return
         version = self._version(message) if len(message.version) else None
         if version is None:
             raise self.fault(f"the ACTIVATE_VERSION of stream {shown(message.stream)} has no version")
@@ -243,7 +288,9 @@ class Loader(MessageHandler):
     def _delete_older(self) -> None:
         for name, version in self._active.items():
             deleted = self._store.delete_older(self._streams[name].batch.table, version)
-            self._logger.info("Stream %s: %s rows of older versions deleted", shown(name), f"{deleted:,}")
+            self._logger.info(
+                "Stream %s: %s rows of older versions %s", shown(name), f"{deleted:,}", self._store.deleted
+            )
         self._active.clear()
 
     def _flush(self, *, ended: bool = False) -> None:
@@ -257,6 +304,7 @@ class Loader(MessageHandler):
                 stream.batch.rows = stream.batch.longest = 0
             self._rows = self._bytes = 0
         if ended:
+            self._store.end([stream.batch.table for stream in self._streams.values()])
             self._delete_older()
         self._emit_state()
 
@@ -269,6 +317,12 @@ class Loader(MessageHandler):
     def _summarise(self) -> None:
         for name, stream in self._streams.items():
             table = stream.batch.table
+            if stream.batch.codec.nuls:
+                self._logger.warning(
+                    "Stream %s: %s NUL characters, which the database can't hold, are stored as U+FFFD",
+                    shown(name),
+                    f"{stream.batch.codec.nuls:,}",
+                )
             self._logger.info(
                 "Stream %s: %s rows received, %s rows in table %s",
                 shown(name),

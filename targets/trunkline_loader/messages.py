@@ -14,6 +14,7 @@ import os
 import queue
 import sys
 import threading
+import time
 from typing import IO, TYPE_CHECKING, Any
 
 import msgspec
@@ -46,6 +47,7 @@ class Message(msgspec.Struct, gc=False):
     key_properties: list[str] | None = None
     value: msgspec.Raw = _EMPTY
     version: msgspec.Raw = _EMPTY
+    time_extracted: msgspec.Raw = _EMPTY
 
 
 class InputLines:
@@ -63,6 +65,8 @@ class InputLines:
         self._room = threading.Semaphore(_BLOCKS_AHEAD)
         self.unfinished = False
         """Whether the last line ended without a newline."""
+        self.received = time.time()
+        """When the lines at hand came, in seconds since 1970."""
         self.endless = False
         """Whether the line at hand is longer than any line may be; nothing comes after it."""
 
@@ -89,6 +93,7 @@ class InputLines:
                 yield None
                 continue
             self._room.release()
+            self.received = time.time()
             if not block:
                 break
             first, *rest = block.split(b"\n")
@@ -174,11 +179,7 @@ class MessageHandler:
         raise NotImplementedError
 
     def refuse_batch(self, message: Message) -> None:
-        """Refuse batch files.
-
-        Raises:
-            InputError: Always.
-        """
+        """Refuse batch files."""
         raise self.fault(
             f"a BATCH of stream {shown(message.stream or '')}; this target reads RECORD messages, "
             "because batch files bypass property selection",
@@ -187,13 +188,6 @@ class MessageHandler:
 
     def take(self, line: bytes, *, cut: bool) -> str | None:
         """Read one line and hand its message on.
-
-        Args:
-            line: The line, without its newline.
-            cut: Whether the input ended in it.
-
-        Returns:
-            The message's type; None for a blank line.
 
         Raises:
             InputError: It is no Singer message.
@@ -211,9 +205,6 @@ class MessageHandler:
 
     def properties(self, message: Message) -> tuple[str, dict[str, Any], dict[str, Any]]:
         """Read a SCHEMA message.
-
-        Returns:
-            The stream's name, its schema, and the schema's properties.
 
         Raises:
             InputError: One of them is missing.
@@ -240,12 +231,7 @@ class MessageHandler:
         return bytes(message.value)
 
     def fault(self, what: str, remedy: str = REMEDY) -> InputError:
-        """The error of the line at hand.
-
-        Args:
-            what: What is wrong with it.
-            remedy: What to do.
-        """
+        """The error of the line at hand."""
         return InputError(self.place.format(self._line), what, f"{self.before}{remedy}, then run again")
 
     def _unreadable(self, line: bytes, problem: Exception, *, cut: bool) -> InputError:
@@ -267,10 +253,6 @@ class MessageHandler:
 
 def write_state(state: bytes, kept: str) -> None:
     """Write a STATE's value as one line to standard output, in UTF-8 whatever the locale says.
-
-    Args:
-        state: The value's JSON text.
-        kept: A sentence that says what becomes of the rows when it can't be written.
 
     Raises:
         OutputLost: Nobody reads it any more.

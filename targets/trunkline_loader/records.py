@@ -10,14 +10,15 @@ that their numbers keep their digits.
 
 from __future__ import annotations
 
+import re
 from datetime import date, datetime, time
-from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, Optional, Union
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, Optional
 
 import msgspec
-from msgspec import UNSET, Raw, UnsetType
+from msgspec import Raw
 
 from trunkline_loader import values
-from trunkline_loader.columns import Column, Kind, TypeNames
+from trunkline_loader.columns import VERSION, Column, Kind, TypeNames
 from trunkline_loader.errors import InputError, MissingKeyError, shown
 
 if TYPE_CHECKING:
@@ -34,6 +35,8 @@ _TYPED: Mapping[Kind, Any] = {
 """Kinds that msgspec checks and converts by itself, as long as the column has the kind's first type."""
 
 _MISSING = "missing"
+_NUL = b"\\u0000"  # how JSON has to write it, unless the backslash is itself a written one
+_ESCAPES = re.compile(rb"\\(\\|u0000)")
 _MOST_EXTRAS = 100
 _NAMED_KEY = 100
 
@@ -54,7 +57,9 @@ class Codec:
         columns: The properties of the schema with their columns.
         keys: The names of the key properties.
         extras: Properties outside the schema that were reported already.
-        version: The column that holds the table version of a RECORD message, if the stream's records have one.
+        added: Columns whose values the loader gives: the version of a RECORD message, and metadata.
+        filled: Columns with one value for a whole batch, and that value in SQL.
+        arrays: Whether a staged line is an array instead of an object.
     """
 
     def __init__(  # noqa: PLR0913 - each is one fact about the stream
@@ -65,28 +70,32 @@ class Codec:
         keys: Sequence[str],
         *,
         extras: Sequence[str] = (),
-        version: Column | None = None,
+        added: Sequence[Column] = (),
+        filled: Sequence[tuple[Column, str]] = (),
+        arrays: bool = False,
     ) -> None:
         self.stream = stream
         self.types = types
         self.columns = tuple(columns)
-        self.version = version
-        self.written = (*self.columns, *([version] if version else []))
+        self.added, self.filled, self.arrays = tuple(added), tuple(filled), arrays
+        self.staged = (*self.columns, *self.added)
         self.keys = tuple(keys)
-        self._positions = {column.declared.name: at for at, column in enumerate(self.columns)}
+        self._positions = {column.declared.name: at for at, column in enumerate(self.staged)}
+        self.nuls = 0
+        """NUL characters that the store can't hold, replaced so far."""
+        # A property's name may have NUL characters too, which are replaced with those of the values.
+        nul = "\0" if types.has_nul else "\ufffd"
+        self._names = [column.declared.name.replace("\0", nul) for column in self.columns]
         self._exact = [values.converter(column, types) for column in self.columns]
         self._late = [(at, self._exact[at]) for at, column in enumerate(self.columns) if not self._is_typed(column)]
         self._has_times = any(column.declared.kind in {Kind.DATE_TIME, Kind.TIME} for column in self.columns)
         self.extras = list(extras)
-        self._row = msgspec.defstruct(
-            "Row", [("n", int), *((f"c{at}", Any, UNSET) for at in range(len(self.written)))], gc=False
-        )
+        fields: list[tuple[str, Any, Any]] = [("n", int, 0), *((f"c{at}", Any, None) for at in range(len(self.staged)))]
+        self._row = msgspec.defstruct("Row", fields, gc=False, array_like=arrays, omit_defaults=not arrays)
         self._encode_into = msgspec.json.Encoder().encode_into
         self._decode = self._typed_decoder()
 
-    def stage(
-        self, record: Raw, ordinal: int, batch: bytearray, line: int, version: int | None = None
-    ) -> Extras | None:
+    def stage(self, record: Raw, ordinal: int, batch: bytearray, line: int, added: Sequence[Any] = ()) -> Extras | None:
         """Check a record and append it to a batch.
 
         Args:
@@ -94,7 +103,7 @@ class Codec:
             ordinal: Its place in the batch; of two records with one key the higher one wins.
             batch: The staged lines, which grow by one.
             line: The input's line number, for messages.
-            version: The RECORD message's table version; the codec has a column for it.
+            added: The values of the columns that the loader adds.
 
         Returns:
             Properties seen for the first time that the schema doesn't name, or None.
@@ -103,16 +112,19 @@ class Codec:
             InputError: The record contradicts the schema.
             Outgrown: A column must be widened before this record fits; nothing was staged.
         """
-        extras = None
+        extras, nuls = None, 0
+        if not self.types.has_nul and _NUL in bytes(record):
+            text, nuls = _replaced(bytes(record))
+            record = Raw(text)
         try:
             if self._has_times and values.CARRIES in bytes(record):
                 raise values.Mismatch  # noqa: TRY301 - the exact rules see to it
             found = self._staged(self._decode(record))
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, values.Mismatch):
             found, extras = self._examined(record, line)
-        row = self._row(ordinal, *found) if version is None else self._row(ordinal, *found, version)
-        self._encode_into(row, batch, -1)
+        self._encode_into(self._row(ordinal, *found, *added), batch, -1)
         batch += b"\n"
+        self.nuls += nuls  # once: a record that needs a wider column comes again
         return extras
 
     def _staged(self, decoded: Any) -> Sequence[Any]:
@@ -123,7 +135,7 @@ class Codec:
         result = list(found[: len(self.columns)])
         for at, convert in self._late:
             value = result[at]
-            if value is UNSET:
+            if value is None:
                 continue
             text = bytes(value)
             if text == b"null":
@@ -138,8 +150,8 @@ class Codec:
         """A decoder for whole records, or one that refuses all of them when msgspec can't take the property names."""
         fields = [(f"c{at}", *self._field(column)) for at, column in enumerate(self.columns)]
         counted = self.extras if self._counts_extras else []
-        extras = [(f"x{at}", Raw | UnsetType, UNSET) for at in range(len(counted))]
-        names = {f"c{at}": column.declared.name for at, column in enumerate(self.columns)}
+        extras = [(f"x{at}", Raw, None) for at in range(len(counted))]
+        names = {f"c{at}": name for at, name in enumerate(self._names)}
         names |= {f"x{at}": name for at, name in enumerate(counted)}
         try:
             record = msgspec.defstruct(
@@ -161,8 +173,8 @@ class Codec:
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             raise self._problem("a record", "is not a JSON object in UTF-8", {}, line) from None
         found: list[Any] = []
-        for column, convert in zip(self.columns, self._exact, strict=True):
-            raw = fields.get(column.declared.name)
+        for column, name, convert in zip(self.columns, self._names, self._exact, strict=True):
+            raw = fields.get(name)
             try:
                 found.append(self._value(column, convert, raw))
             except (values.Mismatch, UnicodeDecodeError, msgspec.DecodeError) as problem:
@@ -179,7 +191,7 @@ class Codec:
         if raw is None:
             if is_key:
                 raise values.Mismatch(_MISSING)
-            return UNSET
+            return None
         text = bytes(raw)
         if text != b"null":
             return convert(text)
@@ -190,7 +202,7 @@ class Codec:
     def _new_extras(self, fields: Mapping[str, Raw]) -> Extras | None:
         if not self._counts_extras:
             return None
-        known = {*self._positions, *self.extras}
+        known = {*self._names, *self.extras}
         names = [name for name in fields if name not in known]
         if not names:
             return None
@@ -217,14 +229,31 @@ class Codec:
             "loading goes on from the last state",
         )
 
-    def replaced(self, column: Column, wider: Column) -> Codec:
+    def with_column(self, column: Column, wider: Column) -> Codec:
         """The codec of the same stream with another column in the place of one."""
         columns = [wider if one == column else one for one in self.columns]
-        return Codec(self.stream, self.types, columns, self.keys, extras=self.extras, version=self.version)
+        return self._like(columns, self.added)
+
+    def with_version(self, version: Column) -> Codec:
+        """The codec of the same stream whose records have a table version, as the first added value."""
+        return self._like(self.columns, (version, *self.added))
+
+    def _like(self, columns: Sequence[Column], added: Sequence[Column]) -> Codec:
+        made = Codec(
+            self.stream, self.types, columns, self.keys,
+            extras=self.extras, added=added, filled=self.filled, arrays=self.arrays,
+        )  # fmt: skip
+        made.nuls = self.nuls
+        return made
+
+    @property
+    def has_version(self) -> bool:
+        """Whether records are staged with a table version."""
+        return any(column.declared is VERSION for column in self.added)
 
     def place(self, column: Column) -> str:
         """The name of a column in a staged line."""
-        return f"c{len(self.columns) if column is self.version else self._positions[column.declared.name]}"
+        return f"c{self._positions[column.declared.name]}"
 
     def _is_typed(self, column: Column) -> bool:
         return column.declared.kind in _TYPED and column.stored == self.types.first[column.declared.kind]
@@ -237,7 +266,21 @@ class Codec:
             return (typed,)
         if typed is not Raw and declared.nullable:
             typed = Optional[typed]  # noqa: UP045 - `|` does not take Annotated on 3.10
-        return (Union[typed, UnsetType], UNSET)  # noqa: UP007 - same
+        return (typed, None)  # msgspec does not check a default: what is left out is null, what says so may be an error
+
+
+def _replaced(record: bytes) -> tuple[bytes, int]:
+    """A record's JSON text with U+FFFD in the place of NUL characters, and how many there were."""
+    found = 0
+
+    def replacement(escape: re.Match[bytes]) -> bytes:
+        nonlocal found
+        if escape[1] == b"\\":
+            return escape[0]
+        found += 1
+        return b"\\ufffd"
+
+    return _ESCAPES.sub(replacement, record), found
 
 
 def _refuse(_record: Raw) -> Any:

@@ -56,6 +56,12 @@ class Store:
     types: TypeNames
     longest_name: int | None = None
     """Bytes of a name at most."""
+    arrays = False
+    """Whether a staged line is an array instead of an object."""
+    activates_versions = True
+    """Whether ACTIVATE_VERSION means anything."""
+    deleted = "deleted"
+    """What becomes of the rows of an older version, in a word."""
 
     def __init__(self, place: object, schema: str, logger: logging.Logger) -> None:
         self.place, self.schema, self.logger = place, schema, logger
@@ -76,12 +82,7 @@ class Store:
         raise NotImplementedError
 
     def changing(self, doing: str, table: str | None = None) -> AbstractContextManager[None]:
-        """Change a table, or everything if none is named: all or nothing, while no other writer does.
-
-        Args:
-            doing: What is being done, for the error: `Can't … the database`.
-            table: The table's name.
-        """
+        """Change a table, or everything if none is named: all or nothing, while no other writer does."""
         raise NotImplementedError
 
     def query(self, statement: str) -> list[tuple[Any, ...]]:
@@ -101,13 +102,7 @@ class Store:
         raise NotImplementedError
 
     def conversion(self, name: str, stored: str, target: str) -> str:
-        """SQL that turns a stored value into its like in a wider type.
-
-        Args:
-            name: The column, quoted.
-            stored: Its type.
-            target: The wider type.
-        """
+        """SQL that turns a stored value into its like in a wider type."""
         raise NotImplementedError
 
     def fold(self, name: str) -> str:
@@ -120,6 +115,9 @@ class Store:
 
     def prepare(self, stream: str, table: str, columns: Sequence[Column], keys: Sequence[str]) -> None:
         """Make what writing by key needs beside the columns."""
+
+    def end(self, tables: Sequence[str]) -> None:
+        """Everything has come, and is written."""
 
     # -- what is the same in all of them -------------------------------------------------------------------------------
 

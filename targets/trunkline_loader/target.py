@@ -32,7 +32,14 @@ BATCH_SIZE_ROWS: Mapping[str, Any] = {
     "description": "Most records held in memory and written in one transaction, over all streams together. "
     "A batch also ends at 32 MB and after 30 seconds.",
 }
-"""The setting that every loader has."""
+
+ADD_RECORD_METADATA: Mapping[str, Any] = {
+    "type": "boolean",
+    "default": True,
+    "title": "Record metadata",
+    "description": "Add the columns _sdc_extracted_at, _sdc_received_at, _sdc_batched_at, _sdc_deleted_at and "
+    "_sdc_sequence, also to a table that is there already.",
+}
 
 
 class LineReader(SingerReader):
@@ -51,15 +58,7 @@ class LineReader(SingerReader):
         file_input: IO[str] | None,
         callbacks: dict[str, Callable[[dict[str, Any]], None]],  # noqa: ARG002 - every message is handled by `run`
     ) -> Counter[str]:
-        """Read everything.
-
-        Args:
-            file_input: Where Singer messages come from; None is standard input.
-            callbacks: The SDK's message handlers, which take parsed records and are not used.
-
-        Returns:
-            How many messages of each type came.
-        """
+        """Read everything."""
         return self._run(file_input)
 
 
@@ -70,6 +69,8 @@ class LoadingTarget(sdk.ConfigFiles, Target):
         kwargs: What the SDK's `Target` takes.
     """
 
+    refused: ClassVar[Mapping[str, str]] = {}
+    """Settings that other targets have and this one refuses, with the reason."""
     package_name = "trunkline"
     cli = sdk.command_line
     # Stream maps and flattening are the tap's: a target that takes records as bytes offers only what it does.
@@ -81,18 +82,14 @@ class LoadingTarget(sdk.ConfigFiles, Target):
 
     @property
     def _env_var_config(self) -> dict[str, Any]:
-        return settings.from_environment(self.config_jsonschema["properties"], self._variable(""))
+        return settings.from_environment(self.config_jsonschema["properties"], self.variable(""))
 
     def open_store(self) -> Store:
         """The store that the settings name, not yet open."""
         raise NotImplementedError
 
     def problems(self, given: dict[str, Any]) -> list[str]:
-        """What is wrong with the settings beside what their schema says; a setting that was found wrong is taken out.
-
-        Args:
-            given: The settings that exist, as given.
-        """
+        """What is wrong beside what the settings' schema says; a setting that was found wrong is taken out."""
         raise NotImplementedError
 
     def _load(self, source: IO[str] | None) -> Counter[str]:
@@ -103,7 +100,8 @@ class LoadingTarget(sdk.ConfigFiles, Target):
             Stopped: A signal ended it.
         """
         store = self.open_store()
-        loader = Loader(store, self.config.get("batch_size_rows") or BATCH_ROWS, self.logger)
+        rows, metadata = self.config.get("batch_size_rows"), self.config.get("add_record_metadata")
+        loader = Loader(store, rows or BATCH_ROWS, self.logger, metadata=metadata is not False)
         with signals.Signals(loader.stop):
             try:
                 store.open()
@@ -113,9 +111,11 @@ class LoadingTarget(sdk.ConfigFiles, Target):
 
     def _validate_config(self, *, raise_errors: bool = True) -> list[str]:
         """See that every setting is right; a line for each that is not names what it must be and never its value."""
-        given, known = dict(self._config), self.config_jsonschema["properties"]
-        found = self.problems(given)
-        for line in settings.errors(given, self.config_jsonschema, self._variable("")):
+        given = {name: value for name, value in self._config.items() if name not in self.refused}
+        known = self.config_jsonschema["properties"]
+        found = [f"{name} {self.refused[name]}" for name in self._config if name in self.refused]
+        found += self.problems(given)
+        for line in settings.errors(given, self.config_jsonschema, self.variable("")):
             name, unknown, near = line.partition(" is no setting of this tap")
             near = near or f": there are {', '.join(known)}"
             found.append(f"{name} is not a setting of {self.name}{near}" if unknown else line)
@@ -124,25 +124,17 @@ class LoadingTarget(sdk.ConfigFiles, Target):
         return found
 
     @classmethod
-    def _variable(cls, setting: str) -> str:
+    def variable(cls, setting: str) -> str:
         """The environment variable of a setting."""
         return f"{cls.name}_{setting}".replace("-", "_").upper()
 
     @classmethod
     def append_builtin_config(cls, config_jsonschema: dict[str, Any]) -> None:
-        """Add nothing: the SDK's own target settings act on its sinks, which are not used here.
-
-        Args:
-            config_jsonschema: The settings' JSON schema.
-        """
+        """Add nothing: the SDK's own target settings act on its sinks, which are not used here."""
 
     @classmethod
     def invoke(cls, **kwargs: Any) -> None:
-        """Run the command; what fails is one line on standard error and exit code 1, never a traceback.
-
-        Args:
-            **kwargs: As the SDK's Target.
-        """
+        """Run the command; what fails is one line on standard error and exit code 1, never a traceback."""
         try:
             super().invoke(**kwargs)
         except Stopped as stopped:

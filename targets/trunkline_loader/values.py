@@ -55,14 +55,7 @@ Convert = Callable[[bytes], Any]
 
 
 def json_type(text: bytes) -> str:
-    """The JSON type of a JSON text.
-
-    Args:
-        text: A valid JSON value without space around it.
-
-    Returns:
-        `object`, `array`, `string`, `boolean`, `null`, `integer` or `number`.
-    """
+    """The JSON type of a JSON text."""
     named = _FIRST_BYTES.get(text[0])
     if named:
         return named
@@ -71,10 +64,6 @@ def json_type(text: bytes) -> str:
 
 def converter(column: Column, types: TypeNames) -> Convert:
     """The function that turns a property's JSON text into the value that the batch holds.
-
-    Args:
-        column: The column the value goes to.
-        types: The store's types.
 
     Returns:
         A function of the JSON text (never `null`). It raises Mismatch when the text contradicts the schema and
@@ -126,7 +115,7 @@ def _integer(column: Column, text: bytes, types: TypeNames) -> int | str | msgsp
         text = _whole_text(text)
     if column.stored == types.double:
         return _number(column, text, types)
-    value = int(text) if len(text) <= len(str(types.most_whole)) + 1 else None
+    value = int(text) if len(text) <= types.most_digits + 1 else None
     wide = types.text if value is None or abs(value) > types.most_whole else types.whole
     if column.stored == types.integer:
         if value is not None and INT64_MIN <= value <= INT64_MAX:
@@ -153,18 +142,21 @@ def _number(column: Column, text: bytes, types: TypeNames) -> msgspec.Raw | str:
         if not survives_double(text):
             raise Outgrown(column, types.precise)
         return msgspec.Raw(text)
+    if column.stored == types.precise != types.text and not _has_room(text, types.most_digits):
+        raise Outgrown(column, types.text)
     return text.decode()
 
 
+def _has_room(text: bytes, most_digits: int) -> bool:
+    """Whether a number has no more digits before and behind its point than the store has room for."""
+    try:
+        return abs(Decimal(text.decode()).adjusted()) < most_digits and len(text) < 2 * most_digits
+    except DecimalException:
+        return False
+
+
 def survives_double(text: bytes) -> bool:
-    """Whether the nearest double, written with as many digits as the text has, is the text's number again.
-
-    Args:
-        text: A JSON number.
-
-    Returns:
-        False for what a double would round: 9007199254740993, 1e400, 12345678901234567890.12.
-    """
+    """Whether the nearest double, written with as many digits as the text has, is the text's number again."""
     if _SAFE.fullmatch(text):
         return True
     try:

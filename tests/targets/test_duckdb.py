@@ -64,7 +64,8 @@ class Loads:
         self.text(lines(*messages), **config)
 
     def text(self, text: str, **config: Any) -> None:
-        TargetDuckDB(config={"path": str(self.path), **config}).listen(io.StringIO(text))
+        config = {"path": str(self.path), "add_record_metadata": False, **config}
+        TargetDuckDB(config=config).listen(io.StringIO(text))
 
     def query(self, sql: str) -> list[tuple[Any, ...]]:
         with duckdb.connect(str(self.path), read_only=True) as connection:
@@ -662,7 +663,7 @@ def test_a_row_of_many_megabytes_is_loaded(load: Loads) -> None:
     [
         ({"path": "x", "pathh": 1}, "pathh is not a setting of target-duckdb: did you mean path?"),
         ({"path": "x", "batch_size": 1}, "did you mean batch_size_rows?"),
-        ({"path": "x", "zzz": 1}, "there are path, default_target_schema, batch_size_rows"),
+        ({"path": "x", "zzz": 1}, "there are path, default_target_schema, batch_size_rows, add_record_metadata"),
         ({}, "path is missing: it must be a text"),
         ({"path": ""}, "path"),
         ({"path": "x", "batch_size_rows": 0}, "batch_size_rows"),
@@ -727,9 +728,10 @@ def test_a_path_is_a_path(load: Loads, name: str) -> None:
 
 
 def test_the_sdk_offers_nothing_that_this_target_does_not_do() -> None:
-    """`--about` lists the contract's three settings and no others."""
+    """`--about` lists the contract's four settings and no others."""
     TargetDuckDB(config={"path": "x"})
-    assert list(TargetDuckDB.config_jsonschema["properties"]) == ["path", "default_target_schema", "batch_size_rows"]
+    settings = ["path", "default_target_schema", "batch_size_rows", "add_record_metadata"]
+    assert list(TargetDuckDB.config_jsonschema["properties"]) == settings
 
 
 def test_errors_are_one_tree() -> None:

@@ -37,7 +37,7 @@ class Loads:
 
     def __call__(self, *messages: dict[str, Any] | str) -> None:
         text = "".join(f"{one if isinstance(one, str) else json.dumps(one)}\n" for one in messages)
-        TargetDuckDB(config={"path": str(self.path)}).listen(io.StringIO(text))
+        TargetDuckDB(config={"path": str(self.path), "add_record_metadata": False}).listen(io.StringIO(text))
 
     def query(self, sql: str) -> list[tuple[Any, ...]]:
         with duckdb.connect(str(self.path), read_only=True) as connection:

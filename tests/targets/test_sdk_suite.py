@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from singer_sdk.testing import get_target_test_class
 
 from trunkline_duckdb import TargetDuckDB
+from trunkline_postgres import TargetPostgres
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -24,3 +25,17 @@ Suite = get_target_test_class(target_class=TargetDuckDB, config={"path": "calls.
 
 class TestTargetDuckDB(Suite):  # type: ignore[misc,valid-type]
     """`get_target_test_class`, as its documentation shows it."""
+
+
+_SERVER: dict[str, Any] = {}
+"""Filled before the first test: the class is made before there is a server."""
+
+PostgresSuite = get_target_test_class(target_class=TargetPostgres, config=_SERVER)
+
+
+class TestTargetPostgres(PostgresSuite):  # type: ignore[misc,valid-type]
+    """The same, with a server that is there when a test begins."""
+
+    @pytest.fixture(autouse=True, scope="class")
+    def _served(self, server: Any) -> None:
+        _SERVER["sqlalchemy_url"] = server.get_uri("calls")
