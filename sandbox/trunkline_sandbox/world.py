@@ -71,6 +71,11 @@ class World:
         """The first instant of the data."""
         return (self.first_day - _EPOCH).days * DAY
 
+    @property
+    def end(self) -> int:
+        """The instant behind the last one of the data."""
+        return self.start + self.days * DAY
+
     def random(self, name: str) -> random.Random:
         """A generator of its own for each purpose, so that one more draw here moves nothing there."""
         return random.Random(f"{self.seed}/{name}")  # noqa: S311 - made-up data, no secret

@@ -423,7 +423,8 @@ def _requests(world: World, campaign: str, count: int) -> tuple[Callable[[int], 
         if tries:
             row |= _worked(salt, i, created, tries, user)
         if state == "CLOSED":
-            row |= _closed(created + (600 + (bits >> 44) % 172_800) * instants.SECOND, bits, user)
+            closed = created + (600 + (bits >> 44) % 172_800) * instants.SECOND
+            row |= _closed(max(created, min(closed, world.end - instants.SECOND)), bits, user)
         return row
 
     return make, lambda i: at(i)[0]
