@@ -198,18 +198,27 @@ def to_epoch(instant: datetime) -> str:
     return str((instant - EPOCH) // SECOND)
 
 
-def from_epoch(seconds: int | None) -> str | None:
-    """Seconds since 1970 as ISO 8601 in UTC, for a field computed from a vendor's UNIX time; None stays None.
+def from_epoch(number: float | str | None, unit: timedelta = SECOND) -> str | None:
+    """Return UNIX seconds as ISO 8601 in UTC, for a field computed from them; None stays None.
+
+    Args:
+        number: As a number, or as its digits in a text.
+        unit: What is counted.
 
     Raises:
-        ValueError: The date is outside the calendar.
+        ValueError: It is no number, or the date is outside the calendar.
     """
-    if seconds is None:
+    if number is None:
         return None
     try:
-        return (EPOCH + seconds * SECOND).isoformat()
+        return (EPOCH + (int(number) if isinstance(number, str) else number) * unit).isoformat()
     except OverflowError:
         raise ValueError("the date is outside the calendar") from None
+
+
+def from_epoch_ms(number: float | str | None) -> str | None:
+    """Return milliseconds since 1970 as ISO 8601 in UTC; see `from_epoch`."""
+    return from_epoch(number, timedelta(milliseconds=1))
 
 
 def floor(instant: datetime, tick: timedelta) -> datetime:

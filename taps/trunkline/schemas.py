@@ -13,6 +13,8 @@ from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from trunkline.errors import TrunklineError
+
 if TYPE_CHECKING:
     from importlib.abc import Traversable
 
@@ -53,10 +55,20 @@ def beside(vendor: str, module: str) -> None:
 @functools.cache
 def _read(vendor: str, stream: str) -> dict[str, Any]:
     home = _homes.get(vendor) or folder() / vendor
-    content: dict[str, Any] = json.loads((home / f"{stream}.json").read_text(encoding="utf-8"))
+    file = home / f"{stream}.json"
+    try:
+        content: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise TrunklineError(
+            f"the stream {stream} of {vendor} has no schema", f"there is no file {file}", "Write it: see the guide"
+        ) from None
     return content
 
 
 def load(vendor: str, stream: str) -> dict[str, Any]:
-    """Return the schema of a stream, a copy of its own."""
+    """Return the schema of a stream, a copy of its own.
+
+    Raises:
+        TrunklineError: There is no such file.
+    """
     return copy.deepcopy(_read(vendor, stream))

@@ -10,7 +10,8 @@ import pytest
 from tests.engine import wire
 from tests.engine.wire import BEGIN, DAY, TEXT, TIME, Wire, call, records, tap
 
-from trunkline.errors import ConfigInvalid
+from trunkline import instants, schemas
+from trunkline.errors import ConfigInvalid, TrunklineError
 from trunkline.facts import NumberedPages, PagedStream, SnapshotStream
 
 
@@ -261,3 +262,44 @@ def reply(body: bytes) -> Any:
     from trunkline.steps.fetch.exchange import Reply, Request
 
     return Reply(Request("a page", "/"), 200, {}, body)
+
+
+# -- faults of a vendor's file -------------------------------------------------------------------------------------
+
+
+def test_g9_a_key_that_the_schema_lacks_is_an_error_that_names_both() -> None:
+    """A target would make a table without its key, and keep every repeat."""
+
+    class Misspelled(wire.Calls):
+        primary_keys = ("callid",)
+
+    made, _ = tap(Misspelled, wire=Wire([call(1)]))
+    with pytest.raises(TrunklineError, match="calls can't be read: its schema has no field callid"):
+        made.streams["calls"].compile_shape()
+
+
+def test_g9_a_schema_that_is_not_there_is_named() -> None:
+    """Its author sees which file to write."""
+    with pytest.raises(TrunklineError, match=r"chats of evolux has no schema: there is no file .*chats\.json"):
+        schemas.load("evolux", "chats")
+
+
+@pytest.mark.parametrize("given", [1767225600123, "1767225600123"])
+def test_epoch_milliseconds_are_read_as_numbers_and_texts(given: int | str) -> None:
+    """Some vendors write one, some the other."""
+    assert instants.from_epoch_ms(given) == "2026-01-01T00:00:00.123000+00:00"
+    assert instants.from_epoch_ms(None) is None
+    assert instants.from_epoch("1767225600") == "2026-01-01T00:00:00+00:00"
+
+
+def test_a_vendor_without_a_page_size_is_read_whole() -> None:
+    """A tap need not have the setting: nothing is sent in its place."""
+
+    class NoSize(wire.Calls):
+        paging = NumberedPages(since="from", until="to", size="", rows="data", total="total")
+
+    made, output = tap(NoSize, wire=Wire([call(n) for n in range(12)]))
+    del made.config_jsonschema["properties"]["page_size"]
+    made._config.pop("page_size")  # noqa: SLF001 - as a tap whose `common` has none
+    assert made.run() == 0
+    assert len(records(output, "calls")) == 12

@@ -150,7 +150,7 @@ class Wire(BaseAdapter):
 
     def page(self, rows: list[dict[str, Any]], query: dict[str, str]) -> dict[str, Any]:
         """One page of a list."""
-        size = min(int(query["per_page"]), self.cap)
+        size = min(int(query.get("per_page", "100")), self.cap)
         first = (int(query["page"]) - 1) * size
         return {"data": rows[first : first + size], "total": len(rows)}
 

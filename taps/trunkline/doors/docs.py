@@ -188,7 +188,7 @@ def _facts(tap: type[VendorTap], stream: StreamFacts) -> Iterator[tuple[str, str
     yield "bookmark", stream.bookmark
     if stream.replication_key:
         defaults = {name: spec.get("default") for name, spec in tap.common.items()}
-        if stream.paged:
+        if stream.paged and "page_size" in tap.common:
             most = tap.common["page_size"].get("maximum")
             yield "records a request", f"{defaults['page_size']}, {f'at most {most}' if most else 'most unknown'}"
         else:

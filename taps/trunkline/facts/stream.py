@@ -12,6 +12,7 @@ from urllib.parse import quote
 from singer_sdk.helpers.conform import TypeConformanceLevel
 
 from trunkline import instants, personal, schemas, sdk
+from trunkline.errors import TrunklineError
 from trunkline.exact import encode
 from trunkline.steps.shape.shape import EXTRA, Shape
 
@@ -124,8 +125,16 @@ class VendorStream(sdk.OwnSync):
         return schema if self.config.get("pii", "clear") == "clear" else personal.soften(schema)
 
     def compile_shape(self, *, as_dict: bool = False) -> Shape:
-        """Compile the maker of the stream's records, with property selection; as dicts, if the caller changes them."""
+        """Compile the maker of the stream's records, with property selection; as dicts, if the caller changes them.
+
+        Raises:
+            TrunklineError: The schema lacks a key field.
+        """
         schema = self.schema
+        for key in (*self.primary_keys, *filter(None, [self.replication_key])):
+            if key not in schema["properties"]:
+                why = f"its schema has no field {key}, which is one of its keys"
+                raise TrunklineError(f"the stream {self.name} can't be read", why, "Correct its keys or its schema")
         left = {*sdk.unmentioned(self)}
         selected = {name for name in schema["properties"] if name not in left and self.mask["properties", name]}
         return Shape(
