@@ -85,7 +85,7 @@ def test_g1_every_tap_and_target_duckdb_load_with_them(
     for _ in range(2):
         written = run(commands / f"tap-{vendor}", "--config", "tap.json", cwd=str(tmp_path))
         run(commands / "target-duckdb", "--config", "target.json", cwd=str(tmp_path), input=written)
-    for stream in (stream for of, stream in warehouse.KEYS if of == vendor):
+    for stream in (stream for of, stream in warehouse.LOADED if of == vendor):
         found = warehouse.duckdb_rows(tmp_path / "calls.duckdb", vendor, stream)
         assert found == expected(sandbox, vendor, stream)
 

@@ -114,7 +114,7 @@ class _Seen:
     def __init__(self, name: str, sandbox: Running, url: str) -> None:
         self.rows, self.bad = 0, []
         since = warehouse.instant(f"{SINCE}T00:00:00Z")
-        for stream_name in [stream for vendor, stream in warehouse.KEYS if vendor == name]:
+        for stream_name in [stream for vendor, stream in warehouse.LOADED if vendor == name]:
             truth = warehouse.expected(sandbox.sandbox, name, stream_name, since)
             held = warehouse.postgres_rows(url, name, stream_name)
             self.rows += len(held)
@@ -123,7 +123,7 @@ class _Seen:
 
 
 def _settings(sandbox: Running, url: str, target: str) -> tuple[Path, Settings]:
-    names = sorted(name for name in sandbox.sandbox.vendors if name in {vendor for vendor, _ in warehouse.KEYS})
+    names = sorted(name for name in sandbox.sandbox.vendors if name in {vendor for vendor, _ in warehouse.LOADED})
     raw = {
         "folder": str(FOLDER),
         "since": SINCE,

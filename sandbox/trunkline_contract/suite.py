@@ -384,6 +384,7 @@ class Contract:
         assert result.code == 1, result.log
         assert len(box.requests) > 1, "nothing was tried again"
         assert not result.of("RECORD")
+        assert not [line for line in result.log if ": complete" in line], "a stream was called complete"
 
     @pytest.mark.parametrize("by", [1, -1])
     def test_g2_a_total_that_lies_fails_the_stream(self, stream: str, by: int) -> None:

@@ -59,6 +59,12 @@ KEYS = {
 }
 """Every stream that is selected by default, with its primary key, as the contract has it."""
 
+UNSELECTED = {("bspk", "clients"), ("hostedsuite", "contacts"), ("switchtransact", "transactions")}
+"""Streams that are loaded only when somebody selects them."""
+
+LOADED = {stream: key for stream, key in KEYS.items() if stream not in UNSELECTED}
+"""Keys of those that are loaded by default."""
+
 TIMES = {
     ("bspk", "calls"): "created_at",
     ("conpeek", "voice_campaign_requests"): "changed_at",

@@ -17,7 +17,7 @@ BEGIN = datetime(2026, 1, 1, tzinfo=UTC)
 """The sandbox's first row; what its vendors' sample pages show is older."""
 
 DAYS = 14
-VENDORS = {vendor: tuple(s for v, s in warehouse.KEYS if v == vendor) for vendor, _ in warehouse.KEYS}
+VENDORS = {vendor: tuple(s for v, s in warehouse.LOADED if v == vendor) for vendor, _ in warehouse.LOADED}
 """Each vendor's streams."""
 
 LOOKBACKS = {"bspk": 24, "conpeek": 24, "evolux": 6, "hostedsuite": 48}
