@@ -38,7 +38,8 @@ def project(tap: type[VendorTap], title: str) -> str:
         "environments": [{"name": "dev"}],
         "plugins": {"extractors": [{**extractor(tap, title), "executable": tap.name}]},
     }
-    variable = f"{tap.name.upper().replace('-', '_')}_START_DATE"
+    known = "start_date" if "start_date" in tap.common else "api_url"
+    variable = f"{tap.name}_{known}".upper().replace("-", "_")
     return f"# Every setting of the tap is an environment variable too: {variable}.\n\n{to_yaml(whole)}"
 
 

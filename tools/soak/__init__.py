@@ -10,15 +10,20 @@ from __future__ import annotations
 
 from datetime import datetime, timezone
 
-from trunkline_contract import warehouse
+from trunkline.doors.docs import stream_facts
+from trunkline.doors.vendors import vendor_taps
+from trunkline_contract.warehouse import KEYS
 
 UTC = timezone.utc
 BEGIN = datetime(2026, 1, 1, tzinfo=UTC)
 """The sandbox's first row; what its vendors' sample pages show is older."""
 
 DAYS = 14
-VENDORS = {vendor: tuple(s for v, s in warehouse.LOADED if v == vendor) for vendor, _ in warehouse.LOADED}
-"""Each vendor's streams."""
+VENDORS = {
+    vendor: tuple(stream.name for stream in stream_facts(tap) if stream.selected and (vendor, stream.name) in KEYS)
+    for vendor, tap in vendor_taps("trunkline").items()
+}
+"""Each vendor's streams that a run reads unless somebody says otherwise: sensitive ones are not among them."""
 
 LOOKBACKS = {"bspk": 24, "conpeek": 24, "evolux": 6, "hostedsuite": 48}
 """The lookbacks of the dated taps in hours: shorter than by default where a run would read too long to be many."""

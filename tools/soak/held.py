@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
+from trunkline.instants import EPOCH
 from trunkline_contract import warehouse
 
 if TYPE_CHECKING:
@@ -30,10 +32,17 @@ def acknowledged(folder: Path, vendor: str) -> dict[str, set[tuple[Any, ...]]] |
         message = json.loads(line)
         if message["type"] == "RECORD":
             stream, record = message["stream"], message["record"]
-            keys.setdefault(stream, set()).add(tuple(record[name] for name in warehouse.KEYS[vendor, stream]))
+            key = tuple(_comparable(record[name]) for name in warehouse.KEYS[vendor, stream])
+            keys.setdefault(stream, set()).add(key)
         elif message["type"] == "STATE" and message["value"] == last:
             return keys
     return None
+
+
+def _comparable(value: Any) -> Any:
+    """Write an instant as microseconds, as they are read from the file."""
+    plain = warehouse.canonical(value)
+    return (plain - EPOCH) // timedelta(microseconds=1) if isinstance(plain, datetime) else plain
 
 
 def _whole_lines(path: Path) -> list[bytes]:

@@ -170,8 +170,15 @@ class Vendor:
         return found
 
     def _keys(self, connection: duckdb.DuckDBPyConnection, stream: str) -> list[tuple[Any, ...]]:
-        columns = ", ".join(f'"{key}"' for key in warehouse.KEYS[self.name, stream])
-        return connection.execute(f'SELECT {columns} FROM "tap_{self.name}"."{stream}"').fetchall()  # noqa: S608 - own names
+        keys = [f'"{key}"' for key in warehouse.KEYS[self.name, stream]]
+        table = f'"tap_{self.name}"."{stream}"'
+        kinds = connection.sql(f"SELECT {', '.join(keys)} FROM {table}").types  # noqa: S608 - own names
+        # The Python client would need pytz for the zone: as epoch microseconds an instant needs nothing.
+        columns = [
+            f"epoch_us({key})" if str(kind).startswith("TIMESTAMP") else key
+            for key, kind in zip(keys, kinds, strict=True)
+        ]
+        return connection.execute(f"SELECT {', '.join(columns)} FROM {table}").fetchall()  # noqa: S608 - same
 
     def truth(self, stream: str) -> warehouse.Rows:
         """What the file must hold of a stream: what the vendor holds from the taps' start_date on."""
