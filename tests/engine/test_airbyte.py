@@ -366,9 +366,11 @@ def test_a_stream_with_nothing_to_read_is_complete_and_tells_its_state(airbyte: 
     first = airbyte.read()
     airbyte.config["end_date"] = "2026-01-02"
     second = airbyte.read(states(first))
-    assert (airbyte.code, records(second)) == (0, [])
+    tables = {"agents", "queues"}  # read anew each time
+    assert (airbyte.code, {stream for stream, _ in records(second)}) == (0, tables)
     assert stream_states(second) == stream_states(first)
-    assert {one["sourceStats"]["recordCount"] for one in states(second)} == {0}
+    of = {one["stream"]["stream_descriptor"]["name"]: one["sourceStats"]["recordCount"] for one in states(second)}
+    assert {count for name, count in of.items() if name not in tables} == {0}
     assert statuses(second, "studio_cdr") == ["STARTED", "COMPLETE"]
 
 
@@ -416,7 +418,8 @@ def test_stream_maps_are_told_and_read_under_their_names(airbyte: Airbyte) -> No
     airbyte.config["stream_maps"] = maps
     first = airbyte.read()
     assert airbyte.code == 0
-    assert set(Counter(stream for stream, _ in records(first))) == {"studio_calls", "short", "details"}
+    assert {"studio_calls", "short", "details"} <= set(Counter(stream for stream, _ in records(first)))
+    assert "studio_cdr" not in {stream for stream, _ in records(first)}
     assert records(first) == airbyte.own_records()
     assert all(statuses(first, name)[-1] == "COMPLETE" for name in ("studio_calls", "short", "details"))
     second = airbyte.read(states(first))

@@ -175,6 +175,6 @@ def test_g9_a_test_without_a_start_date_that_a_run_needs_fails(tmp_path: Path, v
         config = {name: value for name, value in served.config(vendor).items() if name != "start_date"}
         (tmp_path / "config.json").write_text(json.dumps(config), encoding="utf-8")
         code, _, err = shell(tmp_path, f"tap-{vendor} --config config.json --test")
-    assert "ok, the vendor answers" in err
+    assert "ok, the vendor responds" in err
     assert code == (1 if vendor == "evolux" else 0)
     assert ("start_date is missing: it must be an ISO 8601 date" in err.splitlines()[-1]) == (vendor == "evolux")

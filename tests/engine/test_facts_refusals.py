@@ -55,7 +55,7 @@ def outcome(errors: HttpErrors, status: int, body: bytes) -> tuple[type[Exceptio
         (ERROR, 404, b'{"error":"gone"}', None, ""),
         (FOUND, 200, b'{"status":false,"error":"no +48221234567"}', Refused, "refused it (HTTP 200). Check it"),
         (FOUND, 200, b'{"status":false,"error":"Not allowed"}', AccessDenied, "Not allowed"),
-        (MAY, 200, b'{"status":false,"error":"Not allowed to +48221234567"}', Refused, "403, saying: Not allowed"),
+        (MAY, 200, b'{"status":false,"error":"Not allowed to +48221234567"}', Refused, "403: Not allowed"),
         (MAY, 403, b'{"status":false,"error":"Not allowed"}', Refused, "as if 403"),
         (MAY, 401, b'{"status":false,"error":"Not allowed"}', None, ""),
         (FOUND, 200, b'{"status":false}', None, ""),

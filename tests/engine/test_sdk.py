@@ -164,7 +164,7 @@ def test_a_field_deselected_inside_an_object_goes_the_sdks_way() -> None:
     ):
         for name in tap_type(config=config).streams:
             crumb = nested_breadcrumb(tap_type(config=config), name)
-            if crumb is None:
+            if crumb is None or tap_type(config=config).streams[name].computed:  # type: ignore[attr-defined] # ours
                 continue
             tap = tap_type(config=config, catalog=catalog_without(tap_type(config=config), crumb))
             row = {**DETAIL, "id": 5, "start_time": "2026-01-01T08:00:00Z", crumb[1]: {crumb[-1]: None, "kept": 1}}
