@@ -18,7 +18,7 @@ from tests.model.harness import first_streams
 
 from tap_bspk import TapBSPK
 from tap_conpeek import TapConpeek
-from tap_evolux import StudioCdr, TapEvolux
+from tap_evolux import StudioCdr
 from trunkline.errors import OutputLost
 from trunkline.facts import common
 from trunkline.facts import config as settings
@@ -33,6 +33,9 @@ if TYPE_CHECKING:
     from prometheus_client.metrics_core import Metric
 
     from trunkline.doors.command import VendorTap
+
+TapEvolux = first_streams("evolux")
+"""A list and the details of its rows: what the tests here are about."""
 
 TapSwitchTransact = first_streams("switchtransact")
 

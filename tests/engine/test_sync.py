@@ -13,7 +13,7 @@ from singer_sdk.exceptions import StreamMapConfigError
 from tests.model.harness import first_streams
 
 from tap_conpeek import TapConpeek
-from tap_evolux import StudioCdr, TapEvolux
+from tap_evolux import StudioCdr
 from trunkline_sandbox import Response, Sandbox
 from trunkline_sandbox.transport import SandboxAdapter
 
@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from trunkline.doors.command import VendorTap
+
+TapEvolux = first_streams("evolux")
+"""A list and the details of its rows: what the tests here are about."""
 
 TapSwitchTransact = first_streams("switchtransact")
 
