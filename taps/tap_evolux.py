@@ -60,7 +60,7 @@ class StudioCdr(DetailStream):
 class Report(PagedStream):
     """A list of the contact centre, of which no page says whether it reads its dates as instants or as whole days."""
 
-    filter_tolerance = instants.DAY
+    filter_tolerance, may_read_days = instants.DAY, True
 
 
 class DialerCalls(Report):

@@ -116,7 +116,7 @@ def test_g9_the_walk_of_the_guide_twice(walk: Walk) -> None:
         done = walk.types(script)
         assert done.returncode == 0, done.stderr
         assert not re.search(r"\| (ERROR|WARNING|CRITICAL) |Traceback", done.stderr), done.stderr
-        assert "studio_calls: ok, the vendor answers" in done.stderr
+        assert "studio_calls: ok, the vendor responds" in done.stderr
         assert "40 rows in table 'tap_evolux.studio_calls'" in done.stderr
         assert "(the bookmark " in done.stderr
         assert "3 rows" in done.stdout

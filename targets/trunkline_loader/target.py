@@ -84,6 +84,9 @@ class LoadingTarget(sdk.ConfigFiles, Target):
     def _env_var_config(self) -> dict[str, Any]:
         return settings.from_environment(self.config_jsonschema["properties"], self.variable(""))
 
+    def _setup_signal_handlers(self) -> None:
+        """Leave signals alone until a run begins: the SDK's handler exits with 0 in the middle of anything."""
+
     def open_store(self) -> Store:
         """The store that the settings name, not yet open."""
         raise NotImplementedError

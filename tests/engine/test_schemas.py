@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from trunkline import schemas
+from trunkline.errors import TrunklineError
 
 
 def test_a_schema_is_a_copy_of_its_own() -> None:
@@ -21,5 +22,5 @@ def test_the_folder_holds_a_file_for_each_stream() -> None:
 
 def test_a_stream_without_a_schema_is_an_error() -> None:
     """Not an empty schema."""
-    with pytest.raises(FileNotFoundError):
+    with pytest.raises(TrunklineError, match="has no schema"):
         schemas.load("evolux", "no_such_stream")

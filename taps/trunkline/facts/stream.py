@@ -80,6 +80,8 @@ class VendorStream(sdk.OwnSync):
     """Whether rows without a primary key are left out and counted; elsewhere they are an error."""
     never_loaded: ClassVar[Sequence[str]] = ()
     """Fields that are dropped whatever the settings, such as passwords."""
+    may_read_days: ClassVar[bool] = False
+    """Whether the vendor may read the ends of its filter as whole days: no span is split that then holds no less."""
     computed: ClassVar[Mapping[str, tuple[tuple[str, ...], Callable[..., Any]]]] = {}
     """Computed fields: the vendor's fields that each is made from, and what makes it of their values."""
     latest: ClassVar[Mapping[str, tuple[str, ...]]] = {}

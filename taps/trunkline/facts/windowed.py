@@ -44,7 +44,8 @@ class PageSource:
     ) -> None:
         self.stream, self.listeners, self.context = stream, listeners, context
         self.look_ahead, self.grain, self.page_size = stream.look_ahead, stream.grain, stream.page_size
-        self.filter_tolerance, self.may_ignore_page = stream.filter_tolerance, stream.may_ignore_page
+        self.filter_tolerance = stream.filter_tolerance if stream.may_read_days else None
+        self.may_ignore_page = stream.may_ignore_page
 
     @property
     def first_page(self) -> int | None:

@@ -261,6 +261,7 @@ class Run:
         failures += [
             f"{run.stream.name}: {run.unlogged} more failed, as those above" for run in self.runs if run.unlogged
         ]
-        for failure in failures:
+        # The cause comes last: some callers show the last line alone.
+        for failure in sorted(failures, key=lambda line: _UNREAD.what not in line):
             self.logger.error(failure)
         return 1 if failures else 0
