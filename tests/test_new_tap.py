@@ -69,6 +69,9 @@ def passed(site: Path, folder: Path, *arguments: str) -> int:
 
 
 @pytest.mark.slow
+@pytest.mark.skipif(
+    "TRUNKLINE_NIGHT" not in os.environ, reason="half a minute; packages of its own are tried below: at night"
+)
 def test_a_sixth_vendor_passes_everything_at_once(tmp_path: Path) -> None:
     """In a copy of the checkout, new-tap is all it takes: contract, schema, pages, Meltano entry and lint are right."""
     copy = tmp_path / "a copy"
