@@ -28,7 +28,7 @@ def _served() -> Iterator[None]:
     """A config is fixed when its class is made, before any server runs: the address is put into it here."""
     with running(BOX) as served:
         for vendor, config in CONFIGS.items():
-            config.update(served.config(vendor))
+            config.update(served.config(vendor), requests_per_minute=1_000_000)
         yield
 
 
