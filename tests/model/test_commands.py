@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 BIN = Path(sys.executable).parent
 ONE = os.environ.get("TRUNKLINE_MODEL_SEED")
 COUNTS = {"bspk": 2, "hostedsuite": 2, "conpeek": 2, "evolux": 2, "switchtransact": 1}
-"""Histories of each vendor; at night there are three times as many."""
+"""Histories of each vendor."""
 SECONDS = 600.0
 RETRIED_AT_ONCE = Fault("status", times=2, status=503, headers={"Retry-After": "0"})
 
