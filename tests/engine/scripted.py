@@ -34,7 +34,7 @@ class Script:
     """A stream that plays answers by page number and how often that page was requested, or by number and size."""
 
     tick, grain = SECOND, MINUTE
-    filter_tolerance: timedelta | None = MINUTE
+    rounds_within: timedelta | None = MINUTE
     may_ignore_page = False
 
     def __init__(

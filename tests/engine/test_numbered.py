@@ -226,12 +226,12 @@ def test_a_half_that_holds_as_much_as_the_whole_is_not_halved_again(
     """A filter that rounds to whole days brings the day for each of its parts: within that reach it is read once."""
     monkeypatch.setattr(window_reading, "MOST_PAGES", 1)
     play = Script(listed(page("ab", 4), page("cd", 4)))
-    play.filter_tolerance = tolerance
+    play.rounds_within = tolerance
     halves: Any = read(play).split
     assert halves
     assert bool(read(play, halves[0]).split) is not read_whole
     smaller = Script(listed(page("ab", 3), page("c", 3)))
-    smaller.filter_tolerance = tolerance
+    smaller.rounds_within = tolerance
     assert read(smaller, halves[1]).split, "a half that holds less is halved again"
 
 

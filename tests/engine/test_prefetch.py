@@ -81,7 +81,7 @@ class Source:
     first_page: int | None = 1
     page_size = 2
     grain = SECOND
-    filter_tolerance: timedelta | None = None
+    rounds_within: timedelta | None = None
     may_ignore_page = False
     warnings: list[str] = field(default_factory=list)
 

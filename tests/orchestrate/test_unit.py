@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     Config = Callable[[str], dict[str, Any]]
 
 VENDOR = "hostedsuite"
+TIMES = {"calls": "StartTime", "charges": "DateLastModified", "reservations": "DateLastModified"}
+"""The replication key of each stream that has one."""
 NEW = {"Id": "6970a0a0a0a0a0a0a0a0a0a0", "StartTime": "2026-01-21T09:10:11Z"}
 
 
@@ -57,19 +59,33 @@ def test_g1_g3_backfill_is_whole_and_the_next_run_goes_on_from_it(settings: Make
         state = bookmarks.set_file(made, VENDOR)
         assert state == later.state
         last = max(row["StartTime"] for row in held.values())
-        assert last in [mark.at for mark in bookmarks.marks(state).values()]
+        marks = {stream: mark.at for (stream, _), mark in bookmarks.marks(state).items()}
+        assert marks == {name: latest(served, tmp_path, name) for name in TIMES}
+        assert marks["calls"] == last
 
         served.sandbox.upsert(VENDOR, "calls", [{**served.sandbox.truth(VENDOR, "calls")[-1], **NEW}])
         result = unit.plain(made, VENDOR, until=datetime(2026, 2, 1, tzinfo=timezone.utc))
         held = warehouse.duckdb_rows(tmp_path / "calls.duckdb", VENDOR, "calls")
         assert held == warehouse.expected(served.sandbox, VENDOR, "calls")
         since = last - made.source(VENDOR).lookback
-        read = [row for row in held.values() if row["StartTime"] >= since]
-        assert len(read) <= (result.rows or 0)
-        assert len(read) < len(held)
+        assert sum(row["StartTime"] >= since for row in held.values()) < len(held)
+        assert result.rows == sum(
+            name not in TIMES or row[TIMES[name]] >= marks[name] - made.source(VENDOR).lookback
+            for vendor, name in warehouse.LOADED
+            if vendor == VENDOR
+            for row in warehouse.duckdb_rows(tmp_path / "calls.duckdb", VENDOR, name).values()
+        )
         assert earliest_asked(served) == since
         assert bookmarks.marks(result.state) == bookmarks.marks(unit.read(made.folder / VENDOR / "state.json") or {})
         _nowhere(made.folder, served.config(VENDOR)["password"])
+
+
+def latest(served: Running, folder: Path, stream: str) -> datetime:
+    """Where the bookmark of a stream stands: at the latest row that the vendor has."""
+    held = warehouse.duckdb_rows(folder / "calls.duckdb", VENDOR, stream)
+    assert held == warehouse.expected(served.sandbox, VENDOR, stream)
+    found: datetime = max(row[TIMES[stream]] for row in held.values())
+    return found
 
 
 def earliest_asked(served: Running) -> datetime:

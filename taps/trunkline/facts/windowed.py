@@ -44,7 +44,7 @@ class PageSource:
     ) -> None:
         self.stream, self.listeners, self.context = stream, listeners, context
         self.look_ahead, self.grain, self.page_size = stream.look_ahead, stream.grain, stream.page_size
-        self.filter_tolerance = stream.filter_tolerance if stream.may_read_days else None
+        self.rounds_within = stream.filter_tolerance if stream.may_read_days else None
         self.may_ignore_page = stream.may_ignore_page
 
     @property

@@ -64,7 +64,7 @@ def read_together(
     firsts: list[Page] = [beginning.reply.parsed or EMPTY for beginning in beginnings]
     if any(is_too_large(first) for first in firsts):
         total = sum(first.total or 0 for first in firsts)
-        halves = None if window.is_rounded(total, streams[0].filter_tolerance) else window.halves(streams[0].grain)
+        halves = None if window.is_rounded(total, streams[0].rounds_within) else window.halves(streams[0].grain)
         if halves:
             return ReadOutcome(split=tuple(replace(half, whole_total=total) for half in halves))
     rows, marker = 0, None

@@ -29,7 +29,7 @@ class Numbered(Protocol):
     look_ahead: int
     page_size: int
     grain: timedelta
-    filter_tolerance: timedelta | None
+    rounds_within: timedelta | None
     may_ignore_page: bool
 
     def queue_page(self, ctx: ReadContext, window: Window, number: int, size: int) -> PendingReply:
