@@ -93,7 +93,7 @@ class Contacts(Table):
     """The people behind the clients, without their logins."""
 
     name, path, selected_by_default = "contacts", "/api/contacts", False
-    never_loaded = ("UserName", "Password", "LoginMustChangePasswordAtNextLogin", "LoginDisabled", "FailedLogins")
+    never_loaded = ("UserName", "*password*", "*login*")
 
 
 class Charges(OnTheWall):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fnmatch
 import functools
 import re
 from dataclasses import dataclass, field
@@ -32,6 +33,11 @@ if TYPE_CHECKING:
 
 
 _NAMED = re.compile(r"\{(\w+)\}")
+
+
+def _matcher(names: Sequence[str]) -> Callable[[str], Any] | None:
+    """Return the function that recognises a name of these; None where there are none."""
+    return re.compile("|".join(map(fnmatch.translate, names)), re.IGNORECASE).match if names else None
 
 
 @dataclass(frozen=True)
@@ -79,7 +85,7 @@ class VendorStream(sdk.OwnSync):
     skips_keyless: ClassVar[bool] = False
     """Whether rows without a primary key are left out and counted; elsewhere they are an error."""
     never_loaded: ClassVar[Sequence[str]] = ()
-    """Fields that are dropped whatever the settings, such as passwords."""
+    """Names of fields, in any case and with `*`, that are dropped whatever the settings, such as `*password*`."""
     may_read_days: ClassVar[bool] = False
     """Whether the vendor may read the ends of its filter as whole days: no span is split that then holds no less."""
     computed: ClassVar[Mapping[str, tuple[tuple[str, ...], Callable[..., Any]]]] = {}
@@ -157,7 +163,7 @@ class VendorStream(sdk.OwnSync):
             text_or_json=self.text_or_json,
             decode_fully=self.decode_fully,
             finish=self.protection(),
-            never=self.never_loaded,
+            never=_matcher(self.never_loaded),
             as_dict=as_dict or not sdk.writes_directly(self),
         )
 

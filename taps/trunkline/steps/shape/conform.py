@@ -195,3 +195,14 @@ def time(text: str, read: ReadTime) -> tuple[datetime, str]:
     if not text.strip():
         raise instants.NullTimeError("it is empty")
     return read(text)
+
+
+def contradiction(name: str, spec: Mapping[str, t.Any], value: t.Any) -> str:
+    """Describe what is wrong with a field, without its value."""
+    kind = next((kind for kind, of in _KINDS if isinstance(value, of)), "number")
+    if kind in types(spec):
+        return f"field {name} is " + (f"no {TIME} that exists" if spec.get("format") == TIME else "odd inside")
+    return f"field {name} is of type {kind}, the schema has {' or '.join(types(spec))}"
+
+
+_KINDS = (("boolean", bool), ("integer", int), ("string", str), ("object", dict), ("array", list))

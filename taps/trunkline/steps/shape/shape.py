@@ -19,7 +19,17 @@ import msgspec
 from trunkline import instants
 from trunkline.errors import BadRecord, Keyless, printable
 from trunkline.exact import BROKEN, decode, encode
-from trunkline.steps.shape.conform import NOTHING, TIME, Fitter, Times, checked_object, has_parts, time, types
+from trunkline.steps.shape.conform import (
+    NOTHING,
+    TIME,
+    Fitter,
+    Times,
+    checked_object,
+    contradiction,
+    has_parts,
+    time,
+    types,
+)
 from trunkline.steps.shape.rows import Row, RowType, getter, is_null
 
 if t.TYPE_CHECKING:
@@ -60,7 +70,7 @@ class Shape:
         number_or_text: Number fields in which digits in a text become the number.
         text_or_json: Text fields in which anything else becomes its JSON.
         decode_fully: Objects and arrays that `compute` looks into.
-        never: Fields that are dropped and not counted as unknown.
+        never: Recognises names of fields that are dropped and not counted as unknown.
         finish: Called with each finished record, for example to protect personal data.
         as_dict: Whether records must be dicts, because the caller changes them.
     """
@@ -84,7 +94,7 @@ class Shape:
         number_or_text: Collection[str] = (),
         text_or_json: Collection[str] = (),
         decode_fully: Collection[str] = (),
-        never: Iterable[str] = (),
+        never: Callable[[str], t.Any] | None = None,
         finish: Callable[[t.Any], t.Any] | None = None,
         as_dict: bool = True,
     ) -> None:
@@ -102,7 +112,7 @@ class Shape:
         self._keys = _key_fields(self.primary_keys, replication_key, computed, latest)
         self._removed = tuple(name for name in properties if fields is not None and name not in fields)
         self._skipped = frozenset(self._removed) - self._keys - {*self.unmentioned, EXTRA}
-        self._popped = self._skipped | {*never}
+        self._never = never
         judged = {name: spec for name, spec in properties.items() if name not in self._skipped and name != EXTRA}
         self._latest = tuple((name, names) for name, names in latest.items() if name in judged)
         self._times = tuple(name for name, spec in judged.items() if spec.get("format") == TIME and name not in latest)
@@ -211,7 +221,8 @@ class Shape:
 
     def _long_way(self, raw: msgspec.Raw | dict[str, t.Any]) -> tuple[dict[str, t.Any], dict[str, datetime]]:
         row = raw if isinstance(raw, dict) else self.decode(raw)
-        row = {name: row[name] for name in row if name not in self._popped} if self._popped else row
+        skipped, never = self._skipped, self._never
+        row = {name: row[name] for name in row if name not in skipped and not (never and never(name))}
         odd: dict[str, t.Any] = {}
         self._compute(row, odd)
         known, extra = row, None
@@ -299,7 +310,7 @@ class Shape:
             found: dict[str, t.Any] = {}
             fitted = self._fitter.fit(spec, value, name, found)
             if found and name in self._keys:
-                raise self._bad(row, _contradiction(name, spec, value))
+                raise self._bad(row, contradiction(name, spec, value))
             odd.update(found)
             record[name] = None if fitted is NOTHING else fitted
             if name in self._times and record[name] is not None:
@@ -387,14 +398,3 @@ def _key_fields(
     for name in tuple(keys):
         keys |= {*computed.get(name, ((),))[0], *latest.get(name, ())}
     return frozenset(keys)
-
-
-def _contradiction(name: str, spec: Mapping[str, t.Any], value: t.Any) -> str:
-    """Describe what is wrong with a field, without its value."""
-    kind = next((kind for kind, of in _KINDS if isinstance(value, of)), "number")
-    if kind in types(spec):
-        return f"field {name} is " + (f"no {TIME} that exists" if spec.get("format") == TIME else "odd inside")
-    return f"field {name} is of type {kind}, the schema has {' or '.join(types(spec))}"
-
-
-_KINDS = (("boolean", bool), ("integer", int), ("string", str), ("object", dict), ("array", list))
