@@ -191,7 +191,7 @@ def test_g9_no_variable_is_too_large_to_be_refused(number: str) -> None:
 
 # -- a vendor that repeats the credentials ---------------------------------------------------------
 
-TOKEN = "Zx9-sesame<token>Qw7/plus+0123456789"
+TOKEN = "Zx9-sesame<token>Qw7/plus+0k1m2n3p4q"
 ECHOES: dict[str, Callable[[str], str]] = {
     "as it is": str,
     "with NUL inside": lambda token: f"{token[:9]}\0{token[9:]}",
