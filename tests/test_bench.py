@@ -66,7 +66,7 @@ def test_eight_workers_ask_little_more_and_write_the_same(tmp_path: Path, vendor
     reads = []
     for workers in (1, 8):
         (tmp_path / str(workers)).mkdir()
-        reads.append(Read(tmp_path / str(workers), vendor, 450, workers))
+        reads.append(Read(tmp_path / str(workers), vendor, 150 if vendor == "evolux" else 450, workers))
     serial, ahead = reads
     assert len(serial.requests) <= len(ahead.requests) <= len(serial.requests) + 8
     assert 1 < ahead.in_flight <= 8

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import yaml
 from bench import warehouses
+from tests.night import at_night
 
 from trunkline.doors import docs
 from trunkline.doors.airbyte.source import command as source_command
@@ -507,7 +508,7 @@ def test_marked_commands_run(page: Path, tmp_path: Path) -> None:
         ran(page, tmp_path, "run", served)
 
 
-@pytest.mark.skipif("TRUNKLINE_NIGHT" not in os.environ, reason="takes minutes: at night")
+@at_night("takes minutes")
 @pytest.mark.parametrize("page", marked("run at night"), ids=named)
 def test_marked_commands_run_at_night(page: Path, tmp_path: Path) -> None:
     """So do the blocks marked `run at night`, in a Meltano project, with the five accounts and a real PostgreSQL."""

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 from pathlib import Path
 from typing import Any
 
 import pytest
 from bench import environments
+from tests.night import at_night
 
 ROOT = Path(__file__).resolve().parents[1]
 SCHEMAS = {
@@ -17,7 +17,7 @@ SCHEMAS = {
     for path in sorted((ROOT / "schemas").glob("*/*.json"))
 }
 INSTANTS = {"bigquery": "TIMESTAMP", "snowflake": "TIMESTAMP_NTZ", "redshift": "timestamp without time zone"}
-pytestmark = pytest.mark.skipif("TRUNKLINE_NIGHT" not in os.environ, reason="installs 300 MB of loaders: at night")
+pytestmark = at_night("installs 300 MB of loaders")
 
 
 @pytest.mark.parametrize("loader", INSTANTS)

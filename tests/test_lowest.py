@@ -6,7 +6,6 @@ It runs on every Python of the workflow, the oldest and the newest among them.
 from __future__ import annotations
 
 import json
-import os
 import re
 import subprocess
 import sys
@@ -14,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from tests.night import NIGHT
 from tests.test_meltano import expected
 
 from trunkline.doors.vendors import vendor_taps
@@ -75,7 +75,7 @@ def test_the_lowest_releases_are_what_is_tried(commands: Path) -> None:
             assert f"{installed[name.lower()]}.0".startswith(f"{bound}."), f"{name}: {installed[name.lower()]}"
 
 
-@pytest.mark.parametrize("vendor", vendor_taps("trunkline") if "TRUNKLINE_NIGHT" in os.environ else ["conpeek"])
+@pytest.mark.parametrize("vendor", vendor_taps("trunkline") if NIGHT else ["conpeek"])
 def test_g1_every_tap_and_target_duckdb_load_with_them(
     commands: Path, sandbox: Running, tmp_path: Path, vendor: str
 ) -> None:

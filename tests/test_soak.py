@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 import pytest
+from tests.night import at_night
 from tools.soak import box, faults, held, leaks, one_run, whole
 
 if TYPE_CHECKING:
@@ -29,6 +30,7 @@ LINUX = pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="the s
 
 
 @pytest.mark.slow
+@at_night("some twenty runs")
 def test_g1_g7_a_short_soak_loses_doubles_and_shows_nothing(tmp_path: Path) -> None:
     """Five taps under faults and kills leave what the vendors hold, field by field, and no credential anywhere."""
     options = ["--seconds", "2", "--size", "12", "--seed", "3", "--keep", str(tmp_path / "kept")]

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-import os
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from tests.night import NIGHT
 
 from tap_bspk import TapBSPK
 from tap_conpeek import TapConpeek
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 RUN = datetime(2026, 3, 1, 8, tzinfo=timezone.utc)
 TAPS: tuple[type[VendorTap], ...] = (TapBSPK, TapConpeek, TapEvolux, TapHostedSuite, TapSwitchTransact)
-MOST = None if "TRUNKLINE_NIGHT" in os.environ else 2
+MOST = None if NIGHT else 1
 """Streams of each tap that are tried: all at night, as every one of them is a run of the whole tap."""
 STREAMS = [(tap, str(stream.name)) for tap in TAPS for stream in tap.stream_types[:MOST]]  # type: ignore[misc]
 
@@ -36,7 +36,7 @@ class Reader:
     """Runs a tap over the sandbox with a changed catalog."""
 
     def __init__(self, captured: pytest.CaptureFixture[bytes], logged: pytest.LogCaptureFixture) -> None:
-        self.sandbox, self._captured, self._logged = Sandbox(size=30), captured, logged
+        self.sandbox, self._captured, self._logged = Sandbox(size=12), captured, logged
         self.log = ""
 
     def __call__(

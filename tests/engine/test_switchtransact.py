@@ -6,13 +6,13 @@ import gc
 import io
 import itertools
 import json
-import os
 import tracemalloc
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from requests.adapters import BaseAdapter, HTTPAdapter
 from tests.model.harness import first_streams
+from tests.night import NIGHT
 from urllib3 import HTTPResponse
 
 from trunkline.errors import ConfigInvalid
@@ -178,7 +178,7 @@ class Same(BaseAdapter):
         """There is nothing to close."""
 
 
-@pytest.mark.parametrize("status", [200, *([422] if "TRUNKLINE_NIGHT" in os.environ else [])])  # a minute: at night
+@pytest.mark.parametrize("status", [200, *([422] if NIGHT else [])])  # a minute: at night
 def test_g5_memory_does_not_grow_with_the_lookups(tmp_path: Path, status: int) -> None:
     """A lookup leaves some bytes behind, whether it finds a contact or fails: no part, feed or error of its own."""
     answers: dict[int, Callable[[str], Any]] = {

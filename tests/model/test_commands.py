@@ -17,6 +17,7 @@ import pytest
 from tests import starts
 from tests.model.harness import Result, parse
 from tests.model.histories import History, Trouble
+from tests.night import NIGHT
 
 from trunkline_sandbox import Fault, running
 
@@ -29,7 +30,7 @@ BIN = Path(sys.executable).parent
 ONE = os.environ.get("TRUNKLINE_MODEL_SEED")
 COUNTS = {"bspk": 2, "hostedsuite": 2, "conpeek": 2, "evolux": 2, "switchtransact": 1}
 """Histories of each vendor; at night there are three times as many."""
-MORE = 3 if "TRUNKLINE_NIGHT" in os.environ else 1
+MORE = 3 if NIGHT else 1
 SECONDS = 600.0
 RETRIED_AT_ONCE = Fault("status", times=2, status=503, headers={"Retry-After": "0"})
 

@@ -12,6 +12,7 @@ import os
 
 import pytest
 from tests.model.histories import play
+from tests.night import NIGHT
 
 HISTORIES = {"bspk": 75, "hostedsuite": 75, "conpeek": 30, "evolux": 40, "switchtransact": 25}
 """Shared out by what a run costs; at night, and by TRUNKLINE_MODEL_FACTOR, there are more."""
@@ -19,7 +20,7 @@ HISTORIES = {"bspk": 75, "hostedsuite": 75, "conpeek": 30, "evolux": 40, "switch
 BATCH = 25
 ONE = os.environ.get("TRUNKLINE_MODEL_SEED")
 TIMES = int(os.environ.get("TRUNKLINE_MODEL_REPEAT", "1"))
-MORE = int(os.environ.get("TRUNKLINE_MODEL_FACTOR", "4" if "TRUNKLINE_NIGHT" in os.environ else "1"))
+MORE = int(os.environ.get("TRUNKLINE_MODEL_FACTOR", "4" if NIGHT else "1"))
 
 
 def _batches() -> list[list[str]]:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from tests.night import at_night
 from trunkline_orchestrate import bookmarks, unit
 from trunkline_orchestrate.errors import Gap
 from trunkline_orchestrate.unit import Result
@@ -118,7 +119,7 @@ def test_g1_backfill_that_leaves_a_gap_sets_no_bookmark(settings: Make, config: 
 
 
 @pytest.mark.slow
-@pytest.mark.skipif("TRUNKLINE_NIGHT" not in os.environ, reason="half a dozen starts of Meltano: at night")
+@at_night("half a dozen starts of Meltano")
 def test_meltano_keeps_the_bookmark(
     settings: Make, config: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from tests.night import NIGHT
 from tests.targets.switchtransact_kit import KEY, call, contact, counts, record, schema, start, state
 
 from trunkline_sandbox import Running, running
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 LIVES = Path(__file__).with_name("switchtransact_lives.py")
-KILLS = int(os.environ.get("TRUNKLINE_KILLS", "200" if "TRUNKLINE_NIGHT" in os.environ else "60"))
+KILLS = int(os.environ.get("TRUNKLINE_KILLS", "200" if NIGHT else "60"))
 """SIGKILLs of the random test; thousands are its long form."""
 
 
