@@ -24,6 +24,7 @@ STREAMS = {
     "bspk": ("calls",),
     "conpeek": ("voice_campaign_requests",),
     "evolux": ("studio_calls", "studio_cdr"),
+    "hostedsuite": ("calls",),
 }
 KEYS = {
     "calls": ("sales_associate_id", "client_id", "created_at"),
@@ -86,6 +87,11 @@ class Job:
             "bspk": {"auth_token": _TOKENS["bspk"]},
             "conpeek": {"api_key": _TOKENS["conpeek"], "voice_campaign_ids": list(CAMPAIGNS)},
             "evolux": {"api_token": _TOKENS["evolux"]},
+            "hostedsuite": {
+                "customer_name": "Sandbox Offices",
+                "user_name": "sandbox-user",
+                "password": _TOKENS["hostedsuite"],
+            },
         }
         return {
             "api_url": self.api_url,
@@ -138,7 +144,12 @@ class Job:
         (folder / "catalog.json").write_text(json.dumps(catalog), encoding="utf-8")
 
 
-_TOKENS = {"bspk": "sandbox-bspk-token", "conpeek": "sandbox-conpeek-key", "evolux": "sandbox-evolux-token"}
+_TOKENS = {
+    "bspk": "sandbox-bspk-token",
+    "conpeek": "sandbox-conpeek-key",
+    "evolux": "sandbox-evolux-token",
+    "hostedsuite": "sandbox-hostedsuite-password",
+}
 
 
 def installed(command: str) -> str:

@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
 
+FIRST_DAY = "2026-01-01"
+"""The first of the days over which rows are spread, which the jobs ask for."""
+
+
 class Server:
     """A sandbox that answers at `url`."""
 
@@ -64,8 +68,8 @@ def serving(size: int, latency: float, days: int = 14) -> Iterator[Server]:
     Raises:
         RuntimeError: It did not start.
     """
-    numbers = {"--port": 0, "--size": size, "--latency": latency, "--days": days}
-    command = [sys.executable, "-m", "trunkline_sandbox", *(str(part) for pair in numbers.items() for part in pair)]
+    values = {"--port": 0, "--size": size, "--latency": latency, "--days": days, "--first-day": FIRST_DAY}
+    command = [sys.executable, "-m", "trunkline_sandbox", *(str(part) for pair in values.items() for part in pair)]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment())  # noqa: S603 - our own
     try:
         line = process.stdout.readline() if process.stdout else ""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 import pytest
-from bench import counting, jobs, measure, report
+from bench import counting, jobs, measure, report, server
 
 from tap_bspk import Calls, TapBSPK
 from trunkline.steps.write import BlockWriter
@@ -48,6 +48,14 @@ class Read:
     def details(self) -> int:
         """Requests for the detail of a call."""
         return sum(entry.path.endswith("/cdr") for entry in self.requests)
+
+
+def test_the_served_rows_lie_in_the_span_that_the_jobs_ask_for(tmp_path: Path) -> None:
+    """A benchmark of no rows would be the fastest."""
+    with server.serving(30, 0.0) as served:
+        jobs.Job("hostedsuite", served.url, 1, 100, "P30D").write(tmp_path)
+        measure.run([jobs.READERS["trunkline"]("hostedsuite")], tmp_path)
+    assert counting.read(tmp_path / "out").rows == 30
 
 
 # -- requests ----------------------------------------------------------------------------------------------------------

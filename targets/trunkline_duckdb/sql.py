@@ -19,35 +19,55 @@ if TYPE_CHECKING:
 
 _GLOB = re.compile(r"[*?\[\]]")
 _ISO = "strftime({} AT TIME ZONE 'UTC', '%Y-%m-%dT%H:%M:%S.%fZ')"
+_NEWEST = "temp.main.trunkline_newest"
 _OBJECT = 1 << 20  # bytes of a line that DuckDB is told to expect at least
 
 
-def upsert(codec: Codec, into: str, staging: Path, longest: int) -> str:
-    """The statement that writes staged lines. Of several records with one key the last one stays.
+def batch_of(codec: Codec, staging: Path, longest: int) -> str:
+    """The staged lines as a table called `batch`.
 
     Args:
         codec: What staged the lines.
-        into: The table, qualified.
         staging: The file that holds the lines.
         longest: Bytes of the longest line.
     """
     glob = _GLOB.sub(r"[\g<0>]", str(staging))  # `read_json` takes one: `[[]` is a glob for `[`
-    read = (
+    return (
         f"read_json({literal(glob)}, format = 'newline_delimited', auto_detect = false, "
         "hive_partitioning = false, "  # a folder called c0=x would become the column c0
         f"columns = {_staged_types(codec)}, maximum_object_size = {max(longest + 1024, _OBJECT)}) AS batch"
     )
+
+
+def newest(codec: Codec, batch: str) -> str:
+    """The statement that finds the last line of each key: a narrow table, as to sort whole rows costs the most."""
+    keys = ", ".join(f"{_staged(codec, column)} AS k{at}" for at, column in enumerate(_keyed(codec)))
+    return f"CREATE OR REPLACE TEMP TABLE {_NEWEST} AS SELECT max(batch.n) AS n, {keys} FROM {batch} GROUP BY ALL"
+
+
+def meets(codec: Codec, into: str) -> str:
+    """The query that gives a row if the table holds any key of the batch."""
+    same = " AND ".join(f"stored.{quoted(column.name)} = fresh.k{at}" for at, column in enumerate(_keyed(codec)))
+    return f"SELECT 1 FROM {into} AS stored JOIN {_NEWEST} AS fresh ON ({same}) LIMIT 1"
+
+
+def write(codec: Codec, into: str, batch: str, *, merge: bool) -> str:
+    """The statement that writes the staged lines, of those with one key the last one.
+
+    Args:
+        codec: What staged the lines.
+        into: The table, qualified.
+        batch: The staged lines.
+        merge: Whether the table may hold a key of theirs.
+    """
     names = [quoted(column.name) for column in (*codec.staged, *(column for column, _ in codec.filled))]
-    keys = {
-        quoted(column.name): _staged(codec, column) for column in codec.columns if column.declared.name in codec.keys
-    }
+    keys = [quoted(column.name) for column in _keyed(codec)]
     listed = ", ".join(names)
     values = [*(_staged(codec, column) for column in codec.staged), *(value for _, value in codec.filled)]
     selected = ", ".join(f"{value} AS {name}" for name, value in zip(names, values, strict=True))
-    if not keys:
-        return f"INSERT INTO {into} ({listed}) SELECT {selected} FROM {read}"
-    latest = f"row_number() OVER (PARTITION BY {', '.join(keys.values())} ORDER BY batch.n DESC) = 1"
-    source = f"SELECT {selected} FROM {read} QUALIFY {latest}"
+    source = f"SELECT {selected} FROM {batch}" + (f" WHERE batch.n IN (SELECT n FROM {_NEWEST})" if keys else "")
+    if not merge:
+        return f"INSERT INTO {into} ({listed}) {source}"
     same = " AND ".join(f"stored.{key} = fresh.{key}" for key in keys)
     changes = ", ".join(f"{name} = fresh.{name}" for name in names if name not in keys)
     update = f"WHEN MATCHED THEN UPDATE SET {changes} " if changes else ""
@@ -55,6 +75,10 @@ def upsert(codec: Codec, into: str, staging: Path, longest: int) -> str:
         f"MERGE INTO {into} AS stored USING ({source}) AS fresh ON ({same}) {update}"
         f"WHEN NOT MATCHED THEN INSERT ({listed}) VALUES ({', '.join(f'fresh.{name}' for name in names)})"
     )
+
+
+def _keyed(codec: Codec) -> list[Column]:
+    return [column for column in codec.columns if column.declared.name in codec.keys]
 
 
 def _staged(codec: Codec, column: Column) -> str:

@@ -87,10 +87,14 @@ class Codec:
         nul = "\0" if types.has_nul else "\ufffd"
         self._names = [column.declared.name.replace("\0", nul) for column in self.columns]
         self._exact = [values.converter(column, types) for column in self.columns]
-        self._late = [(at, self._exact[at]) for at, column in enumerate(self.columns) if not self._is_typed(column)]
+        untyped = [(at, column) for at, column in enumerate(self.columns) if not self._is_typed(column)]
+        doubles = {
+            at for at, column in untyped if column.declared.kind is Kind.NUMBER and column.stored == types.double
+        }
+        self._late = [(at, self._exact[at], at in doubles) for at, _ in untyped]
         self._has_times = any(column.declared.kind in {Kind.DATE_TIME, Kind.TIME} for column in self.columns)
         self.extras = list(extras)
-        fields: list[tuple[str, Any, Any]] = [("n", int, 0), *((f"c{at}", Any, None) for at in range(len(self.staged)))]
+        fields: list[Any] = [("n", int), *((f"c{at}", Any, None) for at in range(len(self.staged)))]
         self._row = msgspec.defstruct("Row", fields, gc=False, array_like=arrays, omit_defaults=not arrays)
         self._encode_into = msgspec.json.Encoder().encode_into
         self._decode = self._typed_decoder()
@@ -133,9 +137,10 @@ class Codec:
         if not self._late:
             return found[: len(self.columns)]
         result = list(found[: len(self.columns)])
-        for at, convert in self._late:
+        safe = values.SAFE.fullmatch
+        for at, convert, is_double in self._late:
             value = result[at]
-            if value is None:
+            if value is None or (is_double and safe(value)):
                 continue
             text = bytes(value)
             if text == b"null":

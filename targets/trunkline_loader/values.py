@@ -24,7 +24,9 @@ if sys.version_info < (3, 11):
 
 INT64_MIN, INT64_MAX = -(2**63), 2**63 - 1
 _MOST_DIGITS = 1000  # 1e999999999 is a whole number, and must not fill the memory
-_SAFE = re.compile(rb"-?[0-9.]{1,15}")  # in valid JSON: a number, and a double keeps any 15 digits
+SAFE = re.compile(rb"-?[0-9.]{1,15}")
+"""In valid JSON: a number, and a double keeps any 15 digits."""
+
 _FINE = re.compile(r"[.,](\d{6})(\d+)")  # a fraction of a second that is finer than a microsecond
 _WHOLE = re.compile(rb"-?[0-9]+")
 _FIRST_BYTES = {0x7B: "object", 0x5B: "array", 0x22: "string", 0x74: "boolean", 0x66: "boolean", 0x6E: "null"}
@@ -76,8 +78,6 @@ def converter(column: Column, types: TypeNames) -> Convert:
         return lambda text: (check(column, text, types), text.decode())[1]
     if column.stored == types.text:
         return lambda text: _as_text(check(column, text, types), text)
-    if column.declared.kind is Kind.NUMBER:
-        return lambda text: msgspec.Raw(text) if _SAFE.fullmatch(text) else check(column, text, types)
     return lambda text: check(column, text, types)
 
 
@@ -88,8 +88,11 @@ def _as_text(_checked: Any, text: bytes) -> str:
 
 def _json_converter(column: Column) -> Convert:
     types = column.declared.types
+    first_bytes = {byte for byte, kind in _FIRST_BYTES.items() if kind in types}
 
     def convert(text: bytes) -> str:
+        if text[0] in first_bytes:
+            return text.decode()
         found = json_type(text)
         if found not in types and not (found == "number" and "integer" in types and _is_whole(text)):
             raise Mismatch(found)
@@ -157,7 +160,7 @@ def _has_room(text: bytes, most_digits: int) -> bool:
 
 def survives_double(text: bytes) -> bool:
     """Whether the nearest double, written with as many digits as the text has, is the text's number again."""
-    if _SAFE.fullmatch(text):
+    if SAFE.fullmatch(text):
         return True
     try:
         written = Decimal(text.decode())
