@@ -51,7 +51,7 @@ class Calls(OnTheWall):
     """The call records; notes, flags and forms change after the call without a date, so the lookback is a week."""
 
     name, path = "calls", "/api/calls"
-    primary_keys, replication_key = ("Id",), "StartTime"
+    primary_keys, replication_key, oldest_first = ("Id",), "StartTime", "sort"
     paging = NumberedPages(
         place="body",
         since="StartDate",

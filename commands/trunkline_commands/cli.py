@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 COMMANDS = {
+    "doctor": "Ask a real account whether the facts that its tap rests on hold.",
     "report": "Make one HTML page of what a DuckDB file holds.",
     "sandbox": "Serve the vendors on this machine, without an account.",
     "new-tap": "Begin a vendor, in a package of its own.",

@@ -52,6 +52,8 @@ class PagedStream(WindowedStream):
     paging: ClassVar[Paging]
     chunks: ClassVar[InChunks | None] = None
     """Lists in the config that may be too long for one request."""
+    oldest_first: ClassVar[str] = ""
+    """Setting that requests the rows in the order of their time, where there is one: whether it acts can be tried."""
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)

@@ -1,0 +1,119 @@
+"""`trunkline doctor`: asks a real account whether the facts that its tap rests on hold."""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime, timezone
+from importlib import metadata
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from trunkline.doors.failures import error_lines
+from trunkline.doors.vendors import vendor_taps
+from trunkline.errors import TrunklineError
+from trunkline.redact import redactor
+from trunkline_commands.doctor.examination import Examination
+from trunkline_commands.doctor.finding import VERDICTS
+
+if TYPE_CHECKING:
+    from trunkline.doors.command import VendorTap
+
+
+@click.command("doctor")
+@click.argument("tap")
+@click.option("--config", required=True, help="The tap's config: a JSON file, or ENV for the environment.")
+@click.option("--state", type=click.Path(path_type=Path), help="A state of the tap: where it stands there are rows.")
+@click.option(
+    "--json", "evidence", type=click.Path(path_type=Path), help="Write the evidence, fit for a public report."
+)
+def command(tap: str, config: str, state: Path | None, evidence: Path | None) -> int:
+    """Ask a real account, read only, whether each doubtful fact of the vendor's page holds; TAP is such as tap-evolux.
+
+    It ends with 0 when nothing is refuted, with 3 when something is, and with 1 when it could not ask.
+    """
+    try:
+        made = _tap(tap, config, state)
+        examination = Examination(made)
+    except Exception as wrong:  # noqa: BLE001 - whatever a config may hold: as the tap words it
+        for line in error_lines(wrong):
+            click.echo(redactor(line), err=True)
+        return 1
+    limit = made.limit or "none is documented"
+    click.echo(f"at most {examination.most} requests, read only, within the vendor's limit ({limit})")
+    examination.run()
+    for finding in examination.findings:
+        click.echo(redactor(str(finding)))
+    counts = ", ".join(f"{sum(one.verdict == name for one in examination.findings)} {name}" for name in VERDICTS)
+    click.echo(f"{examination.line.meter.sent} requests: {counts}")
+    if examination.denied:
+        click.echo(f"it could not ask: {examination.denied}", err=True)
+    elif examination.code == 1:
+        click.echo("it could not ask: no request succeeded. Check api_url and the network", err=True)
+    if evidence:
+        try:
+            evidence.write_text(json.dumps(_clean(as_evidence(examination)), indent=2) + "\n", encoding="utf-8")
+        except OSError as wrong:
+            click.echo(f"the evidence could not be written: {wrong.strerror}. Name another file after --json", err=True)
+            return 1
+    return examination.code
+
+
+def _tap(name: str, config: str, state: Path | None) -> VendorTap:
+    """Make the tap.
+
+    Raises:
+        TrunklineError: There is no such tap, or a file can't be read.
+    """
+    taps = {found.name: found for found in vendor_taps().values()}
+    if name not in taps:
+        why = f"the installed ones are {', '.join(taps)}"
+        raise TrunklineError(f"there is no tap {name!r}", why, "Install the package that brings it")
+    kind = taps[name]
+    from_environment = config == "ENV"
+    return kind(
+        config={} if from_environment else _read(Path(config), "config"),
+        state=_read(state, "state") if state else None,
+        parse_env_config=from_environment,
+    )
+
+
+def _read(path: Path, what: str) -> Any:
+    """Read a JSON object from a file.
+
+    Raises:
+        TrunklineError: It holds none.
+    """
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as wrong:
+        why = getattr(wrong, "strerror", None) or "it is no JSON"
+        raise TrunklineError(f"the {what} {path} can't be read", why, f"Name the tap's {what} file") from None
+    if not isinstance(value, dict):
+        raise TrunklineError(f"the {what} {path} can't be read", "it is no JSON object", f"Name the tap's {what} file")
+    return value
+
+
+def _clean(value: Any) -> Any:
+    """Return the evidence without secrets, text by text."""
+    if isinstance(value, dict):
+        return {name: _clean(one) for name, one in value.items()}
+    if isinstance(value, list):
+        return [_clean(one) for one in value]
+    return redactor(value) if isinstance(value, str) else value
+
+
+def as_evidence(examination: Examination) -> dict[str, Any]:
+    """Return what was found, without credentials, addresses, ids, values or instants of rows."""
+    tap = examination.tap
+    return {
+        "tap": tap.name,
+        "trunkline": metadata.version("trunkline"),
+        "day": datetime.now(timezone.utc).date().isoformat(),
+        "at_most": examination.most,
+        "requests_sent": examination.line.meter.sent,
+        "could_ask": examination.code != 1,
+        "findings": [finding.as_evidence() for finding in examination.findings],
+        "requests": [vars(note) for note in examination.line.notes],
+    }

@@ -1,0 +1,195 @@
+"""The line to the vendor: each request through the tap's own client, counted, and noted without a value of its."""
+
+from __future__ import annotations
+
+import re
+import threading
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from requests.adapters import BaseAdapter
+
+from trunkline.errors import AccessDenied, BadResponse, Refused, TrunklineError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    import requests
+
+    from trunkline.facts.tap import TapFacts
+    from trunkline.steps.fetch.exchange import Reply, Request
+
+TRIES = 2
+"""Tries per request: what fails twice is unknown, and costs no more of the requests."""
+
+_LIMITS = re.compile(r"(?:\w+-)*rate-?limit(?:-\w+)*|retry-after", re.IGNORECASE)
+_NUMBER = re.compile(r"\d{1,9}(?:\.\d{1,6})?")
+_OK = 300
+
+
+class SpentError(TrunklineError):
+    """All requests that were announced are used up."""
+
+
+class Meter(BaseAdapter):
+    """An adapter that counts what passes, lets no more through than was announced, and keeps what limits are named.
+
+    Args:
+        inner: The adapter that sends.
+        most: Requests that pass.
+    """
+
+    def __init__(self, inner: BaseAdapter, most: int) -> None:
+        super().__init__()
+        self.inner, self.most, self.sent, self.status, self.refused = inner, most, 0, 0, 0
+        self.limits: dict[str, str] = {}
+        """Headers about limits, with the last value of each that is a number."""
+
+    def send(self, request: requests.PreparedRequest, *args: Any, **kwargs: Any) -> requests.Response:
+        """Send a request, if it is one of those announced.
+
+        Raises:
+            SpentError: It would be one more.
+        """
+        if self.sent >= self.most:
+            raise SpentError("the request was not sent", f"the {self.most} requests that were announced are used up")
+        self.sent, self.status = self.sent + 1, 0
+        response = self.inner.send(request, *args, **kwargs)
+        self.status = response.status_code
+        self.refused += response.status_code == 429  # noqa: PLR2004 - the status
+        for name, value in response.headers.items():
+            if _LIMITS.fullmatch(name):
+                self.limits[name.lower()] = value if _NUMBER.fullmatch(value) else "no number"
+        return response
+
+    def close(self) -> None:
+        """Close what sends."""
+        self.inner.close()
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a request brought.
+
+    Args:
+        reply: The reply; None when there is none.
+        status: HTTP status; 0 when nothing came.
+        refused: Status of a refusal, from HTTP or from the vendor's envelope.
+        problem: Why there is no reply, without a word of the vendor's.
+        error: What was raised in its place.
+    """
+
+    reply: Reply | None = None
+    status: int = 0
+    refused: int = 0
+    problem: str = ""
+    error: Exception | None = None
+
+
+@dataclass
+class Note:
+    """A request, for the evidence.
+
+    Args:
+        stream: The stream it was for.
+        why: What it was sent for.
+        method: HTTP method.
+        path: Path with names in the place of values.
+        parameters: Names of parameters.
+        span: The span requested, relative to the run's start.
+        status: HTTP status of the last try.
+        requests: Requests it took, tries and tokens counted.
+        rows: Rows that came.
+        total: The vendor's total, if any.
+        problem: Why there is no success.
+    """
+
+    stream: str
+    why: str
+    method: str
+    path: str
+    parameters: list[str]
+    span: str = ""
+    status: int = 0
+    requests: int = 0
+    rows: int | None = None
+    total: int | None = None
+    problem: str = ""
+
+
+@dataclass
+class Line:
+    """Sends the doctor's requests.
+
+    Args:
+        tap: The tap.
+        most: Requests at most.
+    """
+
+    tap: TapFacts
+    most: int
+    notes: list[Note] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        client = self.tap.client
+        self.meter = Meter(client.exchanges.adapter, self.most)
+        client.exchanges.adapter = self.meter
+        client.max_attempts = min(client.max_attempts, TRIES)
+
+    def ask(self, request: Request, open_body: Callable[[Reply], Any], note: Note) -> Answer:
+        """Send a request.
+
+        Args:
+            request: The request.
+            open_body: Reads what came, as in a run.
+            note: What the evidence has of it; it is completed here.
+
+        Returns:
+            What came of it: a refusal, a page for people or a server's error is an answer too.
+
+        Raises:
+            AccessDenied: The credentials are refused.
+        """
+        before, answer = self.meter.sent, Answer()
+        note.method, note.parameters = request.method, sorted(_names(request))
+        self.notes.append(note)
+        try:
+            reply = self.tap.client.fetch(request, open_body, threading.Event())
+            answer = Answer(reply, reply.status)
+        except AccessDenied as denied:
+            note.problem = f"the credentials were refused (HTTP {denied.status})"
+            raise
+        except Refused as refused:
+            status = refused.status or self.meter.status
+            answer = Answer(None, self.meter.status, status, _refusal(status, self.meter.status), refused)
+        except SpentError as spent:
+            answer = Answer(problem=spent.why, error=spent)
+        except BadResponse as other:
+            problem = f"HTTP {self.meter.status} with a body of another form"
+            answer = Answer(None, self.meter.status, 0, problem, other)
+        except TrunklineError as failed:
+            self.tap.logger.warning("%s", failed)
+            status = self.meter.status
+            problem = f"HTTP {status}" if status >= _OK else "no complete response"
+            answer = Answer(None, status, 0, problem, failed)
+        finally:
+            note.requests, note.status = self.meter.sent - before, self.meter.status if self.meter.sent > before else 0
+            note.problem = note.problem or answer.problem
+        return answer
+
+
+def _refusal(status: int, http: int) -> str:
+    return f"HTTP {http}" if status == http else f"HTTP {http}, which stands for {status}"
+
+
+def _names(request: Request) -> set[str]:
+    """Names of what a request carries, those of a body in objects with dots."""
+    names = {name for name, _ in request.params} | {*(request.form or {})}
+    return names | set(_flat(request.json)) if isinstance(request.json, dict) else names
+
+
+def _flat(body: Mapping[str, Any], above: str = "") -> list[str]:
+    found = []
+    for name, value in body.items():
+        found += _flat(value, f"{above}{name}.") if isinstance(value, dict) else [above + name]
+    return found
