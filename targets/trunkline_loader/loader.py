@@ -327,7 +327,7 @@ class Loader(MessageHandler):
                 "Stream %s: %s rows received, %s rows in table %s",
                 shown(name),
                 f"{stream.received:,}",
-                f"{self._store.count(table):,}",
+                self._store.count(table),
                 shown(f"{self._store.schema}.{table}"),
             )
 

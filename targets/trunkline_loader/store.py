@@ -214,10 +214,10 @@ class Store:
         """Delete rows whose version is older."""
         raise NotImplementedError
 
-    def count(self, table: str) -> int:
-        """How many rows a table has."""
+    def count(self, table: str) -> str:
+        """How many rows a table has, for a message."""
         with self.changing(f"count the rows of {shown(table)} in"):
-            return int(self.query(f"SELECT count(*) FROM {self.qualified(table)}")[0][0])
+            return f"{self.query(f'SELECT count(*) FROM {self.qualified(table)}')[0][0]:,}"
 
     def _named(self, stream: str, declared: Sequence[Declared], present: dict[str, str]) -> list[Column]:
         """All properties with their columns, those included that the table doesn't have yet."""

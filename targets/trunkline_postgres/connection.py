@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import tempfile
@@ -78,8 +79,14 @@ class Access:
 
         Raises:
             psycopg.Error: There is none.
+            OSError: A certificate can't be read.
         """
-        connection = psycopg.connect(make_conninfo(**{**_DEFAULTS, **self.parameters()}), autocommit=True)
+        found = self.parameters()
+        for setting, name in _FILES.items():
+            # Libpq goes on without a client's certificate that is not there.
+            if self._config.get(setting) and name in found and not Path(found[name]).exists():
+                raise FileNotFoundError(errno.ENOENT, f"there is no file {found[name]} ({setting})")
+        connection = psycopg.connect(make_conninfo(**{**_DEFAULTS, **found}), autocommit=True)
         connection.prepare_threshold = None  # statements are not repeated, and poolers keep no prepared ones
         for setting in ("TimeZone = 'UTC'", "DateStyle = 'ISO, YMD'", "statement_timeout = 0"):
             connection.execute(f"SET {setting}")

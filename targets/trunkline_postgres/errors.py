@@ -29,6 +29,15 @@ _ADVICE = {
     "54": "A key or row is too large for the table or its index. Correct the tap, then run again",
 }
 _ANY = "Look at the server's log, then run again: loading goes on from the last state"
+_UNREACHED = (
+    "See that the server runs and can be reached, and that user, password and database are right, then run again: "
+    "loading goes on from the last state"
+)
+_TLS = (
+    "Check ssl_enable, ssl_mode, that ssl_certificate_authority has signed the server's certificate, that `host` is "
+    "the name in it, and, where the server requires a certificate of the client, ssl_client_certificate and its key"
+)
+_OF_TLS = ("certificate", "SSL", "encryption", "private key")
 # What other classes say may quote values of a record.
 _QUOTES_VALUES = ("22", "23", "P0")
 _AT = re.compile(r"COPY \w+, line \d+, column (\w+)")
@@ -46,7 +55,9 @@ def cause(problem: psycopg.Error) -> str:
 
 def advice(problem: psycopg.Error) -> str:
     """What to do about an error, in one or two sentences."""
-    state = problem.sqlstate or "08"
+    state = problem.sqlstate
+    if not state:  # while it connects, libpq has nothing but words
+        return _TLS if any(word in str(problem) for word in _OF_TLS) else _UNREACHED
     return _ADVICE.get(state) or _ADVICE.get(state[:2], _ANY)
 
 

@@ -37,6 +37,9 @@ if TYPE_CHECKING:
 PAUSES = (1.0, 2.0, 4.0, 8.0, 16.0)
 """Seconds before another try to reach a server that was reached before."""
 
+_COUNTED = 100_000
+"""Rows of a table that are counted at most."""
+
 _FROM = "FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = %s"
 _NAMES = f"SELECT c.relname {_FROM}"
 _TABLE = f"SELECT c.oid, c.relkind::text {_FROM} AND c.relname = %s"
@@ -112,6 +115,39 @@ class PostgreSQL(Store):
             raise StoreError(f"{self.place} is not open")
         return self._connection
 
+    @property
+    def _is_broken(self) -> bool:
+        return self._open.broken or self._open.closed
+
+    def _reach(self) -> None:
+        """See that the connection is still there, and make it anew if not.
+
+        Raises:
+            psycopg.Error: The server can't be reached.
+        """
+        pauses = iter(PAUSES)
+        while True:
+            try:
+                self._rows("SELECT 1")
+            except psycopg.Error as problem:  # noqa: PERF203 - this loop waits
+                if not may_pass(problem, broken=self._is_broken) or not self._reconnected(problem, pauses):
+                    raise
+            else:
+                return
+
+    def _reconnected(self, problem: psycopg.Error, pauses: Iterator[float]) -> bool:
+        """Whether there is another try, before which the connection is made anew where that is possible."""
+        pause = next(pauses, None)
+        if pause is None:
+            return False
+        self.logger.warning("No answer from %s: %s. Trying again in %g s", self.place, cause(problem), pause)
+        self._sleep(pause)
+        with contextlib.suppress(psycopg.Error):
+            fresh = self._access.connect()
+            self._open.close()
+            self._connection = fresh
+        return True
+
     def _rows(self, statement: str, *values: Any) -> list[tuple[Any, ...]]:
         cursor = self._open.execute(statement.encode(), values or None)
         return cursor.fetchall() if cursor.description else []
@@ -124,6 +160,7 @@ class PostgreSQL(Store):
     def changing(self, doing: str, table: str | None = None) -> Iterator[None]:
         """Change a table, or make the schema, in a transaction that no other writer's change of it is beside."""
         with self._explained(doing):
+            self._reach()
             if table is None:
                 yield
                 return
@@ -140,7 +177,7 @@ class PostgreSQL(Store):
 
     def _failed(self, doing: str, problem: psycopg.Error | OSError) -> StoreError:
         why = problem.strerror if isinstance(problem, OSError) else cause(problem)
-        remedy = advice(problem) if isinstance(problem, psycopg.Error) else "Check the certificates' files"
+        remedy = advice(problem) if isinstance(problem, psycopg.Error) else "Correct the setting, or put the file there"
         return StoreError(f"Can't {doing} {self.place}", why or "", f"What was committed before is safe. {remedy}")
 
     # -- tables --------------------------------------------------------------------------------------------------------
@@ -148,6 +185,7 @@ class PostgreSQL(Store):
     def names(self) -> list[str]:
         """The tables of the schema, and whatever shares their names."""
         with self._explained("read the tables of"):
+            self._reach()
             return [name for (name,) in self._rows(_NAMES, self.schema)]
 
     def _found(self, table: str) -> int | None:
@@ -195,6 +233,13 @@ class PostgreSQL(Store):
         else:
             self.query(f"ALTER TABLE {qualified} ADD PRIMARY KEY ({listed})")
 
+    def count(self, table: str) -> str:
+        """How many rows a table has; of a large one what the planner thinks, as counting reads all of it."""
+        with self.changing(f"count the rows of {shown(table)} in"):
+            plan = self.query(f"EXPLAIN (FORMAT JSON) SELECT 1 FROM {self.qualified(table)}")
+            rows = int(plan[0][0][0]["Plan"]["Plan Rows"])
+        return super().count(table) if rows <= _COUNTED else f"about {rows:,}"
+
     def delete(self, table: str, version: int) -> int:
         """Delete the rows whose version is older, or mark them."""
         older, qualified = f"{quoted(VERSION.name)} < {version}", self.qualified(table)
@@ -209,28 +254,20 @@ class PostgreSQL(Store):
 
     def load(self, batches: Sequence[Batch]) -> None:
         """Write batches in one transaction; one that was cut off is written again over a new connection."""
-        pauses = iter(PAUSES)
-        number: str | None = None
+        pauses, number = iter(PAUSES), None
         while True:
             try:
-                if number is not None and self._is_committed(number):
-                    break
-                number = self._write(sorted(batches, key=lambda batch: batch.table))
+                if number is None or not self._is_committed(number):
+                    number = self._write(sorted(batches, key=lambda batch: batch.table))
                 break
             except Interrupted as interrupted:
                 number, problem = interrupted.number or number, interrupted.problem
             except psycopg.Error as refused:
                 problem = refused
-            if not may_pass(problem, broken=self._open.broken or self._open.closed):
+            if not may_pass(problem, broken=self._is_broken):
                 raise self._refused(batches, problem) from None
-            pause = next(pauses, None)
-            if pause is None:
+            if not self._reconnected(problem, pauses):
                 raise self._failed("write a batch to", problem) from None
-            self.logger.warning(
-                "Can't write a batch to %s: %s. Trying again in %g s", self.place, cause(problem), pause
-            )
-            self._sleep(pause)
-            self._reconnect()
         self._emptied.update(batch.table for batch in batches)
 
     def _write(self, batches: Sequence[Batch]) -> str | None:
@@ -279,12 +316,6 @@ class PostgreSQL(Store):
             if pause is not None:
                 self._sleep(pause)
         raise StoreError(f"Can't write a batch to {self.place}", "the server has not ended a cut off transaction yet")
-
-    def _reconnect(self) -> None:
-        with contextlib.suppress(psycopg.Error):
-            fresh = self._access.connect()
-            self._open.close()
-            self._connection = fresh
 
     def _refused(self, batches: Sequence[Batch], problem: psycopg.Error) -> StoreError:
         """The error of a batch that PostgreSQL does not take, with stream and field where it says so."""

@@ -473,21 +473,50 @@ def test_a_lost_connection_is_made_anew_and_nothing_doubles(
     assert caplog.text.count("Trying again") == 2
 
 
+class Output(io.StringIO):
+    """Standard output that says when a state has come out."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.written = threading.Event()
+
+    def flush(self) -> None:
+        self.written.set()
+
+    def wait(self) -> None:
+        """Wait for the next state."""
+        assert self.written.wait(300), "the state was held until more came"
+        self.written.clear()
+
+
+def test_a_connection_that_is_lost_while_the_tap_is_slow_is_made_anew(
+    pg: Loads, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The next stream's table is made over a new connection, and the rows are counted over another one."""
+
+    def tap() -> Iterator[str]:
+        for number, name in enumerate(("one", "two")):
+            messages = schema(name), row(name, id="a"), state(number)
+            yield "".join(f"{json.dumps(message)}\n" for message in messages)
+            output.wait()
+            pg.query(CUT)
+
+    monkeypatch.setattr(store, "PAUSES", (0.0, 0.0, 0.0))
+    monkeypatch.setattr("sys.stdout", output := Output())
+    TargetPostgres(config=pg.config(batch_size_rows=1)).listen(tap())  # type: ignore[arg-type]
+    assert [pg.query(f"SELECT id FROM {name}") for name in ("one", "two")] == [[("a",)], [("a",)]]
+
+
 def test_a_restart_of_the_server_in_the_middle_of_a_run_loses_nothing(
     pg: Loads, server: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The next batch waits for the server; the states that come out are of what is committed."""
     messages = [schema(), *(row(id=str(number)) for number in range(8)), state(1), row(id="x"), state(2)]
     lines = [json.dumps(message) + "\n" for message in messages]
-    written = threading.Event()
-
-    class Output(io.StringIO):
-        def flush(self) -> None:
-            written.set()
 
     def tap() -> Iterator[str]:
         yield "".join(lines[:-2])
-        assert written.wait(300), "the state was held until more came"
+        output.wait()
         server.stop()
         server.start()
         yield "".join(lines[-2:])
@@ -496,6 +525,17 @@ def test_a_restart_of_the_server_in_the_middle_of_a_run_loses_nothing(
     TargetPostgres(config=pg.config(batch_size_rows=4)).listen(tap())  # type: ignore[arg-type]
     assert len(pg.query("SELECT id FROM calls")) == 9
     assert output.getvalue() == '{"n": 1}\n{"n": 2}\n'
+
+
+def test_the_rows_of_a_large_table_are_not_counted(pg: Loads, caplog: pytest.LogCaptureFixture) -> None:
+    """A run that finds little must not cost what the table has; the last line says about how much that is."""
+    caplog.set_level(logging.INFO)
+    pg(schema(), row(id="a"))
+    pg.query("INSERT INTO calls SELECT n::text FROM generate_series(1, 150000) n; ANALYZE calls")
+    pg(schema(), row(id="b"))
+    said = [line.split(" rows received, ")[1] for line in caplog.messages if "rows received" in line]
+    assert said[0] == f"1 rows in table '{pg.schema}.calls'"
+    assert said[1].startswith("about 15")
 
 
 # Settings
