@@ -69,6 +69,7 @@ def _measure(case: Case, options: argparse.Namespace, results: dict[str, Any]) -
         return
     results["cases"][case.name] = {
         "title": case.title,
+        "when": datetime.now(timezone.utc).isoformat(timespec="seconds"),
         "facts": {name: getattr(case, name) for name in ("size", "latency", "workers") if hasattr(case, name)},
         "peers": {peer: [sample.as_json() for sample in of] for peer, of in samples.items()},
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import sys
 import tempfile
@@ -233,6 +234,7 @@ class LoaderAlone:
         window: For the tap.
         page_size: For the tap.
         repeats: Rounds.
+        drivers: Whether they are programs that differ in the driver alone.
     """
 
     name: str
@@ -241,11 +243,13 @@ class LoaderAlone:
     window: str = "P30D"
     page_size: int = 100
     repeats: int = 5
+    drivers: bool = False
 
     @property
     def title(self) -> str:
         """One line."""
-        return f"{self.vendor}, {self.size:,} rows from a file, the loader alone, net of its start"
+        what = "one driver or the other" if self.drivers else "the loader alone"
+        return f"{self.vendor}, {self.size:,} rows from a file, {what}, net of its start"
 
     def smaller(self) -> LoaderAlone:
         """A tenth."""
@@ -254,18 +258,18 @@ class LoaderAlone:
     def measure(self, rounds: int, say: Callable[[str], None]) -> dict[str, list[Sample]]:
         """One run of each loader a round, in turn, each into a schema of its own."""
         samples: dict[str, list[Sample]] = {}
+        loaders = warehouses.DRIVERS if self.drivers else warehouses.LOADERS
+        more = {name: {"weight": warehouses.weight(name)} for name in loaders} if self.drivers else {}
         with folder() as at, serving(self.size, 0.0) as server, warehouses.postgres() as postgres:
             Job(self.vendor, server.url, 8, self.page_size, self.window).write(at)
-            measure.run([READERS["trunkline"](self.vendor)], at)
-            (at / "out").rename(at / "records")
+            rows = _recorded(at, self.vendor)
             (at / "nothing").touch()
-            rows = counting.read(at / "records", keys=False).rows
             for turn in range(rounds):
-                for name, loader in warehouses.LOADERS.items():
-                    command = loader(at, postgres, f"{name.replace(' ', '_').replace('-', '_')}_{turn}")
+                for name, loader in loaders.items():
+                    command = loader(at, postgres, _schema(name, turn))
                     start = measure.run([[*command, "--input", "nothing"]], at)
                     whole = measure.run([[*command, "--input", "records"]], at)
-                    facts = {"start_cpu": start.cpu, "start_wall": start.wall}
+                    facts = {"start_cpu": start.cpu, "start_wall": start.wall, **more.get(name, {})}
                     cpu, wall = whole.cpu - start.cpu, whole.wall - start.wall
                     samples.setdefault(name, []).append(replace(whole, cpu=cpu, wall=wall, rows=rows, facts=facts))
                     say(
@@ -273,6 +277,78 @@ class LoaderAlone:
                         f"{whole.peak / 1e6:5.0f} MB  start {start.wall:.2f} s"
                     )
         return samples
+
+
+@dataclass(frozen=True)
+class Growth:
+    """A few new rows of BSPK into a small table and into a large one.
+
+    Attributes:
+        name: What `--only` calls it.
+        size: Rows of the small table.
+        times: How many times as many the large one has.
+        new: New rows of a run.
+        repeats: Rounds.
+    """
+
+    name: str = "incremental"
+    size: int = 5000
+    times: int = 1000
+    new: int = 100
+    repeats: int = 5
+
+    @property
+    def title(self) -> str:
+        """One line."""
+        return f"{self.new} new rows of bspk into tables of {self.size:,} and {self.size * self.times:,} rows"
+
+    def smaller(self) -> Growth:
+        """A tenth."""
+        return replace(self, times=self.times // 10)
+
+    def measure(self, rounds: int, say: Callable[[str], None]) -> dict[str, list[Sample]]:
+        """One run of each loader into each table a round, in turn."""
+        samples: dict[str, list[Sample]] = {}
+        with folder() as at, serving(self.size, 0.0) as server, warehouses.postgres() as postgres:
+            Job("bspk", server.url, 8, 100, "P30D").write(at)
+            _recorded(at, "bspk")
+            commands = {}
+            for name, loader in warehouses.LOADERS.items():
+                for times in (1, self.times):
+                    schema = _schema(name, times)
+                    command = commands[f"{name}, {self.size * times:,} rows"] = loader(at, postgres, schema)
+                    measure.run([[*command, "--input", "records"]], at)
+                    if times > 1:
+                        warehouses.multiply(name, at, postgres, schema, times)
+            for turn in range(rounds + 1):  # the first one, which nobody counts, reads the tables into memory
+                self._write_new(at, turn)
+                for name, command in commands.items():
+                    sample = replace(measure.run([[*command, "--input", "new"]], at), rows=self.new)
+                    if turn:
+                        samples.setdefault(name, []).append(sample)
+                        say(f"{name:<44} {sample.wall:7.2f} s  cpu {sample.cpu:6.2f} s")
+        return samples
+
+    def _write_new(self, at: Path, turn: int) -> None:
+        """Singer messages of the rows that are new in a round."""
+        lines = (at / "records").read_text(encoding="utf-8").splitlines()
+        messages = [json.loads(line) for line in lines]
+        records = [message for message in messages if message["type"] == "RECORD"][: self.new]
+        for record in records:
+            record["record"]["call_key"] += f"+{turn}"
+        chosen = [*(one for one in messages if one["type"] == "SCHEMA"), *records, messages[-1]]
+        (at / "new").write_text("".join(f"{json.dumps(one)}\n" for one in chosen), encoding="utf-8")
+
+
+def _recorded(at: Path, vendor: str) -> int:
+    """Write what our tap reads into the file `records`; returns the number of its records."""
+    measure.run([READERS["trunkline"](vendor)], at)
+    (at / "out").rename(at / "records")
+    return counting.read(at / "records").rows
+
+
+def _schema(name: str, turn: int) -> str:
+    return f"{name.split(',', maxsplit=1)[0].replace(' ', '_').replace('-', '_')}_{turn}".lower()
 
 
 @contextmanager
@@ -310,8 +386,13 @@ CASES: tuple[Case, ...] = (
     Reading("memory-conpeek", "conpeek", 50_000, 0.0, page_size=1000, window="PT12H", small_window="P5D", peers=FEW),
     Faulty(),
     # So many that starting two processes, a second whatever they do, is a small part of it.
-    Loading("load", 200_000, ("trunkline > target-duckdb", "vanilla > published target-duckdb")),
+    Loading("load", 200_000, tuple(warehouses.PIPES)[:4]),
     LoaderAlone("loader-bspk", "bspk", 50_000),
+    LoaderAlone("loader-hostedsuite", "hostedsuite", 50_000),
     LoaderAlone("loader-conpeek", "conpeek", 20_000, "P1D", 1000),
+    LoaderAlone("driver-bspk", "bspk", 50_000, drivers=True),
+    LoaderAlone("driver-hostedsuite", "hostedsuite", 50_000, drivers=True),
+    LoaderAlone("driver-conpeek", "conpeek", 20_000, "P1D", 1000, drivers=True),
+    Growth(),
     Loading("load-all", 50_000, tuple(warehouses.PIPES)),
 )

