@@ -12,6 +12,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from trunkline_sandbox.messages import BODILESS, JSON, Request, Response
+from trunkline_sandbox.vendor import RefusedError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -242,7 +243,10 @@ def _redirect(fault: Fault, vendor: Vendor, request: Request) -> Response:
 
 
 def _repeat_page(_: Fault, vendor: Vendor, request: Request) -> Response | None:
-    before = vendor.page_before(request)
+    try:
+        before = vendor.page_before(request)
+    except RefusedError:  # a page that there is not
+        before = None
     return None if before is None else vendor.handle(before)
 
 

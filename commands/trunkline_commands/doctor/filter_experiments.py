@@ -63,28 +63,31 @@ def other_times(subject: Subject) -> list[str]:
 
 
 def with_other_form(subject: Subject, found: Sequence[Finding], variant: Variant) -> list[Finding]:
-    """Try the other forms that a setting knows for the filter's dates, and name the one that acts."""
+    """Try the other forms that a setting knows for the filter's dates; name the one that acts, and go on with it."""
     stream, setting = subject.stream, getattr(subject.stream, "filter_date_setting", "")
     for value in stream.filter_dates if setting and isinstance(stream, WallClock) else ():
         if value == stream.config[setting]:
             continue
         other = variant(stream, setting, value)
         other.first_page = stream.first_page
-        if _acts(replace(subject, stream=other, pages=[], samples=[]), subject.known):
-            named = {"setting": setting, "value": value}
-            return [replace(one, **named) if one.fact == "filter" else one for one in found]
+        more = _try(replace(subject, stream=other, pages=[], samples=[]), subject.known)
+        if any(one.fact == "filter" and one.verdict == CONFIRMED for one in more):
+            subject.go_on_with(other)
+            named = [replace(one, setting=setting, value=value) for one in found if one.fact == "filter"]
+            return [*named, *(one for one in more if one.fact != "filter")]
     return list(found)
 
 
-def _acts(tried: Subject, known: Seen) -> bool:
-    """Return whether the filter acts with another form of its dates."""
+def _try(tried: Subject, known: Seen) -> list[Finding]:
+    """Return what is found of the filter with another form of its dates."""
     why = "a span, in another form of dates"
     span = filter_judges.choose_span(known.rows, tried.by, tried.stream.tick)
     if span is None:
-        return tried.page(why, next(iter(tried.spans())), tried.base, tried.size).ok
+        seen = tried.page(why, next(iter(tried.spans())), tried.base, tried.size)
+        return [Finding(tried.name, "filter", CONFIRMED if seen.ok else UNKNOWN, seen.problem)]
     seen = tried.page(why, Exactly(span.since, span.until), tried.base, tried.size)
-    found = filter_judges.filtered("", Filtered(span, known.rows, seen, tried.by, tried.stream.filter_tolerance))
-    return any(one.fact == "filter" and one.verdict == CONFIRMED for one in found)
+    narrow = Filtered(span, known.rows, seen, tried.by, tried.stream.filter_tolerance)
+    return filter_judges.filtered(tried.name, narrow)
 
 
 def _narrow(subject: Subject, span: Span) -> list[Finding]:

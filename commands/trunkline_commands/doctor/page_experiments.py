@@ -15,6 +15,7 @@ from trunkline_commands.doctor.subject import Exactly
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from trunkline_commands.doctor.rows import Seen
     from trunkline_commands.doctor.subject import Subject
 
 _LEAST = 3
@@ -28,21 +29,49 @@ def examine(subject: Subject) -> Iterator[Finding]:
     setting = stream.oldest_first if isinstance(stream, PagedStream) else ""
     if setting and stream.config.get(setting):
         yield page_judges.order(name, known, subject.by, setting)
+    beyond = _beyond(subject)
     if subject.paging.total:
-        yield page_judges.total(name, subject.pages)
+        yield _total(subject, beyond)
     if not subject.size:
         return
     if len(known.rows) < _LEAST:
         why = f"{len(known.rows)} rows are too few for pages" if known.rows else judges.QUIET
         yield from (Finding(name, fact, UNKNOWN, why) for fact in ("pages", "steady", "page-size"))
-    elif isinstance(subject.paging, CursorPages):
-        yield from _cursors(subject)
     else:
-        yield from _numbers(subject)
+        yield from _cursors(subject) if isinstance(subject.paging, CursorPages) else _numbers(subject)
+        yield page_judges.page_size(name, known, beyond)
     if subject.is_numbered:
-        far = subject.base + len(known.rows) + (known.total or 0) // subject.size + _FAR
+        pages = (known.total or 0) // max(1, len(known.rows)) if known.total else len(known.rows)
+        far = subject.base + pages + _FAR
         seen = subject.page("a page past the end", _window(subject), far, subject.size)
         yield page_judges.past_the_end(name, seen, counted=known.total is not None)
+
+
+def _beyond(subject: Subject) -> Seen | None:
+    """Request what stands behind the first page, where that was shorter than requested and may not be the last."""
+    known, paging, window = subject.known, subject.paging, _window(subject)
+    if not 0 < len(known.rows) < subject.size or not (known.follows or not paging.total):
+        return None
+    why = "what stands behind a short page"
+    if isinstance(paging, CursorPages):
+        return subject.following(why, window, known.cursor, subject.size) if known.cursor else None
+    if isinstance(paging, NumberedPages):
+        return subject.page(why, window, subject.base + 1, subject.size)
+    return subject.page(why, window, 1, len(known.rows))
+
+
+def _total(subject: Subject, beyond: Seen | None) -> Finding:
+    """Judge the total by pages that came, or by the last page where none of them was a whole span."""
+    known, found = subject.known, page_judges.total(subject.name, subject.pages)
+    if found.verdict != UNKNOWN or known.total is None or not known.rows:
+        return found
+    if beyond is not None:
+        return page_judges.total_of_short_page(subject.name, known, beyond) or found
+    if not (subject.is_numbered and len(known.rows) == subject.size):
+        return found
+    place, rest = divmod(known.total - 1, subject.size)
+    seen = subject.page("the last page", _window(subject), subject.base + place, subject.size)
+    return page_judges.last_page(subject.name, seen, rest + 1)
 
 
 def _window(subject: Subject) -> Exactly:
@@ -56,8 +85,8 @@ def _small(subject: Subject) -> int:
 
 
 def _numbers(subject: Subject) -> Iterator[Finding]:
-    window, paging, known, base, size = _window(subject), subject.paging, subject.known, subject.base, _small(subject)
-    found = Pages(known, size, base, subject.page("the second of small pages", window, base + 1, size))
+    window, paging, base, size = _window(subject), subject.paging, subject.base, _small(subject)
+    found = Pages(subject.known, size, base, subject.page("the second of small pages", window, base + 1, size))
     if found.second.ok and not found.is_clear:
         found = replace(
             found,
@@ -71,11 +100,6 @@ def _numbers(subject: Subject) -> Iterator[Finding]:
         yield from page_judges.pages(subject.name, found, subject.by, declared=declared, setting=setting)
     else:
         yield from _steady(subject, found)
-    beyond = None
-    if len(known.rows) < subject.size and (known.follows or not paging.total):
-        number, rows = (base + 1, subject.size) if isinstance(paging, NumberedPages) else (1, len(known.rows))
-        beyond = subject.page("what stands behind a short page", window, number, rows)
-    yield page_judges.page_size(subject.name, known, beyond)
 
 
 def _cursors(subject: Subject) -> Iterator[Finding]:
@@ -86,10 +110,6 @@ def _cursors(subject: Subject) -> Iterator[Finding]:
         yield from _steady(subject, Pages(known, size, 0, second, first))
     else:
         yield Finding(subject.name, "steady", UNKNOWN, first.problem or "a small page names none behind it")
-    beyond = None
-    if known.cursor and len(known.rows) < subject.size:
-        beyond = subject.following("what stands behind a short page", window, known.cursor, subject.size)
-    yield page_judges.page_size(subject.name, known, beyond)
 
 
 def _steady(subject: Subject, found: Pages) -> Iterator[Finding]:

@@ -159,6 +159,28 @@ def total(stream: str, found: Sequence[Seen]) -> Finding:
     return Finding(stream, "total", UNKNOWN, "no span was small enough for one page")
 
 
+def total_of_short_page(stream: str, seen: Seen, beyond: Seen) -> Finding | None:
+    """Judge a total that says that rows stand behind a short page; None where some do."""
+    if not beyond.ok or set(beyond.keys) - set(seen.keys):
+        return None
+    return Finding(stream, "total", REFUTED, f"a total of {seen.total} where {len(seen.rows)} rows are listed")
+
+
+def last_page(stream: str, seen: Seen, expected: int) -> Finding:
+    """Judge whether the total counts what is listed, by the page that it says is the last one.
+
+    Args:
+        stream: The stream.
+        seen: That page.
+        expected: Rows that it has if the total is right.
+    """
+    if not seen.ok:
+        return Finding(stream, "total", UNKNOWN, seen.problem)
+    listed = f"the last page by a total of {seen.total} has {len(seen.rows)} rows"
+    right = len(seen.rows) == expected and not seen.more
+    return Finding(stream, "total", CONFIRMED if right else REFUTED, listed)
+
+
 def order(stream: str, seen: Seen, by: str, setting: str) -> Finding:
     """Judge whether the rows come oldest first, as a setting requests."""
     found = seen.direction(by)

@@ -189,6 +189,11 @@ class Subject:
 
     # -- where the rows are ------------------------------------------------------------------------
 
+    def go_on_with(self, stream: PagedStream) -> None:
+        """Take the same stream with another setting in the place of the first, and look for rows anew."""
+        self.stream, self.known, self.pages = stream, Seen(), []
+        self.survey(longest=True)
+
     def recount(self) -> None:
         """Request the first page again, where it has become known since that its number is another one."""
         if self.known_base != self.base and self.span is not None:
@@ -212,7 +217,7 @@ class Subject:
                 self.known = self.known if self.known.rows else seen
                 break
             self.pages.append(seen)
-            if len(seen.rows) > len(self.known.rows) or not self.known.ok:
+            if len(seen.rows) >= len(self.known.rows):  # of two with as many, the longer one shows more
                 self.known, self.span, self.known_base = seen, window, self.base
             if self._is_enough(seen):
                 break
