@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 
 UTC = timezone.utc
 Key = tuple[Any, ...]
+PROOFS = "window_proofs"
+"""The stream that every tap has, of what is proven of the others."""
 
 _MOMENT = 0.001  # seconds: other threads run meanwhile
 
@@ -95,8 +97,9 @@ class Result:
     log: list[str] = field(default_factory=list)
 
     def of(self, kind: str, stream: str | None = None) -> list[dict[str, Any]]:
-        """Return the messages of a kind, of one stream if it is named."""
-        return [m for m in self.messages if m["type"] == kind and stream in (None, m.get("stream"))]
+        """Return the messages of a kind, of the stream that is named, or of all but the proofs of their windows."""
+        found = [m for m in self.messages if m["type"] == kind]
+        return [m for m in found if (m.get("stream") == stream if stream else m.get("stream") != PROOFS)]
 
     def records(self, stream: str) -> list[dict[str, Any]]:
         """Return the records of a stream."""
@@ -107,6 +110,17 @@ class Result:
         """The last state."""
         states = self.of("STATE")
         return states[-1]["value"] if states else None
+
+
+def timeless(message: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a message without what differs from run to run: when its record was read and, of a proof, its window."""
+    kept = {**message, "time_extracted": None}
+    if message["type"] == "RECORD" and message["stream"] == PROOFS:
+        proof = {**message["record"], **dict.fromkeys(("read_from", "read_to", "run_started"))}
+        if proof["since"] == proof["until"]:  # of a full table, when it was read
+            proof["since"] = proof["until"] = None
+        kept["record"] = proof
+    return kept
 
 
 class Target:

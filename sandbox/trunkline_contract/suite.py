@@ -475,7 +475,7 @@ class Contract:
 
     @staticmethod
     def _lines(result: Result) -> tuple[list[str], Any]:
-        kept = [{**m, "time_extracted": None} for m in result.messages if m["type"] in {"SCHEMA", "RECORD"}]
+        kept = [runs.timeless(m) for m in result.messages if m["type"] in {"SCHEMA", "RECORD"}]
         return [json.dumps(message) for message in kept], result.state
 
     def test_g6_wrong_credentials_are_tried_once(self) -> None:

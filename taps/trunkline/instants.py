@@ -42,6 +42,11 @@ class NullTimeError(ValueError):
     """A text that stands for no time at all, such as the null date of .NET."""
 
 
+def now() -> datetime:
+    """Return the present moment, in UTC."""
+    return datetime.now(UTC)
+
+
 def from_iso(text: str, zone: tzinfo = UTC) -> datetime:
     """Read an ISO 8601 date or date-time; a value without a zone is taken to be in `zone`.
 

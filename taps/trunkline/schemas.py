@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 @functools.cache
 def folder() -> Traversable | Path:
-    """Return the folder that holds `<vendor>/<stream>.json`.
+    """Return the folder that holds `<vendor>/<stream>.json`, and `<stream>.json` of streams that every vendor has.
 
     Raises:
         FileNotFoundError: Neither the installed package nor a checkout around it has one.
@@ -54,8 +54,9 @@ def beside(vendor: str, module: str) -> None:
 
 @functools.cache
 def _read(vendor: str, stream: str) -> dict[str, Any]:
-    home = _homes.get(vendor) or folder() / vendor
-    file = home / f"{stream}.json"
+    file = folder() / f"{stream}.json"  # one that every vendor has
+    if not file.is_file():
+        file = (_homes.get(vendor) or folder() / vendor) / f"{stream}.json"
     try:
         content: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
     except FileNotFoundError:

@@ -12,6 +12,7 @@ import pytest
 
 from trunkline.doors.vendors import vendor_taps
 from trunkline.steps.write import BlockWriter
+from trunkline_contract.runs import timeless
 from trunkline_sandbox import Fault, Sandbox
 from trunkline_sandbox.transport import SandboxAdapter
 
@@ -42,7 +43,7 @@ def lines(vendor: str, *, faults: bool = False, **config: Any) -> tuple[list[str
     assert tap.run() == 0
     logging.disable(logging.NOTSET)
     said = [json.loads(line) for line in output.getvalue().splitlines()]
-    kept = [json.dumps({**m, "time_extracted": None}) for m in said if m["type"] in {"RECORD", "SCHEMA"}]
+    kept = [json.dumps(timeless(m)) for m in said if m["type"] in {"RECORD", "SCHEMA"}]
     return kept, [m for m in said if m["type"] == "STATE"][-1]
 
 

@@ -14,6 +14,7 @@ from tap_conpeek import TapConpeek
 from tap_evolux import TapEvolux
 from tap_hostedsuite import TapHostedSuite
 from tap_switchtransact import TapSwitchTransact
+from trunkline_contract.runs import PROOFS
 from trunkline_sandbox import Sandbox
 from trunkline_sandbox.transport import SandboxAdapter
 
@@ -47,8 +48,8 @@ class Reader:
         catalog: Catalog = json.loads(tap(config=config).catalog_json_text)
         for entry in catalog["streams"]:
             root = next(part for part in entry["metadata"] if not part["breadcrumb"])
-            root["metadata"]["selected"] = entry["tap_stream_id"] == stream
-            if root["metadata"]["selected"]:
+            root["metadata"]["selected"] = entry["tap_stream_id"] in {stream, PROOFS}
+            if entry["tap_stream_id"] == stream:
                 change(entry)
         self._captured.readouterr()
         self._logged.clear()
@@ -65,11 +66,15 @@ def read(capfdbinary: pytest.CaptureFixture[bytes], caplog: pytest.LogCaptureFix
 
 
 def rows(messages: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    return [message["record"] for message in messages if message["type"] == "RECORD"]
+    return [message["record"] for message in messages if message["type"] == "RECORD" and message["stream"] != PROOFS]
 
 
 def schema(messages: list[dict[str, Any]]) -> dict[str, Any]:
-    return next(dict(message["schema"]["properties"]) for message in messages if message["type"] == "SCHEMA")
+    return next(
+        dict(message["schema"]["properties"])
+        for message in messages
+        if message["type"] == "SCHEMA" and message["stream"] != PROOFS
+    )
 
 
 def deselect(*names: str) -> Change:
@@ -151,7 +156,7 @@ def test_g10_a_catalog_that_names_no_key_leaves_the_stream_its_own(read: Reader)
         entry["metadata"] = [{"breadcrumb": [], "metadata": {"selected": True}}]
 
     messages = read(TapEvolux, "studio_calls", change)
-    (said,) = [message for message in messages if message["type"] == "SCHEMA"]
+    (said,) = [line for line in messages if line["type"] == "SCHEMA" and line["stream"] == "studio_calls"]
     assert said["key_properties"] == ["id"]
     assert messages[-1]["value"]["bookmarks"]["studio_calls"]["replication_key"] == "start_time"
 

@@ -129,7 +129,7 @@ def test_a_stream_without_its_setting_is_not_offered(caplog: pytest.LogCaptureFi
     """It is in no catalog, a line says why, and the others are read."""
     with caplog.at_level(logging.INFO):
         made, output = tap(wire.Calls, NeedsTeams, wire=Wire([call(1)]))
-        assert [entry["stream"] for entry in made.catalog_dict["streams"]] == ["calls"]
+        assert [entry["stream"] for entry in made.catalog_dict["streams"]] == ["calls", "window_proofs"]
     assert "calls_of_teams is not offered: it needs teams or region" in caplog.text
     assert made.run() == 0
     assert len(records(output, "calls")) == 1
@@ -138,7 +138,7 @@ def test_a_stream_without_its_setting_is_not_offered(caplog: pytest.LogCaptureFi
 def test_a_stream_with_one_of_its_settings_is_offered() -> None:
     """One is enough."""
     made, _ = tap(wire.Calls, NeedsTeams, wire=Wire([]), region="x")
-    assert set(made.streams) == {"calls", "calls_of_teams"}
+    assert set(made.streams) == {"calls", "calls_of_teams", "window_proofs"}
 
 
 @pytest.mark.parametrize("selected", [True, False])
@@ -152,7 +152,7 @@ def test_g9_a_catalog_that_selects_a_stream_without_its_setting_is_an_error(*, s
         with pytest.raises(ConfigInvalid, match="teams or region must be set: the catalog selects calls_of_teams"):
             _ = tap(wire.Calls, NeedsTeams, wire=Wire([]), catalog=catalog)[0].streams
     else:
-        assert set(tap(wire.Calls, NeedsTeams, wire=Wire([]), catalog=catalog)[0].streams) == {"calls"}
+        assert set(tap(wire.Calls, NeedsTeams, wire=Wire([]), catalog=catalog)[0].streams) == {"calls", "window_proofs"}
 
 
 # -- defaults of a stream's own ------------------------------------------------------------------------------------

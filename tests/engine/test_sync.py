@@ -14,6 +14,7 @@ from tests.model.harness import first_streams
 
 from tap_conpeek import TapConpeek
 from tap_evolux import StudioCdr
+from trunkline_contract.runs import timeless
 from trunkline_sandbox import Response, Sandbox
 from trunkline_sandbox.transport import SandboxAdapter
 
@@ -28,7 +29,7 @@ TapEvolux = first_streams("evolux")
 TapSwitchTransact = first_streams("switchtransact")
 
 RUN = datetime(2026, 3, 1, 8, tzinfo=timezone.utc)
-Result = tuple[int, list[dict[str, Any]], list[bytes]]
+Result = tuple[int, list[dict[str, Any]], list[dict[str, Any]]]
 
 
 @pytest.fixture
@@ -46,7 +47,8 @@ def run(sandbox: Sandbox, capfdbinary: pytest.CaptureFixture[bytes]) -> Callable
         capfdbinary.readouterr()
         code = kind(config=config, state=state, run_start=RUN, transport=adapter).run()
         lines = capfdbinary.readouterr().out.splitlines()
-        return code, [json.loads(line) for line in lines], [line.split(b',"time_extracted"')[0] for line in lines]
+        messages = [json.loads(line) for line in lines]
+        return code, messages, [timeless(message) for message in messages]
 
     return go
 
@@ -168,7 +170,7 @@ def test_g10_a_catalog_that_names_or_selects_nothing_of_this_tap_is_told(
         adapter = SandboxAdapter(sandbox, sleep=lambda _: None)
         assert TapEvolux(config=sandbox.config("evolux"), catalog=catalog, transport=adapter, run_start=RUN).run() == 0
     assert "the catalog names of_another_tap, which is no stream of this tap" in caplog.text
-    assert "selects none of studio_calls, studio_cdr: nothing is read" in caplog.text
+    assert "selects none of studio_calls, studio_cdr, window_proofs: nothing is read" in caplog.text
 
 
 def test_g9_a_map_that_raises_is_named(run: Callable[..., Result], caplog: pytest.LogCaptureFixture) -> None:

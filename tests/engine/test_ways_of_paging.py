@@ -36,6 +36,7 @@ from trunkline.facts import (
 )
 from trunkline.steps.plan import Window
 from trunkline.steps.write import BlockWriter
+from trunkline_contract.runs import PROOFS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -128,7 +129,8 @@ def read(
     logging.getLogger("tap-any").setLevel(logging.INFO)
     code = tap.run()
     messages = [json.loads(line) for line in output.getvalue().splitlines()]
-    return code, [message["record"] for message in messages if message["type"] == "RECORD"], server
+    written = [message for message in messages if message["type"] == "RECORD" and message["stream"] != PROOFS]
+    return code, [message["record"] for message in written], server
 
 
 def cut(asked: dict[str, Any], rows: list[Any], *, first: int) -> list[Any]:

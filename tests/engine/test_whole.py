@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from tests.engine.scripted import SHORTEST, WINDOW, Script, drive, page
 
 from trunkline.errors import Refused, Unproven
-from trunkline.steps.feeds import WindowUnsettled
+from trunkline.steps.feeds import Proof, WindowUnsettled
 from trunkline.steps.fetch.context import ReadContext
 from trunkline.steps.plan import MINUTE, Window
 from trunkline.steps.prove import whole
@@ -38,7 +38,8 @@ def ask(answer: Callable[[int, int], Page | Refused], window: Window = WINDOW, *
         play.emit_page(ctx, window, page, reply)
 
     question = whole.SpanSource(window, LIMIT, queue, give, lambda _: window.halves(MINUTE) or (), **facts)
-    return drive(play, ctx, whole.read_whole(question, queue(0, LIMIT))), play
+    result = drive(play, ctx, whole.read_whole(question, queue(0, LIMIT)))
+    return result.rows if isinstance(result, Proof) else result, play
 
 
 def listed(rows: str, cap: int = 100) -> Callable[[int, int], Page]:

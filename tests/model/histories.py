@@ -6,6 +6,7 @@ last byte; with more, the requests may reach the vendor in another order, and so
 
 from __future__ import annotations
 
+import json
 import os
 import random
 import signal
@@ -19,6 +20,7 @@ from tests.model import harness
 from tests.model.harness import Output, Result, Target, bookmark
 from tests.model.vendors import MODELS, Fact, Facts, Model
 
+from trunkline_contract.runs import PROOFS, instant
 from trunkline_sandbox import Fault, Sandbox
 
 if TYPE_CHECKING:
@@ -171,6 +173,7 @@ class History:
         steady = {key for key in covered if after.get(key) == held[key]}
         self.story.append(f"  ended with {result.code}, {len(result.of('RECORD'))} records; {result.log[-3:]}")
         self._check_states(result, held, steady)
+        self._check_proofs(result, calm=trouble.calm)
         if trouble.calm and result.code != 0:
             raise LostError(f"an undisturbed run ended with {result.code}: {result.log[-6:]}")
         if result.code == 0:
@@ -315,13 +318,13 @@ class History:
         for message in result.messages:
             if message["type"] == "SCHEMA":
                 keys[message["stream"]] = message["key_properties"]
-            elif message["type"] == "RECORD":
+            elif message["type"] == "RECORD" and message["stream"] != PROOFS:
                 stream, record = message["stream"], message["record"]
                 emitted.add((stream, tuple(record[name] for name in keys[stream])))
                 place = (stream, self.model.partition(record))
                 for mark in self.model.marks(stream, record):
                     latest[place] = max(latest.get(place, mark), mark)
-            else:
+            elif message["type"] == "STATE":
                 for place, old in marks.items():
                     new = bookmark(message["value"], *place)
                     if new != old:
@@ -351,6 +354,27 @@ class History:
                 when < new and (since is None or since <= when) for when in fact.instants
             ):
                 raise LostError(f"the bookmark of {place}, {new}, has passed {key}, which was not emitted: {fact}")
+
+    def _check_proofs(self, result: Result, *, calm: bool) -> None:
+        """The spans that are proven adjoin, and each counts the rows of its own that the run has written."""
+        written: dict[tuple[str, str], dict[Any, tuple[datetime, ...]]] = {}
+        keys = {message["stream"]: message["key_properties"] for message in result.of("SCHEMA")}
+        for message in result.of("RECORD"):
+            stream, record = message["stream"], message["record"]
+            rows = written.setdefault((stream, self.model.partition(record)), {})
+            rows[tuple(record[name] for name in keys[stream])] = self.model.marks(stream, record)
+        ends: dict[tuple[str, str], datetime] = {}
+        for proof in result.records(PROOFS):
+            place = proof["stream"], next(iter(json.loads(proof["partition"]).values()), "")
+            since, until = instant(proof["since"]), harness.instant(proof["until"])
+            if since == until:
+                continue  # a full table
+            if ends.setdefault(place, since) != since:
+                raise LostError(f"a span of {place} begins at {since}, and the one before ends at {ends[place]}")
+            ends[place] = until
+            there = sum(1 for marks in written.get(place, {}).values() if since <= max(marks) < until)
+            if proof["rows_within"] > there or (calm and self.model.exact_bookmark and proof["rows_within"] < there):
+                raise LostError(f"{there} rows of {place} were written from {since} to {until}: {proof}")
 
     def _check_newest(self, result: Result, trouble: Trouble) -> None:
         """After a run that ended well the bookmark stands at the newest row: not before it."""
@@ -389,7 +413,7 @@ class History:
         self._check_rows(promised, facts, "all runs are over")
         for stream, table in self.target.tables.items():
             for key in table:
-                if not self.model.known(stream, key, facts):
+                if stream != PROOFS and not self.model.known(stream, key, facts):
                     raise LostError(f"{stream} {key} was never the vendor's: {table[key]}")
 
 

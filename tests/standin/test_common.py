@@ -325,7 +325,11 @@ def test_the_commands_options(serve: Serve, run: Taps, tap: str) -> None:
     assert 1 <= len(vendor.seen) <= max(4, 2 * len(streams))
     assert not runs["test"].rows(next(iter(STREAMS[tap])))
     catalog = json.loads(runs["discover"].stdout)
-    assert {s["tap_stream_id"]: s["key_properties"] for s in catalog["streams"]} == STREAMS[tap] | OTHERS.get(tap, {})
+    assert {s["tap_stream_id"]: s["key_properties"] for s in catalog["streams"]} == {
+        **STREAMS[tap],
+        **OTHERS.get(tap, {}),
+        "window_proofs": ["stream", "partition", "since", "until"],
+    }
     for stream in catalog["streams"]:
         root = next(entry["metadata"] for entry in stream["metadata"] if entry["breadcrumb"] == [])
         by_default = (tap, stream["tap_stream_id"]) not in UNSELECTED

@@ -204,7 +204,8 @@ def test_g2_g3_what_moves_in_the_newest_minute_is_written_and_said_not_to_be_pro
     vendor = serve(Bspk([Bspk.call(n, now - timedelta(minutes=n)) for n in range(40)]))
 
     def arrive(asked: int) -> None:
-        vendor.rows.append(Bspk.call(1000 + asked, now - SECOND))
+        last = instant(vendor.seen[0].query["to"]) - SECOND  # just before the run began, whenever that was
+        vendor.rows.append(Bspk.call(1000 + asked, last))
 
     vendor.before_page = arrive
     one = run("bspk", vendor.config(start_date=(now - HOUR).isoformat(), page_size=5), code=0)

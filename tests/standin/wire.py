@@ -274,6 +274,10 @@ class Run:
         for line in lines:
             message = json.loads(line)
             message.pop("time_extracted", None)
+            if message["type"] == "RECORD" and message["stream"] == "window_proofs":
+                span = {message["record"]["since"], message["record"]["until"]}
+                for name in ("read_from", "read_to", "run_started", *(() if len(span) > 1 else ("since", "until"))):
+                    del message["record"][name]
             kept.append(json.dumps(message))
         marks = (self.state or {}).get("bookmarks", {}).items()
         return [*kept, json.dumps({name: {**entry, "account": None} for name, entry in marks})]

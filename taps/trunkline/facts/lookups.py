@@ -333,6 +333,7 @@ class LookupResults(LookupStream):
             ids = list(dict.fromkeys([*(before or ()), *ids]))
             if ids == before:
                 return  # it would be the same row once more
+            self.run.repeated += before is not None
             self._found[number] = ids
         several, single = self.ids
         found = {

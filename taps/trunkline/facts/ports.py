@@ -69,6 +69,7 @@ class StreamState(Protocol):
     rows: int
     missing: int
     keyless: int
+    repeated: int
     notes: list[str]
     failures: list[str]
     failure: Exception | None

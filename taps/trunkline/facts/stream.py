@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from trunkline.facts.ports import OwningTap, StreamState
     from trunkline.sdk import Records
+    from trunkline.steps.feeds import Proof
     from trunkline.steps.fetch.context import Feed, PendingReply, ReadContext
     from trunkline.steps.fetch.exchange import Reply
     from trunkline.steps.plan import Window
@@ -305,6 +306,10 @@ class VendorStream(sdk.OwnSync):
     ) -> None:
         """Hand out what this stream makes of a page of a window, or of one partition's window."""
         raise NotImplementedError
+
+    def proof_of(self, proof: Proof) -> Proof:
+        """Return the proof of this stream's rows, from that of the rows that were listed."""
+        return proof
 
     def prove(self, window: Window) -> None:
         """Raise if a window that adds up is not to be believed all the same."""

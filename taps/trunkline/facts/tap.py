@@ -17,6 +17,7 @@ from trunkline import instants, personal, schemas, sdk
 from trunkline.errors import ConfigInvalid
 from trunkline.facts import config as settings
 from trunkline.facts.refusals import HttpErrors
+from trunkline.facts.window_proofs import WindowProofs
 from trunkline.redact import redactor
 from trunkline.steps import bookmark
 from trunkline.steps.fetch import network
@@ -196,7 +197,12 @@ class TapFacts(sdk.ConfigFiles, Tap):
             self.logger.info("%s is not offered: it needs %s", name, " or ".join(needs))
         if wrong:
             raise ConfigInvalid(wrong)
-        return found
+        return [*found, WindowProofs(self)]
+
+    @property
+    def proofs(self) -> WindowProofs:
+        """The stream of proofs, which a run writes while it reads the others."""
+        return cast("WindowProofs", self.streams[WindowProofs.name])
 
     def is_set(self, setting: str) -> bool:
         """Return whether the user has set a setting, be it to its default."""
@@ -212,8 +218,8 @@ class TapFacts(sdk.ConfigFiles, Tap):
         sdk.register_maps(self, of_all=self._map_all)
 
     def ordered_streams(self) -> list[VendorStream]:
-        """Return the streams in the order the vendor's file names them."""
-        names = [stream_type.name for stream_type in self.stream_types]  # type: ignore[misc]
+        """Return the streams in the order the vendor's file names them, and the proofs of what they bring."""
+        names = [*(stream_type.name for stream_type in self.stream_types), WindowProofs.name]  # type: ignore[misc]
         return [self.streams[name] for name in names if name in self.streams]  # type: ignore[misc]
 
     # -- what a run needs --------------------------------------------------------------------------

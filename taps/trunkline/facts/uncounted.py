@@ -20,7 +20,7 @@ from trunkline.facts.places import BodyReader
 from trunkline.facts.stream import WindowRows
 from trunkline.facts.windowed import WindowedStream
 from trunkline.steps import feeds, plan
-from trunkline.steps.fetch.context import ReadOutcome
+from trunkline.steps.fetch.context import CountedAnew, ReadOutcome
 from trunkline.steps.fetch.exchange import Request
 from trunkline.steps.prove import whole
 from trunkline.steps.prove.pages import EMPTY, Page
@@ -112,6 +112,7 @@ class UncountedStream(WindowedStream):
         ]
         firsts = [self.queue(ctx, span, 0, self.page_size) for span in spans]
         given: list[tuple[SpanRows, Page, Reply]] = []
+        proofs: list[feeds.Proof] = []
         marker = None
         for place, span in enumerate(spans):
 
@@ -130,7 +131,9 @@ class UncountedStream(WindowedStream):
             verdict = yield from whole.read_whole(source, firsts[place])
             if isinstance(verdict, feeds.WindowUnsettled):
                 marker = marker or verdict
-            elif not isinstance(verdict, int):
+            elif isinstance(verdict, feeds.Proof):
+                proofs.append(verdict)
+            else:
                 ctx.forget(firsts[place + 1 :])
                 return ReadOutcome(split=tuple(map(UnsettledIn, verdict) if unsettled else verdict))
         for rows, page, reply in given:
@@ -139,8 +142,10 @@ class UncountedStream(WindowedStream):
                     ctx.emit(rows, reply)
                 else:  # reads on from the rows, as their details do
                     listener.emit_page(ctx, window, page, reply, context)
-        if not unsettled:
-            ctx.emit(marker or feeds.WindowProven(window))
+        if unsettled:
+            ctx.emit(CountedAnew())
+        else:
+            ctx.emit(marker or feeds.WindowProven(window, feeds.Proof.of_parts(proofs), ctx.began))
         return ReadOutcome(empty=not any(page.rows for _, page, _ in given))
 
     def queue(self, ctx: ReadContext, span: SpanRows, offset: int, limit: int) -> PendingReply:

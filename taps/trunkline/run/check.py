@@ -29,7 +29,7 @@ def test(tap: TapFacts) -> int:
 
 def verdicts(tap: TapFacts) -> Iterator[tuple[VendorStream, TrunklineError | None]]:
     """Yield each selected stream, and why it can't be read if so, until the credentials are refused; log it too."""
-    streams = [stream for stream in tap.ordered_streams() if stream.selected]
+    streams = [stream for stream in tap.ordered_streams() if stream.selected and stream is not tap.proofs]
     tap.client.only = sum(stream.parts or 1 for stream in streams) == 1
     for stream in streams:
         count = 0

@@ -10,11 +10,12 @@ from singer_sdk.singerlib.encoding.simple import StateMessage
 
 from trunkline import instants, process, sdk
 from trunkline.errors import AccessDenied, OutputLost, Stopped, printable
+from trunkline.run.proofs import ProofWriter
 from trunkline.run.stream_run import StreamRun, table
 from trunkline.signals import Signals
 from trunkline.steps.bookmark import drop_markers
 from trunkline.steps.feeds import WindowProven, WindowUnsettled
-from trunkline.steps.fetch.context import FeedFailed
+from trunkline.steps.fetch.context import CountedAnew, FeedFailed
 from trunkline.steps.fetch.prefetch import Prefetcher
 from trunkline.steps.shape.shape import EXTRA
 
@@ -51,6 +52,7 @@ class Run:
         self.reading: Sequence[StreamRun] = ()  # of those that are read now, from the same responses
         self.stop: int | None = None  # the signal that ends it
         self.last_words: Callable[[int], None] = lambda _: None  # written if the signal ends the process at once
+        self.proofs: ProofWriter | None = None  # where they are selected
         self.denied = False  # the credentials are refused: nothing more can be read
         self._state_at = float("-inf")
         self._state_mark = 0
@@ -65,16 +67,20 @@ class Run:
         """
         drop_markers(self.tap.bookmarks)
         self._warn_of_catalog()
+        self.proofs = self._begin_proofs()
         try:
             for group in self._groups():
                 self.reading = [self._run_of[stream.name] for stream in group]
-                self.runs.extend(self.reading)
+                end = len(self.runs) - bool(self.proofs)  # proofs come last, as they do not end before the others
+                self.runs[end:end] = self.reading
                 if not self.denied:
                     self._group(group)
                 for run in self.reading:
                     if self.denied and not run.failures:
                         run.fail({}, _UNREAD)
                     self._log_end(run)
+            if self.proofs:
+                self._log_end(self.proofs.run)
             self._write_state(last=True)
             self._stopped()
         except Stopped as stopped:
@@ -87,14 +93,39 @@ class Run:
             self.workers.close(0 if self.stop else 1)
         return self._verdict()
 
+    def _begin_proofs(self) -> ProofWriter | None:
+        """Begin the stream of proofs, if it is selected: its rows stand among those that they prove."""
+        stream = self.tap.proofs
+        if not stream.selected:
+            return None
+        stream.run = run = self._run_of[stream.name] = StreamRun(stream, sdk.record_writer(stream, self.writer))
+        for message in sdk.schema_messages(stream):
+            self.writer.write_message(message)
+        self.runs.append(run)
+        return ProofWriter(run, stream, self.tap.run_start)
+
+    def _prove(self, write: Callable[..., None], *proven: Any) -> None:
+        """Write a proof, if they are selected; what fails in that is no fault of the stream that is proven."""
+        if self.proofs and not self.proofs.run.failure:
+            try:
+                write(self.proofs, *proven)
+            except OutputLost:
+                raise
+            except Exception as exc:  # noqa: BLE001 - a stream map's error, or one of ours
+                self.proofs.run.fail({}, exc)
+
     # -- groups of streams -------------------------------------------------------------------------
 
     def _groups(self) -> Iterator[list[VendorStream]]:
         """Yield selected streams, those read from the same responses together where they stand at the same place."""
-        left = [stream for stream in self.tap.ordered_streams() if stream.selected]
+        left = [stream for stream in self.tap.ordered_streams() if stream.selected and stream is not self.tap.proofs]
         self.tap.client.only = sum(stream.parts or 1 for stream in left) == 1
         for stream in left:
-            stream.run = self._run_of[stream.name] = StreamRun(stream, sdk.record_writer(stream, self.writer))
+            stream.run = self._run_of[stream.name] = StreamRun(
+                stream,
+                sdk.record_writer(stream, self.writer),
+                counts_keys=self.proofs is not None and stream.keeps_partitions,
+            )
         while left:
             first = left.pop(0)
             same = [s for s in left if s.shares_with(first) and s.place() == first.place()]
@@ -112,7 +143,7 @@ class Run:
                 kept = "kept in _extra" if stream.mask["properties", EXTRA] else "left out, as _extra is deselected"
                 line = "%s: the catalog does not mention %s: %s; discover it again to give them columns"
                 self.logger.warning(line, stream.name, ", ".join(fields), kept)
-        if not any(stream.selected for stream in self.tap.ordered_streams()):
+        if not any(stream.selected for stream in self.tap.ordered_streams() if stream is not self.tap.proofs):
             self.logger.warning("the catalog selects none of %s: nothing is read", ", ".join(names))
 
     def _group(self, streams: list[VendorStream]) -> None:
@@ -120,9 +151,12 @@ class Run:
         for stream in streams:
             for message in sdk.schema_messages(stream):
                 self.writer.write_message(message)
-        prefetcher = Prefetcher(self.workers, streams[0].feeds(streams))
+        prefetcher, begun = Prefetcher(self.workers, streams[0].feeds(streams)), instants.now()
         try:
             self._read(prefetcher)
+            for run in [self._run_of[stream.name] for stream in streams if not stream.keeps_partitions]:
+                if not (run.failures or self.denied):
+                    self._prove(ProofWriter.whole, run, begun)
         except OutputLost:
             raise
         except Exception as exc:  # noqa: BLE001 - the group's, before it had any feed
@@ -144,6 +178,9 @@ class Run:
                 if not stream.run.failure:
                     stream.run.fail(feed.context, item.error)
             self.denied |= isinstance(item.error, AccessDenied)
+        elif isinstance(item, CountedAnew):
+            for stream in feed.listeners:
+                stream.run.count_anew(feed.context)
         elif isinstance(item, (WindowProven, WindowUnsettled)):
             self._window_ended(prefetcher, feed, item)
         else:
@@ -170,6 +207,7 @@ class Run:
                         stream.run.unsettled(feed.context, item)
                     else:
                         self._state_pending |= stream.run.proven(feed.context, item)
+                        self._prove(ProofWriter.window, stream.run, feed.context, item)
         self._write_state()
 
     @contextmanager
@@ -247,6 +285,8 @@ class Run:
         up_to = f", up to {instants.to_iso(run.last)}" if run.last else ""
         if run.failures:
             self.logger.error("%s: FAILED after %d rows%s", name, run.rows, up_to)
+        elif run.stream is self.tap.proofs:
+            self.logger.info("%s: %d windows proven", name, run.rows)
         elif run.complete_up_to:
             end = instants.to_iso(run.complete_up_to)
             self.logger.warning("%s: complete up to %s, %d rows and the newest part", name, end, run.rows)
@@ -255,7 +295,8 @@ class Run:
 
     def _verdict(self) -> int:
         """Log the table of the run, and at the very end what failed, why, and what to do."""
-        for line in table(self.runs, self.tap.client.tallies):
+        read = [run for run in self.runs if run.stream is not self.tap.proofs]
+        for line in table(read, self.tap.client.tallies):
             self.logger.info(line)
         failures = [failure for run in self.runs for failure in run.failures]
         failures += [

@@ -9,6 +9,7 @@ from singer_sdk.singerlib.catalog import REPLICATION_INCREMENTAL
 
 from trunkline import instants
 from trunkline.errors import TrunklineError
+from trunkline.run.window_keys import WindowKeys
 from trunkline.steps.bookmark import Bookmark
 from trunkline.steps.fetch.client import Tally
 
@@ -43,6 +44,7 @@ class PartitionProgress:
         last: The latest one.
         held: The instant that no bookmark passes, because a row at it is not final.
         unsettled: The newest part of the run that was written and not proven, if any.
+        written: The different keys that were written of the window at hand; None where nobody counts them.
     """
 
     bookmark: Bookmark
@@ -58,6 +60,7 @@ class PartitionProgress:
     last: datetime | None = None
     unsettled: WindowUnsettled | None = None
     held: datetime | None = None
+    written: WindowKeys | None = None
 
     @property
     def complete_up_to(self) -> datetime | None:
@@ -81,6 +84,7 @@ class StreamRun:
         write: Takes each finished record.
         state: Where its bookmarks stand; the tap's state when left out.
         as_dict: Whether records must be dicts, because the caller changes them.
+        counts_keys: Whether the different keys of each window are counted, for its proof.
     """
 
     def __init__(
@@ -90,11 +94,13 @@ class StreamRun:
         *,
         state: dict[str, Any] | None = None,
         as_dict: bool = False,
+        counts_keys: bool = False,
     ) -> None:
         self.stream, self.write = stream, write
+        self.counts_keys = counts_keys
         self._state = stream.tap.bookmarks if state is None else state
         self.shape = stream.compile_shape(as_dict=as_dict)
-        self.rows = self.missing = self.keyless = 0
+        self.rows = self.missing = self.keyless = self.repeated = 0
         self.failures: list[str] = []
         self.causes: list[tuple[Mapping[str, Any], Exception]] = []  # the same, with the partition and unworded
         self.failure: Exception | None = None  # of the stream as a whole; one of a partition is only in `failures`
@@ -170,6 +176,8 @@ class StreamRun:
                 self._partitions.clear()
             self._begun += 1
             partition = self._partitions[key] = PartitionProgress(bookmark, bookmark.value, self._begun)
+            if self.counts_keys:
+                partition.written = WindowKeys(self.stream.primary_keys, self.stream.replication_key)
         return partition
 
     def _partition(self, context: Mapping[str, Any]) -> PartitionProgress:
@@ -188,10 +196,13 @@ class StreamRun:
         """
         partition, write = self._partition(context), self.write
         earliest, latest, rows = partition.earliest, partition.latest, 0
+        count = partition.written.adder(getattr(batch, "by", None)) if partition.written else None
         try:
             for record, instant in self.stream.records(batch):
                 write(record)
                 rows += 1
+                if count:
+                    count(record, instant)
                 if instant is not None:
                     if latest is None or instant > latest:
                         latest = instant
@@ -221,6 +232,19 @@ class StreamRun:
         self.last = max(self.last or latest, latest)
         return partition.bookmark.advance(min(latest, item.window.until, partition.held or latest))
 
+    def count_anew(self, context: Mapping[str, Any]) -> None:
+        """Forget the keys counted so far: what was written belongs to no window that will be proven."""
+        self._forget_keys(self._known(context))
+
+    def window_keys(self, context: Mapping[str, Any]) -> WindowKeys | None:
+        """Return the different keys that were written of the window at hand, where they are counted."""
+        return self._known(context).written
+
+    @staticmethod
+    def _forget_keys(partition: PartitionProgress) -> None:
+        if partition.written:
+            partition.written.clear()
+
     def hold_bookmark(self, context: Mapping[str, Any], instant: datetime) -> None:
         """Let no bookmark of the partition pass an instant in this run."""
         partition = self._partition(context)
@@ -230,6 +254,7 @@ class StreamRun:
         """Leave the newest part of the run to the next one: it was written, and no bookmark moves past it."""
         partition = self._partition(context)
         partition.latest, partition.unsettled = None, item
+        self._forget_keys(partition)
         of = f"{self.label(context)}: " if context else ""
         self.notes.append(
             f"{of}{item.window} was written and is not proven, as it does not hold still ({item.why}); the bookmark "

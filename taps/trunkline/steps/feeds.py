@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
 from trunkline import instants
@@ -19,10 +19,47 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
+class Proof:
+    """The way that a reading was shown to be complete.
+
+    Args:
+        rows: Rows of the reading.
+        how: `total` (as many different rows as the vendor counts), `read_twice` (two readings agree), `not_cut_off`
+            (one response, and nothing stands behind its last row), `pages_ended` (the chain of pages came to its end)
+            or `each_answered` (each row or value has its own response).
+        vendor_total: The vendor's own count; None where it has none.
+    """
+
+    rows: int
+    how: str
+    vendor_total: int | None = None
+
+    @classmethod
+    def of_parts(cls, parts: Sequence[Proof]) -> Proof:
+        """Return the proof of what was read in parts; it names what the vendor itself contributes least to."""
+        totals = [part.vendor_total for part in parts]
+        total = None if None in totals else sum(filter(None, totals))
+        return cls(sum(part.rows for part in parts), max((part.how for part in parts), key=_HOW.index), total)
+
+
+_HOW = ("total", "pages_ended", "not_cut_off", "read_twice", "each_answered")
+
+
+@dataclass(frozen=True)
 class WindowProven:
-    """Everything of this window was given, and it adds up."""
+    """Everything of this window was given, and it adds up.
+
+    Args:
+        window: The span.
+        proof: How that was shown.
+        read_from: When its reading began, aware.
+        read_to: When it ended.
+    """
 
     window: Window
+    proof: Proof = Proof(0, "total")
+    read_from: datetime = field(default=instants.EPOCH, compare=False)
+    read_to: datetime = field(default_factory=instants.now, compare=False)
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,8 @@ from collections import defaultdict, deque
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
+from trunkline import instants
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Hashable, Iterable, Iterator, Mapping, Sequence
 
@@ -60,6 +62,11 @@ class ReadOutcome:
 
     empty: bool = False
     split: tuple[Hashable, ...] = ()
+
+
+@dataclass(frozen=True)
+class CountedAnew:
+    """Marker: what was given until here belongs to no window that will be proven; parts of it are read again."""
 
 
 @dataclass(frozen=True)
@@ -113,6 +120,8 @@ class ReadContext:
         self.items: deque[_Item] = deque()
         self.cancelled = threading.Event()
         self.abandoned: defaultdict[object, threading.Event] = defaultdict(threading.Event)  # by owner
+        self.began = instants.now()
+        """When the reading began."""
         self.held = 0  # bytes of responses that were not handed out
         self.responses = 0  # their number
 

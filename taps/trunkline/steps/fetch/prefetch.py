@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from trunkline.steps.fetch.client import Cancelled
-from trunkline.steps.fetch.context import FeedFailed, ReadContext, Steps, _Rest
+from trunkline.steps.fetch.context import CountedAnew, FeedFailed, ReadContext, Steps, _Rest
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Hashable, Iterable, Iterator
@@ -149,6 +149,7 @@ class Prefetcher:
         if reading.outcome is not None and reading.outcome.split:
             first, *others = reading.outcome.split
             reading.feed.split(reading.job, reading.outcome.split)
+            reading.ctx.emit(CountedAnew())
             self._readings[place : place + 1] = [
                 self._begin(reading.feed, first, reading.ctx),
                 *(self._begin(reading.feed, part) for part in others),

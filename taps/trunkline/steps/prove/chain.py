@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 from trunkline.errors import Refused
-from trunkline.steps.feeds import WindowProven
+from trunkline.steps.feeds import Proof, WindowProven
 from trunkline.steps.fetch.context import ReadOutcome
 from trunkline.steps.prove.pages import EMPTY, ENDLESS
 from trunkline.steps.prove.verdict import judge
@@ -119,7 +119,8 @@ def read_chains(
             does not hold still.
     """
     firsts = [source.queue_link(ctx, window, None) for source in sources]
-    rows, marker = 0, None
+    proofs: list[Proof] = []
+    marker = None
     for place, source in enumerate(sources):
         readings: list[_Chain] = []
         given: set[Hashable] = set()
@@ -130,7 +131,8 @@ def read_chains(
                 ctx.forget(firsts[place + 1 :])
                 return ReadOutcome(split=reading)
             if reading.adds_up:
-                rows += reading.rows
+                total = next(iter(reading.totals), None)
+                proofs.append(Proof(reading.rows, "pages_ended" if total is None else "total", total))
                 break
             readings.append(reading)
             given |= reading.seen
@@ -143,8 +145,12 @@ def read_chains(
                 break
             source.warn(f"{window} is read once more: {reading.story}")
             pending = source.queue_link(ctx, window, None)
-    ctx.emit(marker or WindowProven(window))
-    return ReadOutcome(empty=not (rows or marker))
+    if marker:
+        ctx.emit(marker)
+        return ReadOutcome()
+    proof = Proof.of_parts(proofs)
+    ctx.emit(WindowProven(window, proof, ctx.began))
+    return ReadOutcome(empty=not proof.rows)
 
 
 def _read_once(

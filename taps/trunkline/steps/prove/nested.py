@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import contextlib
 from collections import deque
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from trunkline import instants
 from trunkline.steps.feeds import WindowProven, WindowUnsettled
 from trunkline.steps.fetch.context import ReadContext, ReadOutcome, Steps
 
@@ -138,7 +139,7 @@ class _Nested:
         if self.outer.error is not None:
             raise self.outer.error
         for marker in self.markers:
-            self.ctx.emit(marker)
+            self.ctx.emit(replace(marker, read_to=instants.now()) if isinstance(marker, WindowProven) else marker)
         assert self.outer.outcome is not None  # noqa: S101 - it ended, and without an error
         return self.outer.outcome
 

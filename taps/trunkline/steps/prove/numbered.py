@@ -17,7 +17,7 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, NamedTuple
 
 from trunkline.errors import Refused
-from trunkline.steps.feeds import WindowProven, WindowUnsettled
+from trunkline.steps.feeds import Proof, WindowProven, WindowUnsettled
 from trunkline.steps.fetch.context import ReadOutcome
 from trunkline.steps.prove.pages import EMPTY
 from trunkline.steps.prove.verdict import judge
@@ -67,7 +67,8 @@ def read_together(
         halves = None if window.is_rounded(total, streams[0].rounds_within) else window.halves(streams[0].grain)
         if halves:
             return ReadOutcome(split=tuple(replace(half, whole_total=total) for half in halves))
-    rows, marker = 0, None
+    proofs: list[Proof] = []
+    marker = None
     for stream, beginning in zip(streams, beginnings, strict=True):
         verdict = yield from _read_proven(stream, window, ctx, beginning)
         if isinstance(verdict, tuple):
@@ -75,9 +76,13 @@ def read_together(
         if isinstance(verdict, WindowUnsettled):
             marker = marker or verdict
         else:
-            rows += verdict
-    ctx.emit(marker or WindowProven(window))
-    return ReadOutcome(empty=not (rows or marker))
+            proofs.append(verdict)
+    if marker:
+        ctx.emit(marker)
+        return ReadOutcome()
+    proof = Proof.of_parts(proofs)
+    ctx.emit(WindowProven(window, proof, ctx.began))
+    return ReadOutcome(empty=not proof.rows)
 
 
 def _read_proven(
@@ -89,7 +94,7 @@ def _read_proven(
     while True:
         reading = yield from _read_once(stream, window, ctx, beginning, size, given)
         if reading.adds_up:
-            return reading.rows
+            return Proof(reading.rows, "total" if reading.totals else "not_cut_off", reading.total)
         if reading.too_long:
             return window.cut(_PARTS, stream.grain)
         if reading.came_twice and stream.may_ignore_page:
@@ -103,7 +108,7 @@ def _read_proven(
                     f"{window}: {reading.rows - len(reading.seen)} of {reading.rows} rows share their key with another "
                     "one; two readings agree, so that is how the vendor has them"
                 )
-            return reading.rows
+            return Proof(reading.rows, "read_twice", reading.total)
         readings.append(reading)
         given |= reading.seen
         if _is_enough(readings):

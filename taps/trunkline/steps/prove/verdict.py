@@ -12,10 +12,11 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import timedelta
 
+    from trunkline.steps.feeds import Proof
     from trunkline.steps.plan import Window
 
-    Verdict = int | tuple[Window, ...] | WindowUnsettled
-    """Rows of a proven window, or the windows to read in its place, or that its newest part has to wait."""
+    Verdict = Proof | tuple[Window, ...] | WindowUnsettled
+    """The proof of a window, or the windows to read in its place, or that its newest part has to wait."""
 
 _ROOM = 1.4  # parts for each page of a window that moves
 

@@ -12,7 +12,7 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 from trunkline.errors import Refused, Unproven
-from trunkline.steps.feeds import WindowUnsettled
+from trunkline.steps.feeds import Proof, WindowUnsettled
 from trunkline.steps.prove.pages import EMPTY, ENDLESS
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ class SpanSource:
 
 def read_whole(
     source: SpanSource, first: PendingReply
-) -> Generator[PendingReply, Reply, Sequence[Window] | int | WindowUnsettled]:
+) -> Generator[PendingReply, Reply, Sequence[Window] | Proof | WindowUnsettled]:
     """Read a span in one response, and prove that the response was not cut off.
 
     Args:
@@ -60,7 +60,7 @@ def read_whole(
         first: The request from offset 0, already queued.
 
     Returns:
-        The number of rows, or the smaller spans to read instead, or that the span has to wait for the next run.
+        The proof, or the smaller spans to read instead, or that the span has to wait for the next run.
 
     Raises:
         Unproven: The vendor ignores the offset, or the readings of a span that can't be split differ.
@@ -74,7 +74,7 @@ def read_whole(
         behind: Page = (after.parsed if after else None) or EMPTY
         if not behind.rows:
             source.give(page, reply)
-            return len(page.rows)
+            return Proof(len(page.rows), "not_cut_off")
         if repeated or not set(page.keys).issuperset(behind.keys):
             break
         # A row that came in at the front meanwhile looks like an offset that is ignored: once more from the start.
@@ -101,7 +101,7 @@ def _behind(source: SpanSource, page: Page, offset: int, limit: int) -> Generato
 
 def _page_by_offset(
     source: SpanSource, page: Page, reply: Reply
-) -> Generator[PendingReply, Reply, int | WindowUnsettled]:
+) -> Generator[PendingReply, Reply, Proof | WindowUnsettled]:
     readings: list[set[Hashable]] = []
     given: set[Hashable] = set()
     why = ""
@@ -111,7 +111,7 @@ def _page_by_offset(
             page = reply.parsed or EMPTY
         seen, trouble = yield from _read_once(source, page, reply, given)
         if not trouble and (seen in readings or (source.may_leave and readings and seen <= given)):
-            return len(seen)
+            return Proof(len(seen), "read_twice")
         if not trouble:
             why = f"a reading brought {len(seen)} different rows, and none of those before it the same ones"
             readings.append(seen)

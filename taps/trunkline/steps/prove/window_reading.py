@@ -87,6 +87,11 @@ class WindowReading:
         return self.pages <= 1 and self.rows < self.size and self.rows == len(self.seen)
 
     @property
+    def total(self) -> int | None:
+        """The vendor's own count; None where it has none, or more than one."""
+        return next(iter(self.totals)) if len(self.totals) == 1 else None
+
+    @property
     def story(self) -> str:
         """Both numbers, for the error."""
         if self.trouble:
