@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).resolve().parent.parent
 
 NAVIGATION: dict[str, tuple[str, ...]] = {
-    "Begin": ("docs/why", "docs/getting-started"),
+    "Begin": ("docs/why", "docs/getting-started", "docs/first-run"),
     "Vendors": ("docs/vendors/*",),
     "Use": ("docs/settings", "docs/loaders", "docs/switchtransact-target", "docs/watching", "docs/upgrading"),
     "Stacks": ("docs/recipes", "docs/airbyte", "docs/orchestration", "docs/scale"),

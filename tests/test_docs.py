@@ -15,6 +15,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import click
 import pytest
 import yaml
 from bench import warehouses
@@ -25,6 +26,7 @@ from trunkline.doors.airbyte.source import command as source_command
 from trunkline.doors.vendors import vendor_tap, vendor_taps
 from trunkline.errors import TrunklineError
 from trunkline.facts import config as settings
+from trunkline_commands import cli
 from trunkline_duckdb import TargetDuckDB
 from trunkline_postgres import TargetPostgres
 from trunkline_sandbox import Sandbox, running
@@ -365,8 +367,8 @@ def test_g3_the_shell_recipe_keeps_the_old_state_of_a_run_that_has_none(tmp_path
 
 def wrong(words: list[str]) -> str:
     """What does not exist of a command; nothing when all of it does."""
-    ours = {point.name: point for point in metadata.distribution("trunkline").entry_points if "." in point.value}
-    name, rest = words[0], words[1:]
+    points = metadata.distribution("trunkline").entry_points.select(group="console_scripts")
+    ours, name, rest = {point.name: point for point in points}, words[0], words[1:]
     if name == "uvx":
         version = metadata.version("trunkline")
         places = {".", f"dist/trunkline-{version}-py3-none-any.whl"}
@@ -378,9 +380,14 @@ def wrong(words: list[str]) -> str:
         return "" if rest[0] == "-c" or importlib.util.find_spec(rest[1]) else "no module"
     if name == "meltano":
         return wrong_in_meltano(rest)
-    if name in ours:
+    if name in ours and (name != "trunkline" or rest[0] in cli.COMMANDS):
         source = name.startswith("source-")
-        command = source_command(vendor_tap(name.removeprefix("source-"))) if source else ours[name].load()
+        command: Any = source_command(vendor_tap(name.removeprefix("source-"))) if source else None
+        command = command or (
+            cli.trunkline.get_command(click.Context(cli.trunkline), rest[0])
+            if name == "trunkline"
+            else ours[name].load()
+        )
         options = {option for param in command.params for option in param.opts}
         unknown = [word for word in rest if word.startswith("--") and word.partition("=")[0] not in options]
         return f"no option {unknown}" if unknown else ""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
@@ -12,7 +13,7 @@ import pytest
 from tests.acme import TapAcme
 from tests.acme.sandbox import Acme
 
-from trunkline import personal, schemas
+from trunkline import personal, schemas, sdk
 from trunkline.doors.vendors import tap_in, vendor_tap
 from trunkline_commands import cli, doctor
 from trunkline_commands.doctor.examination import MOST, Examination
@@ -21,7 +22,7 @@ from trunkline_sandbox import Sandbox
 from trunkline_sandbox.transport import SandboxAdapter
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from trunkline_commands.doctor.finding import Finding
 
@@ -509,25 +510,61 @@ def _unsent(tap: Any) -> Any:
 # -- the command ---------------------------------------------------------------------------------------------------
 
 
-def run(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, str]:
-    """Run `trunkline doctor` in this process."""
-    code = cli.run(["doctor", *arguments])
-    out, err = capsys.readouterr()
-    return code, out, err
+@pytest.fixture
+def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Callable[..., tuple[int, str, str]]:
+    """Runs `trunkline doctor` in this process, without making the process a command's own."""
+    monkeypatch.setattr(sdk, "prepare_process", lambda _: None)
+
+    def made(*arguments: str) -> tuple[int, str, str]:
+        code = cli.run(["doctor", *arguments])
+        return (code, *capsys.readouterr())
+
+    return made
 
 
-def test_g9_a_wrong_config_is_worded_as_the_tap_does(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """One line for each wrong setting, before any request; so are a missing file and an unknown tap."""
-    config = tmp_path / "config.json"
+def test_g9_a_wrong_config_is_worded_as_the_tap_does(tmp_path: Path, run: Callable[..., tuple[int, str, str]]) -> None:
+    """One line for each wrong setting, before any request; so are a missing file, another state and an unknown tap."""
+    config, state = tmp_path / "config.json", tmp_path / "state.json"
     config.write_text(json.dumps({"api_url": "http://example.org", "api_tokn": "x"}))
-    code, out, err = run(capsys, "tap-evolux", "--config", str(config))
+    code, out, err = run("tap-evolux", "--config", str(config))
     assert (code, out) == (1, "")
     assert "did you mean api_token?" in err
     assert len(err.splitlines()) == 3
-    assert run(capsys, "tap-evolux", "--config", str(tmp_path / "none.json"))[0] == 1
-    config.write_text("[]")
-    assert "no JSON object" in run(capsys, "tap-evolux", "--config", str(config))[2]
-    assert "the installed ones are" in run(capsys, "tap-none", "--config", str(config))[2]
+    assert "no such file" in run("tap-evolux", "--config", str(tmp_path / "none.json"))[2].lower()
+    assert "the installed ones are" in run("tap-none", "--config", str(config))[2]
+    config.write_text(json.dumps({"api_url": "http://127.0.0.1:9", "api_token": "abcdefgh"}))
+    state.write_text(json.dumps({"bookmarks": {"calls": {"replication_key_value": "2026-01-01T00:00:00Z"}}}))
+    code, out, err = run("tap-evolux", "--config", str(config), "--state", str(state))
+    assert (code, out) == (1, "")
+    assert "another tap" in err
+
+
+def test_settings_of_the_environment_are_read(
+    monkeypatch: pytest.MonkeyPatch, run: Callable[..., tuple[int, str, str]]
+) -> None:
+    """`--config ENV` is what it is for a tap; what can't be reached is no finding, and the exit code is 1."""
+    monkeypatch.setenv("TAP_SWITCHTRANSACT_API_URL", "http://127.0.0.1:9")
+    monkeypatch.setenv("TAP_SWITCHTRANSACT_API_KEY", "a-key-of-nobody")
+    monkeypatch.setenv("TAP_SWITCHTRANSACT_MAX_ATTEMPTS", "1")
+    code, out, err = run("tap-switchtransact", "--config", "ENV")
+    assert code == 1
+    assert "0 refuted" in out
+    assert out.startswith("at most ")
+    assert "it could not ask: " in err
+    assert "Check api_url" in err
+
+
+@pytest.mark.parametrize("vendor", VENDORS)
+def test_each_doubt_of_a_vendors_page_has_an_experiment_or_a_reason(vendor: str) -> None:
+    """What is not documented beyond doubt names facts that the doctor examines for this vendor, or why none can be."""
+    notes = (ROOT / "docs" / "notes" / f"{vendor}.md").read_text(encoding="utf-8")
+    table = notes.split("## What is known\n")[1].split("\n## ")[0]
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in table.splitlines() if line[:1] == "|"][2:]
+    examined = {one.fact for one in examine(Case(vendor)).findings}
+    for what, _, sure, _, tried in rows:
+        facts = set(re.findall(r"`([a-z-]+)`", tried)) & FACTS.keys()
+        assert facts <= examined, what
+        assert facts or tried.startswith("no: ") or (not tried and sure == "documented"), what
 
 
 def test_every_fact_of_a_finding_is_in_the_table() -> None:

@@ -18,6 +18,7 @@ from trunkline import schemas
 from trunkline.doors import docs
 from trunkline.doors.vendors import tap_in, vendor_taps
 from trunkline.facts import common
+from trunkline_commands.doctor.finding import FACTS
 from trunkline_duckdb import TargetDuckDB
 from trunkline_postgres import TargetPostgres
 
@@ -141,6 +142,13 @@ def _built_in_settings(*_: object) -> str:
     )
 
 
+def _doctor_facts(*_: object) -> str:
+    rows = ["| fact | what is presumed | what it costs where it does not hold |", "|---|---|---|"]
+    return "\n".join(
+        [*rows, *(f"| `{name}` | {docs.prose(fact.sentence)} | {fact.cost} |" for name, fact in FACTS.items())]
+    )
+
+
 def _loader_settings(target: type[LoadingTarget]) -> str:
     schema = target.config_jsonschema
     rows = []
@@ -184,6 +192,7 @@ BLOCKS: dict[str, Callable[[Path, Path, str], str]] = {
     "common-settings": _common_settings,
     "differing-settings": _differing_settings,
     "built-in-settings": _built_in_settings,
+    "doctor-facts": _doctor_facts,
     "duckdb-settings": lambda *_: _loader_settings(TargetDuckDB),
     "postgres-settings": lambda *_: _loader_settings(TargetPostgres),
     "tests": _tests,

@@ -6,10 +6,11 @@ import json
 from datetime import datetime, timezone
 from importlib import metadata
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 import click
 
+from trunkline import sdk
 from trunkline.doors.failures import error_lines
 from trunkline.doors.vendors import vendor_taps
 from trunkline.errors import TrunklineError
@@ -21,26 +22,33 @@ if TYPE_CHECKING:
     from trunkline.doors.command import VendorTap
 
 
+_CONFIG = click.Option(["--config"], multiple=True)
+
+
 @click.command("doctor")
 @click.argument("tap")
-@click.option("--config", required=True, help="The tap's config: a JSON file, or ENV for the environment.")
-@click.option("--state", type=click.Path(path_type=Path), help="A state of the tap: where it stands there are rows.")
+@click.option(
+    "--config", "configs", required=True, multiple=True, help="A file with the tap's config, or ENV; several."
+)
+@click.option("--state", type=click.File(encoding="utf-8"), help="A state of the tap: where it stands there are rows.")
 @click.option(
     "--json", "evidence", type=click.Path(path_type=Path), help="Write the evidence, fit for a public report."
 )
-def command(tap: str, config: str, state: Path | None, evidence: Path | None) -> int:
+def command(tap: str, configs: tuple[str, ...], state: IO[str] | None, evidence: Path | None) -> int:
     """Ask a real account, read only, whether each doubtful fact of the vendor's page holds; TAP is such as tap-evolux.
 
     It ends with 0 when nothing is refuted, with 3 when something is, and with 1 when it could not ask.
     """
+    sdk.prepare_process(tap)
     try:
-        made = _tap(tap, config, state)
-        examination = Examination(made)
+        examination = Examination(_tap(tap, configs, state))
+    except click.ClickException:
+        raise
     except Exception as wrong:  # noqa: BLE001 - whatever a config may hold: as the tap words it
         for line in error_lines(wrong):
             click.echo(redactor(line), err=True)
         return 1
-    limit = made.limit or "none is documented"
+    limit = examination.tap.limit or "none is documented"
     click.echo(f"at most {examination.most} requests, read only, within the vendor's limit ({limit})")
     examination.run()
     for finding in examination.findings:
@@ -60,39 +68,20 @@ def command(tap: str, config: str, state: Path | None, evidence: Path | None) ->
     return examination.code
 
 
-def _tap(name: str, config: str, state: Path | None) -> VendorTap:
+def _tap(name: str, configs: tuple[str, ...], state: IO[str] | None) -> VendorTap:
     """Make the tap.
 
     Raises:
-        TrunklineError: There is no such tap, or a file can't be read.
+        TrunklineError: There is no such tap, or the state can't be read.
+        BadParameter: A config can't be read.
     """
     taps = {found.name: found for found in vendor_taps().values()}
     if name not in taps:
         why = f"the installed ones are {', '.join(taps)}"
         raise TrunklineError(f"there is no tap {name!r}", why, "Install the package that brings it")
-    kind = taps[name]
-    from_environment = config == "ENV"
-    return kind(
-        config={} if from_environment else _read(Path(config), "config"),
-        state=_read(state, "state") if state else None,
-        parse_env_config=from_environment,
-    )
-
-
-def _read(path: Path, what: str) -> Any:
-    """Read a JSON object from a file.
-
-    Raises:
-        TrunklineError: It holds none.
-    """
-    try:
-        value = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as wrong:
-        why = getattr(wrong, "strerror", None) or "it is no JSON"
-        raise TrunklineError(f"the {what} {path} can't be read", why, f"Name the tap's {what} file") from None
-    if not isinstance(value, dict):
-        raise TrunklineError(f"the {what} {path} can't be read", "it is no JSON object", f"Name the tap's {what} file")
-    return value
+    context = click.get_current_context()
+    given = taps[name].cb_config(context, _CONFIG, configs)
+    return taps[name](config=given.config, state=sdk.read_json("state", state), parse_env_config=given.parse_env)
 
 
 def _clean(value: Any) -> Any:

@@ -11,19 +11,19 @@ from dataclasses import dataclass, field, replace
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
-from trunkline.errors import AccessDenied, TrunklineError
 from trunkline.facts.children import ChildStream
 from trunkline.facts.details import DetailStream
 from trunkline.facts.lookups import LookupStream
 from trunkline.run.stream_run import StreamRun
 from trunkline_commands.doctor import filter_experiments, judges, page_experiments, row_experiments
 from trunkline_commands.doctor.finding import REFUTED, UNKNOWN, Finding
-from trunkline_commands.doctor.line import Line
+from trunkline_commands.doctor.line import CouldNotAskError, Line
 from trunkline_commands.doctor.subject import BINDING, Subject, can_be_paged, subjects
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from trunkline.errors import TrunklineError
     from trunkline.facts.stream import VendorStream
     from trunkline.facts.tap import TapFacts
 
@@ -46,7 +46,7 @@ class Examination:
     tap: TapFacts
     findings: list[Finding] = field(default_factory=list)
     denied: TrunklineError | None = None
-    """Why the credentials were refused, if they were."""
+    """Why it ended early, if it did: the credentials were refused, or nothing responded."""
 
     def __post_init__(self) -> None:
         self.streams = [stream for stream in self.tap.ordered_streams() if _has_requests(stream)]
@@ -90,8 +90,8 @@ class Examination:
         try:
             for finding in self._experiments():
                 self.findings.append(finding)
-        except AccessDenied as denied:
-            self.denied = denied
+        except CouldNotAskError as ended:
+            self.denied = ended.error
             if not self.tap.client.succeeded.is_set():  # then a refusal was the credentials', and no route's
                 self.findings = [replace(one, verdict=UNKNOWN) for one in self.findings]
         meter = self.line.meter

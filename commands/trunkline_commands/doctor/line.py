@@ -31,6 +31,18 @@ class SpentError(TrunklineError):
     """All requests that were announced are used up."""
 
 
+class CouldNotAskError(Exception):
+    """No other request can show anything: the credentials are refused, or nothing responds.
+
+    Args:
+        error: Why.
+    """
+
+    def __init__(self, error: TrunklineError) -> None:
+        self.error = error
+        super().__init__(error)
+
+
 class Meter(BaseAdapter):
     """An adapter that counts what passes, lets no more through than was announced, and keeps what limits are named.
 
@@ -148,7 +160,7 @@ class Line:
             What came of it: a refusal, a page for people or a server's error is an answer too.
 
         Raises:
-            AccessDenied: The credentials are refused.
+            CouldNotAskError: The credentials are refused, or nothing has responded yet.
         """
         before, answer = self.meter.sent, Answer()
         note.method, note.parameters = request.method, sorted(_names(request))
@@ -158,7 +170,7 @@ class Line:
             answer = Answer(reply, reply.status)
         except AccessDenied as denied:
             note.problem = f"the credentials were refused (HTTP {denied.status})"
-            raise
+            raise CouldNotAskError(denied) from None
         except Refused as refused:
             status = refused.status or self.meter.status
             answer = Answer(None, self.meter.status, status, _refusal(status, self.meter.status), refused)
@@ -168,6 +180,9 @@ class Line:
             problem = f"HTTP {self.meter.status} with a body of another form"
             answer = Answer(None, self.meter.status, 0, problem, other)
         except TrunklineError as failed:
+            if not self.tap.client.responded.is_set():
+                note.problem = "no response"
+                raise CouldNotAskError(failed) from None
             self.tap.logger.warning("%s", failed)
             status = self.meter.status
             problem = f"HTTP {status}" if status >= _OK else "no complete response"
