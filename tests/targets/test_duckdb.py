@@ -486,6 +486,45 @@ def test_a_batch_boundary_passes_on_the_state_before_it(load: Loads, capsys: pyt
     assert capsys.readouterr().out.splitlines() == ['{"n": 1}', '{"n": 2}', '{"n": 3}']
 
 
+def test_a_full_batch_is_written_while_the_next_one_is_read(load: Loads, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A slow database does not hold back the tap."""
+    seen, read = threading.Event(), list[bool]()
+    write, record = DuckDB.load, loader.Loader.record
+
+    def slow(self: DuckDB, batches: Any) -> None:
+        read.append(seen.wait(60))
+        write(self, batches)
+
+    def noted(self: loader.Loader, message: Any) -> None:
+        record(self, message)
+        if b'"c"' in bytes(message.record):
+            seen.set()
+
+    monkeypatch.setattr(DuckDB, "load", slow)
+    monkeypatch.setattr(loader.Loader, "record", noted)
+    load(schema(), *(row(id=one) for one in "abc"), batch_size_rows=2)
+    assert read == [True, True]
+    assert load.query("SELECT id FROM calls ORDER BY id") == [("a",), ("b",), ("c",)]
+
+
+def test_g1_a_batch_that_fails_while_the_next_is_read_keeps_its_state(
+    load: Loads, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The error ends the run; only the state of what was committed before is out."""
+    write, batches_left = DuckDB.load, iter([True])
+
+    def once(self: DuckDB, batches: Any) -> None:
+        if not next(batches_left, False):
+            raise StoreError("no room")
+        write(self, batches)
+
+    monkeypatch.setattr(DuckDB, "load", once)
+    messages = [message for number, one in enumerate("abc") for message in (row(id=one), state(number))]
+    with pytest.raises(StoreError, match="no room"):
+        load(schema(), *messages, batch_size_rows=1)
+    assert capsys.readouterr().out == '{"n": 0}\n'
+
+
 def test_a_bad_record_leaves_everything_before_it_committed(load: Loads, capsys: pytest.CaptureFixture[str]) -> None:
     """Rows before the fault are in the file, and so is the state that covers them; nothing after it is."""
     with pytest.raises(InputError, match="Line 4"):

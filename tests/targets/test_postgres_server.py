@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any
 
 import psycopg
 import pytest
-from bench import environments
 from tests.night import at_night
 from tests.targets.conftest import Loads
 from tests.targets.test_duckdb import INSTANT, NUMBER, TEXT, WHOLE, row, schema, state
@@ -258,6 +257,8 @@ def test_g1_a_full_disk_of_the_server_loses_nothing(pg: Loads, server: Any, caps
 @at_night("installs the published target")
 def test_what_the_published_target_has_loaded_goes_on_being_loaded(pg: Loads, tmp_path: Path) -> None:
     """The same messages through it and then through ours: one table, each row once, no type made narrower."""
+    from bench import environments
+
     declared = schema(
         id={"type": "string"}, at=INSTANT, day={"type": ["string", "null"], "format": "date"}, n=WHOLE, x=NUMBER,
         yes={"type": ["boolean", "null"]}, tree={"type": ["object", "null"]}, many={"type": ["array", "null"]},
