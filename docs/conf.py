@@ -21,7 +21,7 @@ NAVIGATION: dict[str, tuple[str, ...]] = {
     "Vendors": ("docs/vendors/*",),
     "Use": ("docs/settings", "docs/loaders", "docs/switchtransact-target", "docs/watching", "docs/upgrading"),
     "Stacks": ("docs/recipes", "docs/airbyte", "docs/orchestration", "docs/scale"),
-    "Trust": ("docs/guarantees", "docs/performance", "SECURITY", "docs/testing"),
+    "Trust": ("docs/guarantees", "docs/proofs", "docs/performance", "SECURITY", "docs/testing"),
     "Extend": ("docs/architecture", "docs/adding-a-vendor", "examples/*/README", "examples/*/docs/*", "CONTRIBUTING"),
     "Changes": ("CHANGELOG",),
 }

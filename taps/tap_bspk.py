@@ -56,40 +56,46 @@ class Notes(Extraction):
     primary_keys, computed = ("note_key",), hashed("note_key", *_CONTACT)
 
 
-class Appointments(Extraction):
+class Changing(Extraction):
+    """A list whose rows change, by the time of the last change."""
+
+    replication_key, key_moves = "updated_at", True
+
+
+class Appointments(Changing):
     """The appointments with clients."""
 
-    name, path, replication_key = "appointments", "/api/extraction/v1/appointments", "updated_at"
+    name, path = "appointments", "/api/extraction/v1/appointments"
     primary_keys, computed = ("appointment_key",), hashed("appointment_key", *_CONTACT)
 
 
-class Reminders(Extraction):
+class Reminders(Changing):
     """The reminders about clients."""
 
-    name, path, replication_key = "reminders", "/api/extraction/v1/reminders", "updated_at"
+    name, path = "reminders", "/api/extraction/v1/reminders"
     primary_keys, computed = ("reminder_key",), hashed("reminder_key", *_CONTACT)
 
 
-class Slices(Extraction):
+class Slices(Changing):
     """The selections of products; no route takes clients here."""
 
-    name, path, replication_key = "slices", "/api/extraction/v1/slices", "updated_at"
+    name, path = "slices", "/api/extraction/v1/slices"
     chunks = facts.InChunks("sales_associate_ids")
     primary_keys, computed = ("slice_key",), hashed("slice_key", "created_by_sales_associate_id", "created_at")
 
 
-class SalesAssociates(Extraction):
+class SalesAssociates(Changing):
     """The associates; none of the vendor's ids is there for all of them."""
 
-    name, path, replication_key = "sales_associates", "/api/extraction/v1/sales_associates", "updated_at"
+    name, path = "sales_associates", "/api/extraction/v1/sales_associates"
     chunks = facts.InChunks("sales_associate_ids")
     primary_keys, computed = ("sales_associate_key",), hashed("sales_associate_key", "username", "created_at")
 
 
-class Clients(Extraction):
+class Clients(Changing):
     """The clients, with passports and birthdays; some may have no id of the brand's."""
 
-    name, path, replication_key = "clients", "/api/extraction/v1/clients", "updated_at"
+    name, path = "clients", "/api/extraction/v1/clients"
     primary_keys, skips_keyless, selected_by_default = ("client_id",), True, False
 
 

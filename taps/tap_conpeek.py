@@ -19,7 +19,7 @@ class VoiceCampaignRequests(UncountedStream):
     """The requests of the configured campaigns: those still open first, then span by span the created and closed."""
 
     name, path = "voice_campaign_requests", "/voice_campaign/{voice_campaign_id}/request"
-    primary_keys, replication_key = ("id",), "changed_at"
+    primary_keys, replication_key, key_moves = ("id",), "changed_at", True
     per = facts.PerSetting(
         "voice_campaign_ids", "voice_campaign_id", skip_setting="skip_missing_campaigns", noun="campaign"
     )

@@ -100,7 +100,7 @@ class Charges(OnTheWall):
     """The one-off charges, by the date of their last change."""
 
     name, path = "charges", "/api/charges"
-    primary_keys, replication_key = ("Id",), "DateLastModified"
+    primary_keys, replication_key, key_moves = ("Id",), "DateLastModified", True
     paging = OnePage(
         place="body", since="StartDate", until="EndDate", settings={"client_id": "ClientId"}, extra_params=_CHANGED
     )
@@ -110,7 +110,7 @@ class Reservations(OnTheWall):
     """The bookings of meeting rooms, by the date of their last change."""
 
     name, path = "reservations", "/api/scheduling/reservations"
-    primary_keys, replication_key = ("Id",), "DateLastModified"
+    primary_keys, replication_key, key_moves = ("Id",), "DateLastModified", True
     paging = replace(Table.paging, since="LastModifiedAfter", until="LastModifiedBefore")
 
 

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 COMMANDS = {
     "doctor": "Ask a real account whether the facts that its tap rests on hold.",
+    "verify": "Recount what a loader holds against the proofs that came with it.",
     "report": "Make one HTML page of what a DuckDB file holds.",
     "sandbox": "Serve the vendors on this machine, without an account.",
     "new-tap": "Begin a vendor, in a package of its own.",
@@ -27,7 +28,7 @@ COMMANDS = {
 }
 """Each command and its line in the help."""
 
-EXTRAS = {"starlette": "sandbox", "uvicorn": "sandbox", "ruff": "new-tap", "psycopg": "postgres"}
+EXTRAS = {"starlette": "sandbox", "uvicorn": "sandbox", "ruff": "new-tap", "psycopg": "postgres", "sqlglot": "verify"}
 """What an extra of the distribution brings, by the module that is missing without it."""
 
 
