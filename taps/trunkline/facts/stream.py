@@ -81,6 +81,8 @@ class VendorStream(sdk.OwnSync):
     run: StreamState
     keeps_partitions: ClassVar[bool] = True
     """Whether a run remembers how far each of the stream's parts has come; not where there may be any number."""
+    key_moves: ClassVar[bool] = False
+    """Whether a row's replication key changes when the row does: then the row leaves the span that it was read in."""
     needs: ClassVar[Sequence[str]] = ()
     """Settings of which one must be set, or the stream is not offered."""
     skips_keyless: ClassVar[bool] = False

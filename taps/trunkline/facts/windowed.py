@@ -94,8 +94,6 @@ class WindowedStream(VendorStream):
     """Whether a row outside the span is to be kept: the vendor may mean another time by its filter."""
     other_filter_times: ClassVar[Sequence[str]] = ()
     """Fields that the vendor may mean by it: a row is kept at or after `end_date` while one of them lies before it."""
-    key_moves: ClassVar[bool] = False
-    """Whether a row's replication key changes when the row does: then the row leaves the span that it was read in."""
     first_page: int | None = 1
     per: ClassVar[PerSetting | None] = None
     """The list in the config whose values are partitions of the stream."""
