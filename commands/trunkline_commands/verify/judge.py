@@ -73,7 +73,6 @@ class _Case:
         covered: Rows that are or were where a newer one is; None where there is no such part.
         strays: Whether rows came outside of the span that brought them.
         moved: Rows that have left the span, at most.
-        unfinished: Rows of the partition that are read whatever their span.
     """
 
     facts: StreamFacts
@@ -83,7 +82,6 @@ class _Case:
     covered: int | None
     strays: bool
     moved: int
-    unfinished: int
 
     @property
     def least(self) -> int:
@@ -112,7 +110,7 @@ class _Case:
         """Say why more may be held than was proven; empty where nothing explains it."""
         if self.facts.keeps_outside or self.strays:
             return "rows are held that came with other spans"
-        if self.facts.state and (self.table.unfinished is None or surplus <= self.unfinished):
+        if self.facts.state and (self.table.unfinished is None or surplus <= self.held.unfinished):
             return "rows are held that are read whatever their span until they are finished"
         return ""
 
@@ -144,21 +142,28 @@ def judge(facts: StreamFacts, table: Table, proofs: Sequence[Proof], counted: Re
     starts, ever = [piece.since for piece in pieces], [0, *accumulate(one.ever for one in counts)]
     strays = any(proof.rows > proof.within for proof in proofs)
     later = _later(counted, own)
-    unfinished = sum((one.unfinished for one in counts), counted.outside.unfinished)
+    revived = sum((one.revived for one in counts), counted.outside.revived)
     for proof, numbers in own.items():
         held, covered = sum((counts[number] for number in numbers), Counts()), None
         length = sum(pieces[number].until - pieces[number].since for number in numbers)
         if facts.replication_key and length < proof.until - proof.since:
             first, last = bisect_left(starts, proof.since), bisect_left(starts, proof.until)
             covered = ever[last] - ever[first] - held.ever
-        moved = (later[proof] if facts.moves else 0) + (unfinished if facts.state else 0)
-        yield _Case(facts, table, proof, held, covered, strays, moved, unfinished).finding()
+        moved = later[proof] + revived if facts.moves else 0
+        yield _Case(facts, table, proof, held, covered, strays, moved).finding()
 
 
 def _later(counted: Recount, own: Mapping[Proof, Sequence[int]]) -> dict[Proof, int]:
-    """Count the rows in parts that were read after a proof's, or have none: what left its span is there."""
-    found, rows = {}, counted.outside.ever
-    for proof in sorted(own, key=lambda one: -one.read_from):
-        found[proof] = rows
-        rows += sum(counted.counts[number].ever for number in own[proof])
-    return found
+    """Count the rows in parts that a later run than a proof's has read, or that have none: what left its span is there.
+
+    What no proof is about was there with the last run, or came later. In its own run there is none of them: a row moves
+    to the moment at which it changes, and a run reads up to its beginning.
+    """
+    of_run: dict[int, int] = {}
+    for proof, numbers in own.items():
+        of_run[proof.run] = of_run.get(proof.run, 0) + sum(counted.counts[number].ever for number in numbers)
+    rows, after = counted.outside.ever - counted.outside.fresh, {}
+    for number, run in enumerate(sorted(of_run, reverse=True)):
+        after[run] = rows
+        rows += of_run[run] + (0 if number else counted.outside.fresh)
+    return {proof: after[proof.run] for proof in own}

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from trunkline_commands.verify.databases import Database
     from trunkline_commands.verify.facts import StreamFacts
+    from trunkline_commands.verify.proofs import Proof
     from trunkline_commands.verify.spans import Piece
 
 EVER = 2**62
@@ -66,6 +67,7 @@ class Counts:
         marked: Marked as deleted.
         repeated: Rows beyond the first with the same key.
         unfinished: Those of the first three that are read whatever their span.
+        revived: Those of them that came after the part was proven.
     """
 
     fresh: int = 0
@@ -75,6 +77,7 @@ class Counts:
     marked: int = 0
     repeated: int = 0
     unfinished: int = 0
+    revived: int = 0
 
     @property
     def held(self) -> int:
@@ -171,32 +174,30 @@ def recount(
         laid: The parts of each partition, all with the same names.
         ends: When each run has ended.
     """
-    places: list[tuple[Partition, int]] = []  # of each mark: its partition and part, or -1
+    places: list[tuple[Partition, int]] = []  # of each mark: its partition and part, or -1 where there is none
     marks: list[tuple[object, ...]] = []
+    gap = NEVER, NEVER, ends.last, EVER  # what is there was read by one of the known runs, or later
     for partition, pieces in laid.items():
-        name = part(partition)
+        name, end = part(partition), None
         for number, piece in enumerate(pieces):
-            read_to, following = ends.of(piece.proof.run)
-            marks.append((name, piece.since, len(marks), piece.proof.read_from, piece.gone_before, read_to, following))
-            places.append((partition, number))
-            if number + 1 == len(pieces) or pieces[number + 1].since != piece.until:
-                marks.append((name, piece.until, len(marks), EVER, NEVER, EVER, EVER))
+            if piece.since != end:
+                marks.append((name, NEVER if end is None else end, len(marks), *gap))
                 places.append((partition, -1))
+            proof, end = piece.proof, piece.until
+            marks.append((name, piece.since, len(marks), proof.read_from, piece.gone_before, *ends.of(proof.run)))
+            places.append((partition, number))
+        marks.append((name, end, len(marks), *gap))
+        places.append((partition, -1))
     made = {partition: Recount(pieces, [Counts() for _ in pieces]) for partition, pieces in laid.items()}
     values = ", ".join(f"({', '.join(map(str, mark))})" for mark in marks)
-    for name, place, kind, rows, repeated, unfinished in database.rows(_query(table, part_sql, values)):
+    for place, kind, rows, repeated, unfinished in database.rows(_query(table, part_sql, values)):
         found = Counts(**{kind: int(rows)}, repeated=int(repeated or 0), unfinished=int(unfinished or 0))
-        if place is not None:
-            partition, number = places[place]
-            one = made[partition]
-            if number >= 0:
-                one.counts[number] += found
-            else:
-                one.outside += found
+        found.revived = found.unfinished if kind != "fresh" else 0
+        partition, number = places[place]
+        if number >= 0:
+            made[partition].counts[number] += found
         else:
-            for partition, one in made.items():
-                if part(partition) == literal(str(name)):
-                    one.outside += found
+            made[partition].outside += found
     return made
 
 
@@ -225,9 +226,9 @@ laid AS (
     UNION ALL SELECT 1, part, moment, NULL, copies, extracted, unfinished FROM held
   ) AS both_kinds
 )
-SELECT part, n, class, count(*), sum(CASE WHEN copies > 1 THEN copies - 1 ELSE 0 END), sum(unfinished)
+SELECT n, class, count(*), sum(CASE WHEN copies > 1 THEN copies - 1 ELSE 0 END), sum(unfinished)
 FROM (
-  SELECT laid.part, laid.n, copies, CASE WHEN copies > 0 THEN unfinished ELSE 0 END AS unfinished,
+  SELECT laid.n, copies, CASE WHEN copies > 0 THEN unfinished ELSE 0 END AS unfinished,
     CASE
       WHEN copies = 0 THEN 'marked'
       WHEN extracted IS NULL THEN 'trailing'
@@ -237,26 +238,31 @@ FROM (
       WHEN extracted < following OR unfinished = 1 THEN 'trailing'
       ELSE 'other'
     END AS class
-  FROM laid LEFT JOIN marks ON marks.n = laid.n
+  FROM laid JOIN marks ON marks.n = laid.n
   WHERE laid.kind = 1
 ) AS judged
-GROUP BY part, n, class"""
+GROUP BY n, class"""
 
 
 class RunEnds:
-    """When runs had ended, as far as their proofs tell.
+    """When runs had ended, as far as proofs tell.
 
     Args:
-        runs: Beginning of a run and the end of a reading in it, of all proofs.
+        proofs: Of all streams.
     """
 
-    def __init__(self, runs: Iterable[tuple[int, int]]) -> None:
+    def __init__(self, proofs: Iterable[Proof]) -> None:
         self._ends: dict[int, int] = {}
-        for run, read_to in runs:
-            self._ends[run] = max(read_to, self._ends.get(run, read_to))
-        self._begun = sorted(self._ends)
+        begun: dict[int, int] = {}
+        for proof in proofs:
+            self._ends[proof.run] = max(proof.read_to, self._ends.get(proof.run, proof.read_to))
+            begun[proof.run] = min(proof.read_from, begun.get(proof.run, proof.read_from))
+        self._runs = sorted(begun)
+        self._begun = [begun[run] for run in self._runs]
+        self.last = max(self._ends.values(), default=NEVER)
+        """The last reading of all."""
 
     def of(self, run: int) -> tuple[int, int]:
-        """Return the last reading of a run that is known, and the beginning of the next run."""
-        number = bisect_right(self._begun, run)
+        """Return the last reading of a run, and the first one of the next run."""
+        number = bisect_right(self._runs, run)
         return self._ends[run], self._begun[number] if number < len(self._begun) else EVER

@@ -89,7 +89,7 @@ def compare(database: Database, tap: type[VendorTap], schema: str) -> Iterator[C
     proofs: dict[str, list[Proof]] = {}
     for proof in read_proofs(database, schema):
         proofs.setdefault(proof.stream, []).append(proof)
-    ends = RunEnds((proof.run, proof.read_to) for of_stream in proofs.values() for proof in of_stream)
+    ends = RunEnds(proof for of_stream in proofs.values() for proof in of_stream)
     known = [facts for facts in stream_facts(tap) if facts.name in proofs]
     if not known:
         raise TrunklineError(
@@ -113,7 +113,7 @@ def compare_stream(
         proofs: Its proofs.
         ends: When each run has ended, by the proofs of all streams; by these alone when left out.
     """
-    ends = ends or RunEnds((proof.run, proof.read_to) for proof in proofs)
+    ends = ends or RunEnds(proofs)
     verdict, all_gone, blind = Verdict(facts.name), [], ""
 
     def names(proof: Proof) -> tuple[str, ...]:
