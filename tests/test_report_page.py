@@ -11,7 +11,7 @@ import zoneinfo
 from collections import Counter
 from datetime import date, datetime, timedelta, timezone
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import duckdb
 import pytest
@@ -20,6 +20,9 @@ from trunkline_commands import cli
 from trunkline_commands import report as command
 from trunkline_commands.report_page import page, reading, tables, words
 from trunkline_sandbox import running
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
 
 NOW = datetime(2026, 3, 31, 7, 30, tzinfo=timezone.utc)  # a Tuesday
 
@@ -123,6 +126,58 @@ def test_a_gap_is_a_day_that_should_have_rows(tmp_path: Path) -> None:
     assert told.gaps == [(date(2026, 3, 11), date(2026, 3, 11)), (date(2026, 3, 20), date(2026, 3, 23))]
     assert told.weekdays == "Mon, Tue, Wed, Thu, Fri"
     assert (told.verdict, told.missed, told.recent_gaps) == ("fresh", 0, 3)
+
+
+def proofs(path: Path, *rows: tuple[str, str, str, str]) -> Path:
+    """The proofs of windows beside the calls: stream, partition, since and until of each."""
+    values = ", ".join(str(row) for row in rows)
+    return loaded(
+        path,
+        "CREATE TABLE tap_evolux.window_proofs "
+        "(stream VARCHAR, partition VARCHAR, since TIMESTAMPTZ, until TIMESTAMPTZ)",
+        f"INSERT INTO tap_evolux.window_proofs VALUES {values}",  # noqa: S608 - rows of our own
+    )
+
+
+def test_g2_a_day_is_proven_where_all_of_it_is_in_every_partition(tmp_path: Path) -> None:
+    """Spans that touch are one; a day that ends without proof, or has one in some partitions, is proven in part."""
+    days = {date(2026, 3, day): 2 for day in range(20, 25)}
+    path = evolux(tmp_path / "x.duckdb", days)
+    spans = (("20", "21T12"), ("21T12", "22"), ("22", "23T09"))
+    a, b = ('{"c":"a"}', '{"c":"b"}')
+    known = [("studio_calls", a, f"2026-03-{since}Z", f"2026-03-{until}Z") for since, until in _whole(spans)]
+    whole = [("studio_calls", b, "2026-03-20 00:00Z", "2026-03-22 00:00Z")]
+    other = [("other", "{}", "2020-01-01 00:00Z", "2027-01-01 00:00Z")]
+    proofs(path, *known, *whole, *other)
+    (story,) = stories(path)
+    assert dict(story.proven_days) == {
+        date(2026, 3, 20): "whole",
+        date(2026, 3, 21): "whole",
+        date(2026, 3, 22): "partly",
+        date(2026, 3, 23): "partly",
+        date(2026, 3, 24): "not",
+    } | dict.fromkeys((date(2026, 3, day) for day in range(25, 32)), "not")
+    assert (story.proven.whole, story.proven.windows) == (2, 4)
+    made = page.page(path, NOW)
+    assert "Proven: 2 of 12 days, up to 2026-03-23 09:00" in made
+    assert made.count('class="proven"') == 2
+    assert made.count('class="partly"') == 2
+    assert "window_proofs <small" not in made
+
+
+def _whole(spans: Iterable[tuple[str, str]]) -> Iterator[tuple[str, str]]:
+    """Times of day where a day alone is meant."""
+    for span in spans:
+        since, until = (f"{text} 00:00" if "T" not in text else f"{text.replace('T', ' ')}:00" for text in span)
+        yield since, until
+
+
+def test_g2_without_proofs_nothing_is_said_of_completeness(tmp_path: Path) -> None:
+    """A file whose tap wrote none, and a stream that has none yet."""
+    path = evolux(tmp_path / "x.duckdb", {date(2026, 3, 20): 2})
+    assert "select that stream of the tap" in page.page(path, NOW)
+    proofs(path, ("other", "{}", "2020-01-01 00:00Z", "2027-01-01 00:00Z"))
+    assert "No window of this stream is proven yet" in page.page(path, NOW)
 
 
 def test_late_counts_days_that_usually_have_rows(tmp_path: Path) -> None:

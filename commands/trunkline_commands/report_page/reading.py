@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from trunkline_commands.report_page import days as calendar
 from trunkline_commands.report_page import measures
+from trunkline_commands.report_page.proven import read_proven
 from trunkline_commands.report_page.story import Bar, Story
 from trunkline_commands.report_page.tables import quoted
 from trunkline_commands.report_page.words import words
@@ -44,6 +45,9 @@ def read_story(connection: Connection, table: Table, now: datetime, days: int) -
                 _add_days(connection, story, place, at, now, days)
         if story.days:
             within = f"CAST({at} AS DATE) BETWEEN DATE '{story.days[0][0]}' AND DATE '{story.days[-1][0]}'"
+    if table.has_proofs:
+        with story.figure("proven days"):
+            story.proven = read_proven(connection, table, [day for day, _ in story.days], now)
     with story.figure("durations"):
         measures.add_durations(connection, story, place, within)
     for name in table.outcomes:

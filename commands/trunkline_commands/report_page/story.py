@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from datetime import date, datetime
 
+    from trunkline_commands.report_page.proven import Proven
     from trunkline_commands.report_page.tables import Table
 
 RECENT = 30
@@ -65,6 +66,7 @@ class Story:
         durations: The distribution.
         length: What is measured by it, and its quantiles in words.
         outcomes: Shares by column.
+        proven: What is known of the completeness of the days shown, where the tap has written proofs.
         left_out: Figures that could not be made, and why.
     """
 
@@ -85,6 +87,7 @@ class Story:
     durations: list[Bar] = field(default_factory=list)
     length: tuple[str, list[tuple[str, str]]] = ("", [])
     outcomes: list[tuple[str, list[Share]]] = field(default_factory=list)
+    proven: Proven | None = None
     left_out: list[str] = field(default_factory=list)
 
     @contextmanager
@@ -116,6 +119,11 @@ class Story:
     def recent_gaps(self) -> int:
         """Gap days among the last ones."""
         return sum(bar.kind == "gap" for bar in self.recent)
+
+    @property
+    def proven_days(self) -> list[tuple[date, str]]:
+        """The days shown, each with whether it is proven."""
+        return list(zip([day for day, _ in self.days], self.proven.days, strict=True)) if self.proven else []
 
     @property
     def trend(self) -> str:

@@ -32,6 +32,10 @@ _SPANS = (
 )
 
 
+PROOFS = "window_proofs"
+"""The table in which taps keep what is proven of their other streams."""
+
+
 class Table(NamedTuple):
     """A table, and what its columns mean.
 
@@ -42,6 +46,7 @@ class Table(NamedTuple):
         time: The column with the moment that a row is about, if there is one.
         outcomes: Columns that say how a call went.
         duration: An expression for seconds, and what it is called; None where there is none.
+        has_proofs: Whether there are proofs of windows beside it.
     """
 
     vendor: str
@@ -50,6 +55,7 @@ class Table(NamedTuple):
     time: str | None
     outcomes: Sequence[str]
     duration: tuple[str, str] | None
+    has_proofs: bool = False
 
 
 def tables(connection: Connection) -> Iterator[Table]:
@@ -62,9 +68,12 @@ def tables(connection: Connection) -> Iterator[Table]:
         columns.setdefault((schema, table), {})[name] = kind
     known = list(_streams())
     for (schema, table), kinds in columns.items():
+        if table == PROOFS:
+            continue
         fitting = [one for one in known if one.name == table and one.columns <= kinds.keys()]
         fitting.sort(key=lambda one: one.vendor not in schema)
-        yield _table(schema, table, kinds, fitting[0] if fitting else None)
+        found = _table(schema, table, kinds, fitting[0] if fitting else None)
+        yield found._replace(has_proofs=(schema, PROOFS) in columns)
 
 
 class _Stream(NamedTuple):
