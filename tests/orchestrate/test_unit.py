@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import signal
 import subprocess
 import sys
-from datetime import datetime, timezone
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import duckdb
 import pytest
 from tests.orchestrate.conftest import SPAN
 from trunkline_orchestrate import __main__ as command
@@ -56,6 +58,10 @@ def test_g1_g3_backfill_is_whole_and_the_next_run_goes_on_from_it(settings: Make
         held = warehouse.duckdb_rows(tmp_path / "calls.duckdb", VENDOR, "calls")
         assert held == warehouse.expected(served.sandbox, VENDOR, "calls")
 
+        spans = proven(tmp_path, "calls")
+        assert (spans[0][0], spans[-1][1]) == (first.since, second.until)
+        assert all(before[1] == after[0] for before, after in itertools.pairwise(spans))
+
         state = bookmarks.set_file(made, VENDOR)
         assert state == later.state
         last = max(row["StartTime"] for row in held.values())
@@ -78,6 +84,18 @@ def test_g1_g3_backfill_is_whole_and_the_next_run_goes_on_from_it(settings: Make
         assert earliest_asked(served) == since
         assert bookmarks.marks(result.state) == bookmarks.marks(unit.read(made.folder / VENDOR / "state.json") or {})
         _nowhere(made.folder, served.config(VENDOR)["password"])
+
+
+def proven(folder: Path, stream: str) -> list[tuple[datetime, datetime]]:
+    """The spans of a stream that the units have proven, in order."""
+    with duckdb.connect(str(folder / "calls.duckdb"), read_only=True) as connection:
+        rows = connection.execute(
+            "SELECT DISTINCT epoch_us(since), epoch_us(until) FROM tap_hostedsuite.window_proofs WHERE stream = ? "
+            "ORDER BY 1",
+            [stream],
+        ).fetchall()
+    epoch = datetime(1970, 1, 1, tzinfo=timezone.utc)
+    return [(epoch + timedelta(microseconds=since), epoch + timedelta(microseconds=until)) for since, until in rows]
 
 
 def latest(served: Running, folder: Path, stream: str) -> datetime:
