@@ -14,16 +14,22 @@ from typing import TYPE_CHECKING, Any, cast
 import msgspec
 import pytest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
+from tests.engine import wire
+from tests.engine.test_window_proofs import Details
+from tests.engine.wire import BEGIN, DAY, Wire, call, records, tap
 from tests.model.harness import first_streams
 
 from tap_bspk import TapBSPK
 from tap_conpeek import TapConpeek
 from tap_evolux import StudioCdr
+from trunkline.doors.vendors import vendor_taps
 from trunkline.errors import OutputLost
 from trunkline.facts import common
 from trunkline.facts import config as settings
 from trunkline.run import report
 from trunkline.run.run import Run
+from trunkline_contract.runs import PROOFS
+from trunkline_contract.runs import run as contract_run
 from trunkline_sandbox import Sandbox
 from trunkline_sandbox.transport import SandboxAdapter
 
@@ -77,12 +83,12 @@ def test_a_report_has_what_the_log_tells(
 ) -> None:
     """Rows, requests and bookmarks of each stream, as JSON and as valid OpenMetrics text beside it."""
     code, told = run(TapEvolux)
-    calls, details = told["streams"]
+    calls, details, proofs = told["streams"]
     assert (code, told["verdict"], told["exit_code"], told["error"], told["signal"]) == (0, "complete", 0, None, None)
-    assert [stream["stream"] for stream in told["streams"]] == ["studio_calls", "studio_cdr"]
+    assert [stream["stream"] for stream in told["streams"]] == ["studio_calls", "studio_cdr", PROOFS]
     rows = [row["start_time"] for row in sandbox.truth("evolux", "studio_calls") if row["start_time"] >= "2026"]
     assert calls["rows"] == details["rows"] == len(rows)
-    assert told["rows"] == 2 * len(rows)
+    assert told["rows"] == 2 * len(rows) + proofs["rows"]
     assert calls["requests"] + details["requests"] == told["requests"] == calls["pages"] + details["pages"]
     assert calls["bookmark_before"] is None
     assert calls["to"] == calls["bookmark_after"] == details["bookmark_after"]
@@ -106,7 +112,7 @@ def test_campaigns_are_told_each_for_itself(run: Callable[..., tuple[int, dict[s
     """Rows, requests, bookmark and verdict of each partition; one that is not there fails alone, with what to do."""
     campaigns = sandbox.config("conpeek")["voice_campaign_ids"]
     code, told = run(TapConpeek, voice_campaign_ids=[campaigns[0], "gone", campaigns[1]])
-    stream, dialogs = told["streams"]
+    stream, dialogs, _ = told["streams"]
     assert (code, told["verdict"], stream["verdict"], dialogs["verdict"]) == (1, "failed", "failed", "complete")
     parts = {part["partition"]["voice_campaign_id"]: part for part in stream["partitions"]}
     assert [part["verdict"] for part in parts.values()] == ["complete", "failed", "complete"]
@@ -119,6 +125,46 @@ def test_campaigns_are_told_each_for_itself(run: Callable[..., tuple[int, dict[s
     assert failure["partition"] == {"voice_campaign_id": "gone"}
     assert "404" in failure["why"]
     assert "skip_missing_campaigns" in failure["remedy"]
+
+
+@pytest.mark.parametrize("vendor", sorted(vendor_taps("trunkline")))
+def test_g2_a_report_leads_to_the_proofs_of_its_run(vendor: str, tmp_path: Path) -> None:
+    """As many windows as window_proofs has rows of this run, from the first one's since to the last one's until."""
+    path = tmp_path / "run.json"
+    result = contract_run(Sandbox(size=20), vendor_taps("trunkline")[vendor], {"run_report": str(path)}, at=RUN)
+    told = json.loads(path.read_text(encoding="utf-8"))
+    rows: dict[tuple[str, str], list[dict[str, Any]]] = {}
+    for row in result.records(PROOFS):
+        rows.setdefault((row["stream"], row["partition"]), []).append(row)
+        assert row["run_started"] == told["run_started"]
+    parts = {
+        (stream["stream"], json.dumps(part.get("partition", {}), separators=(",", ":"))): part
+        for stream in told["streams"]
+        for part in stream["partitions"] or [stream]
+        if stream["stream"] != PROOFS
+    }
+    assert rows.keys() == parts.keys()
+    for key, found in rows.items():
+        proven = (len(found), min(row["since"] for row in found), max(row["until"] for row in found))
+        assert proven == tuple(parts[key][name] for name in ("windows", "proven_from", "proven_to")), key
+        assert parts[key]["unproven_from"] is parts[key]["unproven_to"] is None
+
+
+def test_g2_a_failure_names_the_span_that_has_no_proof(tmp_path: Path) -> None:
+    """From the end of the last proof to where the run was to read; also of a stream read from the same responses."""
+    vendor = Wire([call(number) for number in range(100)])
+    late = (BEGIN + 2 * DAY).isoformat()[:10]
+    vendor.faults["/calls"] = lambda query: (500, {}) if query["to"] > late else None
+    made, output = tap(wire.Calls, Details, wire=vendor, run_report=str(tmp_path / "run.json"))
+    assert made.run() == 1
+    told = json.loads((tmp_path / "run.json").read_text(encoding="utf-8"))
+    assert [stream["stream"] for stream in told["streams"]] == ["calls", "details", PROOFS]
+    for stream in told["streams"][:2]:
+        until = max(row["until"] for row in records(output, PROOFS) if row["stream"] == stream["stream"])
+        (failure,) = stream["failures"]
+        assert BEGIN.isoformat() < until < (BEGIN + 3 * DAY).isoformat()
+        assert (failure["unproven_from"], failure["unproven_to"]) == (until, (BEGIN + 20 * DAY).isoformat())
+        assert (stream["unproven_from"], stream["unproven_to"]) == (until, (BEGIN + 20 * DAY).isoformat())
 
 
 def test_lookups_that_failed_are_told_by_their_place(
@@ -147,7 +193,7 @@ def test_g7_no_secret_and_no_words_of_an_unforeseen_error(
     monkeypatch.setattr(StudioCdr, "records", records_of)
     code, told = run(TapEvolux)
     assert code == 1
-    calls, details = told["streams"]
+    calls, details, _ = told["streams"]
     assert (calls["verdict"], details["verdict"]) == ("complete", "failed")
     assert details["failures"][0]["what"] == "unexpected KeyError"
     assert "600 700" not in json.dumps(told)
@@ -253,7 +299,7 @@ def test_hostile_names_are_escaped_in_openmetrics() -> None:
     """Quotes, backslashes and line breaks in a partition's name stay inside its label."""
     name = 'a"b\\nc\nd{}'
     stream = {"stream": "calls", "verdict": "complete", **dict.fromkeys(("rows", "pages", "requests", "retries"), 1)}
-    stream |= {"waited_seconds": 0.5, "windows": 1, "to": None, "bookmark_after": None}
+    stream |= {"waited_seconds": 0.5, "windows": 1, "to": None, "proven_to": None, "bookmark_after": None}
     told = {
         "tap": "tap-x", "version": "1", "exit_code": 1, "started": "2026-03-01T08:00:00+00:00",
         "ended": "2026-03-01T08:00:01+00:00", "seconds": 1.0, "peak_memory_bytes": None,

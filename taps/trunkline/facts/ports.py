@@ -80,7 +80,7 @@ class StreamState(Protocol):
     def bookmark(self, context: Mapping[str, Any]) -> Bookmark:
         """Return the bookmark of the stream, or of one of its partitions."""
 
-    def begin_partition(self, context: Mapping[str, Any], source: Any) -> Start | None:
+    def begin_partition(self, context: Mapping[str, Any], source: Any, others: Sequence[Any] = ()) -> Start | None:
         """Log where reading starts and why; None when there is nothing to do."""
 
     def take(self, context: Mapping[str, Any], batch: Any, stopped: Callable[[], None] = ..., /) -> None:

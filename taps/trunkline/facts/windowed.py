@@ -219,14 +219,14 @@ class WindowedStream(VendorStream):
 
     def feeds(self, listeners: Sequence[VendorStream]) -> Iterator[Feed]:
         """One feed for each partition, or for the stream: the windows from the start to the end."""
+        leader, *others = (listener.run for listener in listeners)
         if self.per is None:
-            start = listeners[0].run.begin_partition({}, self)
-            if start:
+            if start := leader.begin_partition({}, self, others):
                 yield feeds.WindowFeed(self.jobs(start), functools.partial(self.read, listeners), {}, listeners)
             return
         for context in self.per.contexts(self.config):
             try:
-                start = listeners[0].run.begin_partition(context, self)
+                start = leader.begin_partition(context, self, others)
             except TrunklineError as exc:  # a bookmark that can't be read: the other partitions have theirs
                 for listener in listeners:
                     listener.run.fail(context, exc)

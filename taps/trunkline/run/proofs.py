@@ -35,9 +35,7 @@ class ProofWriter:
         keys = run.window_keys(context)
         if keys is None:
             return
-        dated = run.stream.replication_key is not None
-        since = (item.window.since or instants.EPOCH) if dated else item.read_from
-        until = item.window.until if dated else item.read_from
+        since, until = run.proven_span(item)
         rows, within = keys.count(since, until)
         keys.clear()
         proof = run.stream.proof_of(item.proof)

@@ -121,6 +121,7 @@ def build(run: Run, status: ExitStatus, started: datetime, ended: datetime, seco
         "format": FORMAT,
         "tap": run.tap.name,
         "version": run.tap.get_plugin_version(),
+        "run_started": instants.to_iso(run.tap.run_start),
         "started": instants.to_iso(started),
         "ended": instants.to_iso(ended),
         "seconds": round(seconds, 3),
@@ -150,7 +151,9 @@ def _stream(run: Run, stream: StreamRun) -> dict[str, Any]:
         "verdict": verdict,
         "rows": stream.rows,
         **_counted(stream.tally(tallies)),
-        "windows": sum(partition.windows for _, partition in stream.partitions),
+        "windows": sum(partition.windows for _, partition in stream.partitions) + bool(stream.whole),
+        **_span("proven", (stream.whole, stream.whole) if stream.whole else whole.proven if whole else None),
+        **_span("unproven", whole.unproven if whole else None),
         "from": _iso(stream.first),
         "to": _iso(stream.last),
         "complete_up_to": _iso(stream.complete_up_to),
@@ -159,7 +162,10 @@ def _stream(run: Run, stream: StreamRun) -> dict[str, Any]:
         "missing_details": stream.missing,
         "unknown_fields": {redactor(name): count for name, count in sorted(stream.shape.unknown.items())},
         "notes": [redactor(note) for note in stream.notes],
-        "failures": [{"partition": _context(context), **_cause(error)} for context, error in stream.causes],
+        "failures": [
+            {"partition": _context(context), **_cause(error), **_span("unproven", stream.unproven(context))}
+            for context, error in stream.causes
+        ],
         "partitions": [
             _partition(stream, context, partition, stream.tally(tallies, context))
             for context, partition in partitions
@@ -182,6 +188,8 @@ def _partition(
         "rows": partition.rows,
         **_counted(tally),
         "windows": partition.windows,
+        **_span("proven", partition.proven),
+        **_span("unproven", partition.unproven),
         "from": _iso(partition.first),
         "to": _iso(partition.last),
         "complete_up_to": _iso(partition.complete_up_to),
@@ -199,6 +207,8 @@ def _unread(name: str) -> dict[str, Any]:
         **dict.fromkeys(("rows", "pages", "requests", "retries"), 0),
         "waited_seconds": 0.0,
         "windows": 0,
+        **_span("proven", None),
+        **_span("unproven", None),
         **nothing,
         "missing_details": 0,
         "unknown_fields": {},
@@ -225,6 +235,11 @@ def _cause(error: BaseException) -> dict[str, str]:
 
 def _context(context: Mapping[str, Any]) -> dict[str, str]:
     return {name: redactor(str(value)) for name, value in context.items()}
+
+
+def _span(name: str, span: tuple[datetime, datetime] | None) -> dict[str, str | None]:
+    since, until = span or (None, None)
+    return {f"{name}_from": _iso(since), f"{name}_to": _iso(until)}
 
 
 def _iso(instant: datetime | None) -> str | None:
@@ -259,6 +274,11 @@ _FIGURES: tuple[tuple[str, str, Callable[[dict[str, Any]], float | None]], ...] 
     ("retries", "Second and later tries in the last run.", lambda s: s["retries"]),
     ("waited_seconds", "Waited for the vendor in the last run, over all requests.", lambda s: s["waited_seconds"]),
     ("windows", "Windows shown to be complete in the last run.", lambda s: s["windows"]),
+    (
+        "proven_timestamp_seconds",
+        "Where what the last run proved ends.",
+        lambda s: _epoch(s["proven_to"]),
+    ),
     ("latest_timestamp_seconds", "Latest instant proven in the last run.", lambda s: _epoch(s["to"])),
     ("bookmark_timestamp_seconds", "The bookmark after the last run.", lambda s: _epoch(s["bookmark_after"])),
 )

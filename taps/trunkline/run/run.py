@@ -20,7 +20,8 @@ from trunkline.steps.fetch.prefetch import Prefetcher
 from trunkline.steps.shape.shape import EXTRA
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from datetime import datetime
 
     from trunkline.facts.stream import Batch, VendorStream
     from trunkline.facts.tap import TapFacts
@@ -52,6 +53,8 @@ class Run:
         self.reading: Sequence[StreamRun] = ()  # of those that are read now, from the same responses
         self.stop: int | None = None  # the signal that ends it
         self.last_words: Callable[[int], None] = lambda _: None  # written if the signal ends the process at once
+        self.note_proof: Callable[[StreamRun, Mapping[str, Any], datetime, datetime], None] = lambda *_: None
+        """Called with each span that is proven, as `window_proofs` has it."""
         self.proofs: ProofWriter | None = None  # where they are selected
         self.denied = False  # the credentials are refused: nothing more can be read
         self._state_at = float("-inf")
@@ -156,6 +159,8 @@ class Run:
             self._read(prefetcher)
             for run in [self._run_of[stream.name] for stream in streams if not stream.keeps_partitions]:
                 if not (run.failures or self.denied):
+                    run.whole = begun
+                    self.note_proof(run, {}, begun, begun)
                     self._prove(ProofWriter.whole, run, begun)
         except OutputLost:
             raise
@@ -207,6 +212,7 @@ class Run:
                         stream.run.unsettled(feed.context, item)
                     else:
                         self._state_pending |= stream.run.proven(feed.context, item)
+                        self.note_proof(stream.run, feed.context, *stream.run.proven_span(item))
                         self._prove(ProofWriter.window, stream.run, feed.context, item)
         self._write_state()
 

@@ -45,6 +45,7 @@ class PartitionProgress:
         held: The instant that no bookmark passes, because a row at it is not final.
         unsettled: The newest part of the run that was written and not proven, if any.
         written: The different keys that were written of the window at hand; None where nobody counts them.
+        proven: The span of its proofs in this run, as `window_proofs` has it; None before the first one.
     """
 
     bookmark: Bookmark
@@ -61,6 +62,15 @@ class PartitionProgress:
     unsettled: WindowUnsettled | None = None
     held: datetime | None = None
     written: WindowKeys | None = None
+    proven: tuple[datetime, datetime] | None = None
+
+    @property
+    def unproven(self) -> tuple[datetime, datetime] | None:
+        """The span that the run was to read and has no proof of; None if there is none, or no span was to be read."""
+        if self.span is None:
+            return None
+        since = self.at or self.span.since or instants.EPOCH
+        return (since, self.span.until) if since < self.span.until else None
 
     @property
     def complete_up_to(self) -> datetime | None:
@@ -109,6 +119,7 @@ class StreamRun:
         self.last: datetime | None = None
         self.current: PartitionProgress | None = None  # the one that rows came from last
         self.ended = False
+        self.whole: datetime | None = None  # when a table that has no windows was begun, once it is proven
         self._partitions: dict[tuple[tuple[str, Any], ...], PartitionProgress] = {}
         self._begun = 0
         self.unlogged = 0
@@ -129,20 +140,29 @@ class StreamRun:
             account=stream.tap.account,
         )
 
-    def begin_partition(self, context: Mapping[str, Any], source: WindowedStream) -> Start | None:
+    def begin_partition(
+        self, context: Mapping[str, Any], source: WindowedStream, others: Sequence[StreamRun] = ()
+    ) -> Start | None:
         """Log where reading starts and why.
+
+        Args:
+            context: The partition.
+            source: The stream whose windows are requested.
+            others: Those read from the same responses, so over the same span.
 
         Returns:
             Where to start; None when there is nothing to do.
         """
         start = source.start(self.bookmark(context).value)
         label = self.label(context)
-        partition = self._known(context)
+        self._known(context)
         nothing = source.nothing_to_do(start)
         if nothing:
             self.stream.logger.info("%s: nothing to do, %s", label, nothing)
             return None
-        partition.span = ReadSpan(start.at, source.until, source.duration("window"))
+        span = ReadSpan(start.at, source.until, source.duration("window"))
+        for run in (self, *others):
+            run._known(context).span = span  # noqa: SLF001 - of the same class
         begin = instants.to_iso(start.at) if start.at else "the beginning"
         end = instants.to_iso(source.until)
         self.stream.logger.info("%s: reading from %s (%s) to %s", label, begin, start.why, end)
@@ -223,6 +243,8 @@ class StreamRun:
         partition = self._partition(context)
         latest, partition.latest = partition.latest, None
         partition.at = item.window.until
+        since, until = self.proven_span(item)
+        partition.proven = (partition.proven or (since, until))[0], until
         partition.windows += 1
         if latest is None:
             return False  # never to the end of an empty window: late rows must still be caught
@@ -231,6 +253,17 @@ class StreamRun:
         self.first = min(self.first or latest, partition.first)
         self.last = max(self.last or latest, latest)
         return partition.bookmark.advance(min(latest, item.window.until, partition.held or latest))
+
+    def proven_span(self, item: WindowProven) -> tuple[datetime, datetime]:
+        """Return the span that a proof is about, as `window_proofs` has it: of a full table the moment it was read."""
+        if self.stream.replication_key is None:
+            return item.read_from, item.read_from
+        return item.window.since or instants.EPOCH, item.window.until
+
+    def unproven(self, context: Mapping[str, Any]) -> tuple[datetime, datetime] | None:
+        """Return what a partition was to read and has no proof of; None where that is no span, or is not known."""
+        partition = self._partitions.get(tuple(context.items()))
+        return partition.unproven if partition else None
 
     def count_anew(self, context: Mapping[str, Any]) -> None:
         """Forget the keys counted so far: what was written belongs to no window that will be proven."""
