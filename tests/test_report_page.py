@@ -18,7 +18,7 @@ import pytest
 
 from trunkline_commands import cli
 from trunkline_commands import report as command
-from trunkline_commands.report_page import page, reading, tables, words
+from trunkline_commands.report_page import page, reading, runs, tables, words
 from trunkline_sandbox import running
 
 if TYPE_CHECKING:
@@ -348,6 +348,26 @@ def test_g9_one_odd_report_of_a_run_is_left_out_and_named(tmp_path: Path, monkey
     text = Page(output.read_text(encoding="utf-8")).text
     assert text.count("complete") >= 3
     assert all(f"{name}.json" in text for name in [*odd, "deep"])
+
+
+def test_a_failure_shows_the_span_that_is_not_proven(tmp_path: Path) -> None:
+    """In the page's own zone, with the stream, the partition and the key of the run's proofs; where a report has it."""
+    failure = {"what": "it failed", "why": "", "remedy": "Run it again", "partition": {"campaign": "c1"}}
+    span = {"unproven_from": "2026-03-01T23:30:00+00:00", "unproven_to": "2026-03-31T00:00:00+00:00"}
+    whole = {**failure, "partition": {}, "unproven_from": None, "unproven_to": None}
+    told = {
+        "tap": "tap-x", "started": "2026-03-31T01:00:00+00:00", "run_started": "2026-03-31T00:00:01+00:00",
+        "seconds": 1, "verdict": "failed", "rows": 1, "requests": 1, "retries": 0, "waited_seconds": 0,
+        "peak_memory_bytes": None, "error": None,
+        "streams": [{"stream": "requests", "failures": [{**failure, **span}, failure, whole]}],
+    }  # fmt: skip
+    (tmp_path / "run.json").write_text(json.dumps(told), encoding="utf-8")
+    ((run,), strange) = runs.runs(tmp_path, NOW.astimezone(zoneinfo.ZoneInfo("Asia/Tokyo")))
+    assert not strange
+    doubt = (
+        "Not proven: requests, c1, from 2026-03-02 08:30 to 2026-03-31 09:00 (run_started 2026-03-31T00:00:01+00:00)"
+    )
+    assert run["failures"] == [f"it failed. Run it again. {doubt}", *["it failed. Run it again"] * 2]
 
 
 def test_what_can_not_be_read_is_one_line(
