@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     Variant = Callable[[Any, str, str], Any]
 
 _LEAST = 3
+_FAR = timedelta(days=40)
 _TO_COME, _JUST_NOW, _MOMENT = timedelta(hours=26), timedelta(hours=1), timedelta(minutes=2)
 
 
@@ -31,10 +32,10 @@ def choose(group: Sequence[Subject]) -> Subject | None:
     if not dated:
         return None
     best = max(dated, key=_worth)
-    if not _tells(best):
-        best = next((subject for subject in dated if other_times(subject)), best)
-    if not _tells(best) and best is not group[0]:
-        best.survey(longest=True)
+    unlike = next((subject for subject in dated if other_times(subject)), best)
+    if unlike is not best and not other_times(best):
+        unlike.survey(longest=True)  # only its rows can show which of several times the filter looks at
+        best = unlike if _tells(unlike) else best
     return best
 
 
@@ -97,6 +98,14 @@ def _narrow(subject: Subject, span: Span) -> list[Finding]:
         subject.pages.append(seen)
     lookback = stream.duration("lookback") if stream.tap.is_set("lookback") else timedelta(0)
     narrow = Filtered(span, subject.known.rows, seen, subject.by, stream.filter_tolerance, lookback)
+    known_keys = set(subject.known.keys)
+    if seen.ok and narrow.is_in_doubt:
+        earliest = min(row.moments[subject.by] for row in narrow.known if subject.by in row.moments)
+        low = instants.floor(earliest - _FAR, stream.tick)
+        far = subject.page(
+            "a span far from all known rows", Exactly(low, low + instants.DAY), subject.base, subject.size
+        )
+        narrow = replace(narrow, far=replace(far, rows=tuple(row for row in far.rows if row.key in known_keys)))
     found = filter_judges.filtered(subject.name, narrow)
     others = other_times(subject)
     if others and not any(one.fact == "filter-time" for one in found):
@@ -127,7 +136,8 @@ def zone(subject: Subject, names: Sequence[str]) -> Finding:
         subject: The stream.
         names: Zones that rows of other streams name.
     """
-    stream, known, now = subject.stream, subject.known, subject.stream.tap.run_start
+    stream, known = subject.stream, subject.known
+    now = stream.tap.run_start + max(timedelta(0), subject.line.meter.ahead)  # a slow clock here is no wrong zone there
     rows, tick, wall = known.rows, stream.tick, isinstance(stream, WallClock)
     if known.rows and known.zoneless:
         window = Exactly(instants.floor(now - _JUST_NOW, tick), instants.ceil(now + _TO_COME, tick))

@@ -68,8 +68,8 @@ def choose_span(rows: Sequence[Row], by: str, tick: timedelta, others: Sequence[
         return None
     exact = {at for at in times if at == instants.floor(at, tick)}
     step = max(1, len(edges) // _MANY_PAIRS)
-    starts = range(0, len(edges) - 2, step)
-    spans = [Span(edges[n], edges[n + 2], tick) for n in starts]
+    width = max(2, min(_FEW + 1, len(edges) // 3))
+    spans = [Span(edges[n], edges[n + width], tick) for n in range(0, len(edges) - width, step)]
     return max(spans, key=lambda span: _worth(span, rows, by, others, exact))
 
 
@@ -79,7 +79,7 @@ def _worth(
     inside = {row.key for row in rows if span.is_inside(row, by)}
     outside = [row for row in rows if span.is_outside(row, by)]
     tells = sum(bool({row.key for row in rows if span.is_inside(row, other)} ^ inside) for other in others)
-    day = timedelta(days=1)
+    day = instants.DAY
     near = any(instants.floor(row.moments[by], day) == instants.floor(span.since, day) for row in outside)
     return tells, bool(inside) + bool(outside), (span.since in exact) + (span.until in exact), near
 
@@ -95,6 +95,7 @@ class Filtered:
         by: The field that the tap presumes.
         tolerance: How far outside rows may lie before the tap fails the stream; None: any.
         lookback: How far back each run reads again, where that was chosen for this account.
+        far: What came of a span far from all known rows, where that was requested.
     """
 
     span: Span
@@ -103,6 +104,33 @@ class Filtered:
     by: str
     tolerance: timedelta | None = None
     lookback: timedelta = timedelta(0)
+    far: Seen | None = None
+
+    @property
+    def outside(self) -> list[Row]:
+        """Rows that came from outside of the span."""
+        return [row for row in self.seen.rows if self.span.is_outside(row, self.by)]
+
+    @property
+    def left_out(self) -> int:
+        """Known rows outside of the span that did not come."""
+        got = {row.key for row in self.seen.rows}
+        return sum(self.span.is_outside(row, self.by) and row.key not in got for row in self.known)
+
+    @property
+    def is_in_doubt(self) -> bool:
+        """Whether the filter may be ignored, or only be rounded to days on which all known rows lie."""
+        return bool(self.outside) and not self.left_out and self.span.reach(self.outside, self.by) <= instants.DAY
+
+    @property
+    def is_ignored(self) -> bool | None:
+        """Whether the filter is ignored; None where that can't be told."""
+        if not self.outside:
+            return False
+        if self.is_in_doubt:
+            return None if self.far is None or not self.far.ok else bool(self.far.rows)
+        full = bool(self.seen.asked and len(self.seen.rows) >= self.seen.asked)
+        return not self.left_out or (full and self.span.reach(self.outside, self.by) > instants.DAY)
 
 
 def filtered(stream: str, found: Filtered) -> list[Finding]:
@@ -112,25 +140,40 @@ def filtered(stream: str, found: Filtered) -> list[Finding]:
         return [Finding(stream, "filter", UNKNOWN, seen.problem)]
     got = {row.key for row in seen.rows}
     missing = [row for row in found.known if span.is_inside(row, by) and row.key not in got]
-    outside = [row for row in seen.rows if span.is_outside(row, by)]
-    if missing or outside:
-        if other := _other_field(found):
-            return _looks_at(stream, found, other)
-        if missing:
-            what = (
-                f"{len(missing)} rows that lie inside of a span did not come with it, {len(outside)} from outside did"
-            )
-            return [Finding(stream, "filter", UNKNOWN if seen.follows else REFUTED, what)]
-    left_out = sum(span.is_outside(row, by) and row.key not in got for row in found.known)
-    full = bool(seen.asked and len(seen.rows) >= seen.asked)
-    reach = span.reach(outside, by)
-    if outside and (not left_out or (full and reach > timedelta(days=1))):
-        what = f"{len(outside)} of {len(seen.rows)} rows lie outside of the span that was requested"
-        return [Finding(stream, "filter", REFUTED, what)]
-    if not left_out:
-        return [Finding(stream, "filter", UNKNOWN, "no row is known outside of the span"), *ends(stream, found)]
-    acts = Finding(stream, "filter", CONFIRMED, f"{len(seen.rows)} rows came, {left_out} outside of the span did not")
-    return [acts, _exact(stream, found, outside, reach), *([] if outside else ends(stream, found))]
+    other = _other_field(found) if missing or found.outside else ""
+    if other:
+        return _looks_at(stream, found, other)
+    if missing:
+        return [_missing(stream, found, len(missing))]
+    return [_acts(stream, found), *([] if found.is_ignored in {None, True} else _ends_as(stream, found))]
+
+
+def _acts(stream: str, found: Filtered) -> Finding:
+    outside, came = len(found.outside), len(found.seen.rows)
+    if found.is_ignored or found.is_ignored is None:
+        what = f"{outside} of {came} rows lie outside of the span that was requested"
+        return Finding(stream, "filter", REFUTED if found.is_ignored else UNKNOWN, what)
+    if found.left_out:
+        seen = f"{came} rows came, {found.left_out} outside of the span did not"
+        return Finding(stream, "filter", CONFIRMED, seen)
+    if outside:
+        return Finding(stream, "filter", CONFIRMED, f"{came} rows came, and none with a span far from them")
+    return Finding(stream, "filter", UNKNOWN, "no row is known outside of the span")
+
+
+def _ends_as(stream: str, found: Filtered) -> list[Finding]:
+    if found.outside:
+        return [_rounded(stream, found)]
+    exact = [Finding(stream, "exact", CONFIRMED, "no row from outside")] if found.left_out else []
+    return [*exact, *ends(stream, found)]
+
+
+def _missing(stream: str, found: Filtered, missing: int) -> Finding:
+    """Say that rows did not come which lie inside: one or two may have changed since, but not all of several."""
+    seen = f"{missing} rows that lie inside of a span did not come with it, {len(found.outside)} from outside did"
+    inside = sum(found.span.is_inside(row, found.by) for row in found.known)
+    clear = not found.seen.follows and (found.outside or missing == inside >= _FEW)
+    return Finding(stream, "filter", REFUTED if clear else UNKNOWN, seen)
 
 
 def _other_field(found: Filtered) -> str:
@@ -156,7 +199,7 @@ def _looks_at(stream: str, found: Filtered, other: str) -> list[Finding]:
     if latest <= found.lookback:
         when = Finding(stream, "filter-time", CONFIRMED, f"{seen}, which lookback covers")
     else:
-        days = math.ceil(latest / timedelta(days=1)) + 1
+        days = math.ceil(latest / instants.DAY) + 1
         when = Finding(stream, "filter-time", REFUTED, seen, setting="lookback", value=f"P{days}D")
     return [when, *filtered(stream, replace(found, by=other))]
 
@@ -171,17 +214,16 @@ def filter_time(stream: str, found: Filtered, others: Sequence[str]) -> Finding:
     return Finding(stream, "filter-time", UNKNOWN, why)
 
 
-def _exact(stream: str, found: Filtered, outside: Sequence[Row], reach: timedelta) -> Finding:
-    if not outside:
-        return Finding(stream, "exact", CONFIRMED, "no row from outside")
-    day, span = timedelta(days=1), found.span
-    low, high = instants.floor(span.since, day), instants.ceil(span.until, day)
+def _rounded(stream: str, found: Filtered) -> Finding:
+    """Say how far from outside rows came, and what the tap makes of that."""
+    day, span, outside = instants.DAY, found.span, found.outside
+    reach, low, high = span.reach(outside, found.by), instants.floor(span.since, day), instants.ceil(span.until, day)
     whole_days = all(low <= row.moments[found.by] < max(high, span.until + day) for row in outside)
     rounds = "the ends are read as whole days" if whole_days and reach > instants.MINUTE else "the ends are rounded"
     seen = f"{len(outside)} rows from outside, {roughly(reach)} at most: {rounds}"
-    if found.tolerance is None or reach <= max(found.tolerance, span.tick):
-        return Finding(stream, "exact", REFUTED, seen)
-    return Finding(stream, "exact", REFUTED, seen, cost="the stream fails, as it takes the filter for ignored")
+    covered = found.tolerance is None or reach <= max(found.tolerance, span.tick)
+    cost = "" if covered else "the stream fails, as it takes the filter for ignored"
+    return Finding(stream, "exact", REFUTED, seen, cost=cost)
 
 
 def ends(stream: str, found: Filtered) -> list[Finding]:

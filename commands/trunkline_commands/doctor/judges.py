@@ -169,7 +169,7 @@ def detail_key(stream: str, setting: str, chosen: str, found: Mapping[str, bool 
         seen = f"no detail by {chosen}, one by {other}"
         return Finding(stream, "detail-key", REFUTED, seen, setting=setting, value=other)
     tried = several(f"{value}: {'none' if there is False else 'not told'}" for value, there in found.items())
-    return Finding(stream, "detail-key", UNKNOWN, tried or QUIET)
+    return Finding(stream, "detail-key", UNKNOWN, tried or "no row has a different number for each")
 
 
 def lookups(stream: str, answers: Sequence[tuple[Seen, str]]) -> list[Finding]:

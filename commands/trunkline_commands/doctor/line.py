@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import threading
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta, timezone
+from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any
 
 from requests.adapters import BaseAdapter
@@ -56,6 +59,8 @@ class Meter(BaseAdapter):
         self.inner, self.most, self.sent, self.status, self.refused = inner, most, 0, 0, 0
         self.limits: dict[str, str] = {}
         """Headers about limits, with the last value of each that is a number."""
+        self.ahead = timedelta(0)
+        """How far the vendor's clock was ahead of this machine's in the last response that had a date."""
 
     def send(self, request: requests.PreparedRequest, *args: Any, **kwargs: Any) -> requests.Response:
         """Send a request, if it is one of those announced.
@@ -68,6 +73,8 @@ class Meter(BaseAdapter):
         self.sent, self.status = self.sent + 1, 0
         response = self.inner.send(request, *args, **kwargs)
         self.status = response.status_code
+        with contextlib.suppress(TypeError, ValueError):
+            self.ahead = parsedate_to_datetime(response.headers.get("Date", "")) - datetime.now(timezone.utc)
         self.refused += response.status_code == 429  # noqa: PLR2004 - the status
         for name, value in response.headers.items():
             if _LIMITS.fullmatch(name):

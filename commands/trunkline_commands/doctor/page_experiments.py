@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from trunkline_commands.doctor.subject import Subject
 
 _LEAST = 3
-_FAR = 10
+_FAR, _MANY = 10, 1000
 
 
 def examine(subject: Subject) -> Iterator[Finding]:
@@ -29,28 +29,29 @@ def examine(subject: Subject) -> Iterator[Finding]:
     setting = stream.oldest_first if isinstance(stream, PagedStream) else ""
     if setting and stream.config.get(setting):
         yield page_judges.order(name, known, subject.by, setting)
-    beyond = _beyond(subject)
-    if subject.paging.total:
-        yield _total(subject, beyond)
     if not subject.size:
+        if subject.paging.total:
+            yield _total(subject, None)
         return
     if len(known.rows) < _LEAST:
         why = f"{len(known.rows)} rows are too few for pages" if known.rows else judges.QUIET
-        yield from (Finding(name, fact, UNKNOWN, why) for fact in ("pages", "steady", "page-size"))
+        yield from (Finding(name, fact, UNKNOWN, why) for fact in ("pages", "steady"))
     else:
         yield from _cursors(subject) if isinstance(subject.paging, CursorPages) else _numbers(subject)
-        yield page_judges.page_size(name, known, beyond)
+    known, beyond = subject.known, _beyond(subject)
+    if subject.paging.total:
+        yield _total(subject, beyond)
+    yield page_judges.page_size(name, known, beyond)
     if subject.is_numbered:
-        pages = (known.total or 0) // max(1, len(known.rows)) if known.total else len(known.rows)
-        far = subject.base + pages + _FAR
-        seen = subject.page("a page past the end", _window(subject), far, subject.size)
-        yield page_judges.past_the_end(name, seen, counted=known.total is not None)
+        pages = known.total // max(1, len(known.rows)) if known.total is not None else _MANY
+        seen = subject.page("a page past the end", _window(subject), subject.base + pages + _FAR, subject.size)
+        yield page_judges.past_the_end(name, seen, known)
 
 
 def _beyond(subject: Subject) -> Seen | None:
     """Request what stands behind the first page, where that was shorter than requested and may not be the last."""
     known, paging, window = subject.known, subject.paging, _window(subject)
-    if not 0 < len(known.rows) < subject.size or not (known.follows or not paging.total):
+    if not 0 < len(known.rows) < subject.size or not (known.follows or known.total is None):
         return None
     why = "what stands behind a short page"
     if isinstance(paging, CursorPages):
@@ -95,6 +96,9 @@ def _numbers(subject: Subject) -> Iterator[Finding]:
             before=subject.page("the page before it", window, base - 1, size) if base else None,
         )
     if isinstance(paging, NumberedPages):
+        if found.counted_from is not None:
+            subject.found_base = found.counted_from
+            subject.recount()
         setting = paging.first if isinstance(paging.first, str) else ""
         declared = str(subject.stream.config.get(setting, "auto") if setting else paging.first)
         yield from page_judges.pages(subject.name, found, subject.by, declared=declared, setting=setting)

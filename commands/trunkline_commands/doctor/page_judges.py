@@ -65,6 +65,25 @@ class Pages:
         return self.known.keys[number * self.size : (number + 1) * self.size]
 
     @property
+    def counted_from(self) -> int | None:
+        """Number of the first page, as far as these pages show it."""
+        second, third = self.second, self.third or Seen()
+        if self.is_clear:
+            return self.base
+        if (second.rows and second.keys == self.part(2)) or self._has_page_before:
+            return self.base - 1
+        if second.keys == self.part(0) and third.ok and third.keys == self.part(1):
+            return self.base + 1
+        return None
+
+    @property
+    def _has_page_before(self) -> bool:
+        before, first = self.before, self.first
+        if before is None or first is None or not (before.rows and first.rows):
+            return False
+        return not set(before.keys) & {*first.keys, *self.known.keys}
+
+    @property
     def is_clear(self) -> bool:
         """Whether the second page alone shows that all is well."""
         return bool(self.second.keys) and self.second.keys == self.part(1)
@@ -84,13 +103,9 @@ def pages(stream: str, found: Pages, by: str, *, declared: str = "", setting: st
     second, third = found.second, found.third or Seen()
     if not second.ok:
         return [Finding(stream, name, UNKNOWN, f"the second page: {second.problem}") for name in ("pages", "steady")]
-    steady = Finding(stream, "steady", CONFIRMED, f"the second page is what stands behind the first; {order}")
-    if found.is_clear:
-        return [_counted(stream, found.base, declared, setting), steady]
-    if second.keys == found.part(2) or _stands_before(found):
-        return [_counted(stream, found.base - 1, declared, setting), steady]
-    if second.keys == found.part(0) and third.ok and third.keys == found.part(1):
-        return [_counted(stream, found.base + 1, declared, setting), steady]
+    if (base := found.counted_from) is not None:
+        steady = Finding(stream, "steady", CONFIRMED, f"the second page is what stands behind the first; {order}")
+        return [_counted(stream, base, declared, setting), steady]
     if second.keys == found.part(0) == third.keys:
         what = f"page {found.base + 1} is page {found.base} again: the number is not looked at"
         cost = "shorter windows are read, and a minute that holds more than a page fails the stream"
@@ -101,14 +116,6 @@ def pages(stream: str, found: Pages, by: str, *, declared: str = "", setting: st
     advice = "Nothing is to be done: the tap reads such windows twice" if twice else ""
     verdict = REFUTED if twice else UNKNOWN  # rows may have come in between
     return [Finding(stream, "pages", UNKNOWN, what), Finding(stream, "steady", verdict, what, advice=advice)]
-
-
-def _stands_before(found: Pages) -> bool:
-    """Return whether there is a page before the one that the tap takes for the first."""
-    before, first = found.before, found.first
-    if before is None or first is None or not (before.rows and first.rows):
-        return False
-    return not set(before.keys) & {*first.keys, *found.known.keys}
 
 
 def _counted(stream: str, base: int, declared: str, setting: str) -> Finding:
@@ -122,19 +129,22 @@ def _counted(stream: str, base: int, declared: str, setting: str) -> Finding:
     return Finding(stream, "pages", REFUTED, seen, advice="Report it: there is no setting for it")
 
 
-def past_the_end(stream: str, seen: Seen, *, counted: bool) -> Finding:
+def past_the_end(stream: str, seen: Seen, known: Seen) -> Finding:
     """Judge a page far behind the last one.
 
     Args:
         stream: The stream.
         seen: What came.
-        counted: Whether the vendor sends a total, so that the tap need not rely on it.
+        known: The first page; with a total the tap need not rely on what is behind the last one.
     """
+    counted = known.total is not None
     cost = "nothing while the vendor sends a total" if counted else ""
     if seen.ok and not seen.rows:
         return Finding(stream, "past-the-end", CONFIRMED, f"HTTP {seen.status} without rows")
     if seen.ok:
-        return Finding(stream, "past-the-end", REFUTED, f"HTTP {seen.status} with {len(seen.rows)} rows", cost=cost)
+        what = f"HTTP {seen.status} with {len(seen.rows)} rows"
+        again = counted or set(seen.keys) <= set(known.keys)  # else it may not be behind the last one
+        return Finding(stream, "past-the-end", REFUTED if again else UNKNOWN, what, cost=cost)
     if seen.refused in _NO_PAGE:
         return Finding(stream, "past-the-end", REFUTED, seen.problem, cost=cost)
     return Finding(stream, "past-the-end", UNKNOWN, seen.problem)
@@ -160,8 +170,8 @@ def total(stream: str, found: Sequence[Seen]) -> Finding:
 
 
 def total_of_short_page(stream: str, seen: Seen, beyond: Seen) -> Finding | None:
-    """Judge a total that says that rows stand behind a short page; None where some do."""
-    if not beyond.ok or set(beyond.keys) - set(seen.keys):
+    """Judge a total that says that rows stand behind a short page; None where some do, or the same page comes again."""
+    if not beyond.ok or beyond.rows:
         return None
     return Finding(stream, "total", REFUTED, f"a total of {seen.total} where {len(seen.rows)} rows are listed")
 

@@ -72,6 +72,8 @@ class Subject:
     """The first page with the most rows."""
     found_base: int | None = None
     """Number of the first page, where it is not the one that the tap counts from."""
+    is_counted: bool = False
+    """Whether no page stands before the one that the tap takes for the first."""
     known_base: int = 0
     """Number of the page in `known`."""
     samples: list[msgspec.Raw] = field(default_factory=list)
@@ -199,7 +201,7 @@ class Subject:
         if self.known_base != self.base and self.span is not None:
             seen = self.first(self.span)
             if seen.rows:
-                self.known, self.known_base = seen, self.base
+                self.known, self.known_base, self.pages = seen, self.base, [seen]
 
     def survey(self, *, longest: bool) -> Seen:
         """Find a span that has rows, from the shortest on.
@@ -226,15 +228,20 @@ class Subject:
     def first(self, window: Window) -> Seen:
         """Request the first page, whatever its number is: the vendor's count may not be the tap's."""
         seen = self.page("rows", window, self.base, self.size)
-        empty = seen.ok and not seen.rows and bool(seen.total)
-        if not (isinstance(self.paging, NumberedPages) and (empty or seen.refused in BINDING)):
+        if not isinstance(self.paging, NumberedPages) or not self._may_not_be_first(seen):
             return seen
         number = 0 if self.base else 1
         other = self.page("rows, counted otherwise", window, number, self.size)
-        if not other.rows:
+        if not other.rows or set(other.keys) & set(seen.keys):
+            self.is_counted = True
             return seen
         self.found_base = number
         return other
+
+    def _may_not_be_first(self, seen: Seen) -> bool:
+        """Return whether a page may not be the first: it is refused, or has fewer rows than it could have."""
+        short = seen.ok and len(seen.rows) < self.size and (seen.total or 0) > len(seen.rows)
+        return seen.refused in BINDING or (short and not (seen.rows and (self.is_counted or not self.base)))
 
     def _is_enough(self, seen: Seen) -> bool:
         if not self.size:
