@@ -44,6 +44,13 @@ class Span:
         at = row.moments.get(by)
         return at is not None and (at + row.coarse < self.since or at >= self.until + self.tick)
 
+    def parted(self, rows: Iterable[Row], by: str, other: str) -> list[Row]:
+        """Return the rows that lie inside by one of two times and outside by the other one."""
+        pairs = ((by, other), (other, by))
+        return [
+            row for row in rows if any(self.is_inside(row, one) and self.is_outside(row, two) for one, two in pairs)
+        ]
+
     def reach(self, rows: Iterable[Row], by: str) -> timedelta:
         """Return how far outside rows lie at most."""
         times = [row.moments[by] for row in rows if by in row.moments]
@@ -78,7 +85,7 @@ def _worth(
 ) -> tuple[int, int, int, int]:
     inside = {row.key for row in rows if span.is_inside(row, by)}
     outside = [row for row in rows if span.is_outside(row, by)]
-    tells = sum(bool({row.key for row in rows if span.is_inside(row, other)} ^ inside) for other in others)
+    tells = sum(bool(span.parted(rows, by, other)) for other in others)
     day = instants.DAY
     near = any(instants.floor(row.moments[by], day) == instants.floor(span.since, day) for row in outside)
     return tells, bool(inside) + bool(outside), (span.since in exact) + (span.until in exact), near
@@ -206,9 +213,7 @@ def _looks_at(stream: str, found: Filtered, other: str) -> list[Finding]:
 
 def filter_time(stream: str, found: Filtered, others: Sequence[str]) -> Finding:
     """Judge which of several times the filter looks at, where what came agrees with the presumed one."""
-    inside = {row.key for row in found.known if found.span.is_inside(row, found.by)}
-    tells = [name for name in others if inside ^ {row.key for row in found.known if found.span.is_inside(row, name)}]
-    if found.seen.ok and inside and len(tells) == len(others):
+    if found.seen.ok and all(found.span.parted(found.known, found.by, name) for name in others):
         return Finding(stream, "filter-time", CONFIRMED, f"what came agrees with {found.by} alone")
     why = found.seen.problem or f"{found.by} and {several(others)} lie too close together to tell"
     return Finding(stream, "filter-time", UNKNOWN, why)

@@ -232,7 +232,7 @@ class Subject:
             return seen
         number = 0 if self.base else 1
         other = self.page("rows, counted otherwise", window, number, self.size)
-        if not other.rows or set(other.keys) & set(seen.keys):
+        if not other.ok or (seen.ok and (not other.rows or set(other.keys) & set(seen.keys))):
             self.is_counted = True
             return seen
         self.found_base = number
