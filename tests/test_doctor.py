@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import json
+import random
 import re
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qsl, urlencode, urlsplit
 
 import pytest
 from tests.acme import TapAcme
 from tests.acme.sandbox import Acme
+from tests.night import at_night
 
 from trunkline import personal, schemas, sdk
 from trunkline.doors.vendors import tap_in, vendor_tap
@@ -132,6 +135,15 @@ CASES = {
         faults=[{"kind": "status", "status": 403, "match": "/notes"}],
         says={"notes, route": (REFUTED,), "emails, route": (CONFIRMED,)},
     ),
+    "bspk filters by the creation, of few rows": Case(
+        "bspk", size=60, says={"appointments, filter-time": (REFUTED, "lookback", "P2D")}
+    ),
+    "bspk sends no total, and short pages": Case(
+        "bspk",
+        {"filter_on": "updated", "per_page_cap": 7, "total_header": False, "link_headers": False},
+        says={"calls, page-size": (REFUTED, "page_size", "7"), "calls, past-the-end": (CONFIRMED,)},
+        refuted=2,
+    ),
     # HostedSuite
     "hostedsuite counts from 0": Case("hostedsuite", says={"calls, pages": (CONFIRMED,)}, refuted=0),
     "hostedsuite counts from 1": Case("hostedsuite", {"page_base": 1}, says={"calls, pages": (CONFIRMED,)}, refuted=0),
@@ -156,6 +168,21 @@ CASES = {
         "hostedsuite",
         config={"first_page": "1", "page_size": 1000},
         says={"calls, pages": (REFUTED, "first_page", "0"), "calls, filter": (CONFIRMED,)},
+    ),
+    "hostedsuite counts from 0, the config from 1, and pages are short": Case(
+        "hostedsuite",
+        {"items_cap": 7},
+        {"first_page": "1"},
+        size=12,
+        says={"calls, pages": (REFUTED, "first_page", "0"), "calls, total": (CONFIRMED,)},
+        refuted=2,
+    ),
+    "hostedsuite counts from 1 and refuses 0, and its last day has no row": Case(
+        "hostedsuite",
+        {"page_base": 1, "page_zero": "refuse"},
+        {"first_page": "0"},
+        now=NOW + timedelta(days=20),
+        says={"calls, pages": (REFUTED, "first_page", "1")},
     ),
     "hostedsuite cuts pages": Case("hostedsuite", {"items_cap": 20}, says={"calls, page-size": CAP}),
     "hostedsuite reads us24": Case(
@@ -235,6 +262,18 @@ CASES = {
         refuted=0,
     ),
     "evolux reads days": Case("evolux", {"dates": "days"}, says={"queue_calls, exact": (REFUTED,)}, refuted=3),
+    "evolux reads days, and all known rows are of one": Case(
+        "evolux",
+        {"dates": "days", "limit_cap": 7},
+        says={"queue_calls, exact": (REFUTED,), "queue_calls, filter": (CONFIRMED,)},
+        refuted=8,
+    ),
+    "evolux ignores the page of pauses, and pages are short": Case(
+        "evolux",
+        {"pause_pages": "ignored", "limit_cap": 7},
+        says={"agent_pauses, steady": (REFUTED,)},
+        refuted=6,
+    ),
     "evolux excludes the end": Case(
         "evolux", {"dates": "exclusive"}, says={"dialer_calls, upper-end": (REFUTED,)}, refuted=3
     ),
@@ -409,6 +448,78 @@ def test_a_state_leads_to_the_rows() -> None:
     assert find(with_state, "studio_calls, page-size").verdict == REFUTED
     without = examine(Case("evolux", {"limit_cap": 20}, {"start_date": None}, now=late))
     assert find(without, "studio_calls, page-size").verdict == UNKNOWN
+
+
+class Ored(SandboxAdapter):
+    """A vendor that reads several filters as alternatives, so that both ends of a span let everything through."""
+
+    def send(self, request: Any, *args: Any, **kwargs: Any) -> Any:
+        parts = urlsplit(request.url)
+        pairs = [
+            (name, value) for name, value in parse_qsl(parts.query) if name != "filter" or len(json.loads(value)) < 2
+        ]
+        request.url = parts._replace(query=urlencode(pairs)).geturl()
+        return super().send(request, *args, **kwargs)
+
+
+def test_filters_that_are_alternatives_do_not_combine() -> None:
+    """One end of a span alone acts, and both together do not: then it is the combination that fails."""
+    box = served(Case("conpeek"))
+    tap = vendor_tap("conpeek")(config=box.config("conpeek"), run_start=NOW, transport=Ored(box))
+    examination = Examination(tap)
+    examination.run()
+    for stream in ("voice_campaign_requests", "cdr_dialogs"):
+        assert find(examination, f"{stream}, combine").verdict == REFUTED
+        assert find(examination, f"{stream}, filter").verdict == CONFIRMED
+
+
+def a_random_case(seed: int) -> tuple[Case, set[str]]:
+    """An account of any size and with any switches, and the facts that do not hold for it."""
+    dice = random.Random(seed)  # noqa: S311 - a test
+    vendor, pick = dice.choice(VENDORS), dice.choice
+    cap, zone, first = pick([None, None, 7, 20]), pick(["UTC", "America/New_York"]), pick(["auto", "0", "1"])
+    dates, ends = pick(["inclusive", "exclusive", "days"]), pick(["inclusive", "exclusive"])
+    form, order, flag = pick(["iso", "us", "us24"]), pick(["oldest", "newest"]), pick([True, False])
+    time = pick(["iso", "iso_z", "msdate", "us", "us24", "us24_minutes", "us_date"])
+    base, read, key = pick([0, 1]), pick(["any", "iso", "us", "us24"]), pick(["id", "uuid"])
+    knobs: dict[str, dict[str, Any]] = {
+        "bspk": {"order": order, "per_page_cap": cap or 100, "total_header": flag, "link_headers": pick([True, False])},
+        "hostedsuite": {
+            "page_base": base, "page_zero": pick(["first", "refuse"]), "items_cap": cap or 1000, "start_time": time,
+            "filter_dates": read, "zone": zone, "reservation_ends": ends, "obeys_sort": flag, "order": order,
+        },
+        "conpeek": {"order": order, "limit_cap": cap or 10_000},
+        "evolux": {"order": order, "cdr_key": key, "limit_cap": cap, "dates": dates, "pause_pages": "honoured"},
+        "switchtransact": {"end_date": ends, "not_found_status": pick([200, 404])},
+    }  # fmt: skip
+    config = {"hostedsuite": {"first_page": first, "filter_date_format": form, "timezone": zone}}.get(vendor, {})
+    facts: dict[str, dict[str, Any]] = {
+        "bspk": {"filter-time": True, "page-size": cap, "total": not flag},
+        "hostedsuite": {
+            "pages": first not in {"auto", str(base)}, "filter": read not in {"any", form}, "page-size": cap,
+            "order": not flag and order == "newest", "lower-end": ends == "exclusive", "upper-end": ends == "exclusive",
+        },
+        "conpeek": {"page-size": cap},
+        "evolux": {
+            "detail-key": key == "uuid", "page-size": cap, "exact": dates == "days", "upper-end": dates == "exclusive",
+        },
+        "switchtransact": {"upper-end": ends == "exclusive"},
+    }  # fmt: skip
+    size, late = pick([0, 1, 2, 3, 5, 8, 12, 20, 30, 60, 120, 240]), timedelta(days=pick([0, 0, 20, 60]))
+    return Case(vendor, knobs[vendor], config, size=size, now=NOW + late), {
+        name for name, off in facts[vendor].items() if off
+    }
+
+
+@pytest.mark.parametrize(
+    "seed", [*range(24), *(pytest.param(n, marks=at_night("takes minutes")) for n in range(24, 600))]
+)
+def test_nothing_that_holds_is_refuted_for_any_account(seed: int) -> None:
+    """Whatever an account has few of and its server does otherwise: only what does not hold is ever refuted."""
+    case, wrong = a_random_case(seed)
+    examination = examine(case)
+    assert examination.denied is None
+    assert {place.partition(", ")[2] for place in refuted(examination)} <= wrong
 
 
 def texts(value: Any) -> Iterable[str]:
