@@ -18,6 +18,10 @@ from contextlib import ExitStack
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+import psutil
+import psycopg
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "orchestrate"))
@@ -69,15 +73,15 @@ def main() -> int:
                 requests, _ = server.requests(vendor)
                 cells = (vendor, days, span, units, workers, f"{seconds:.1f}", requests, f"{rows / seconds:.0f}")
                 print(f"| {' | '.join(map(str, cells))} |", flush=True)
-    print("\n| vendor | CPU of the tap, µs a record | CPU of target-postgres, µs a record |")
-    print("|---|---|---|")
+    print("\n| vendor | CPU of the tap, µs a record | of target-postgres | of PostgreSQL | its log, bytes a record |")
+    print("|---|---|---|---|---|")
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="trunkline-scale-")))
         url = stack.enter_context(warehouses.postgres())
         server = stack.enter_context(serving(RECORDS, 0.0, DAYS))
         for vendor in ("bspk", "hostedsuite", "conpeek"):
-            tap, loader = _cpu(server.url, vendor, folder, url, target)
-            print(f"| {vendor} | {tap:.0f} | {loader:.0f} |", flush=True)
+            figures = " | ".join(f"{one:.0f}" for one in _cpu(server.url, vendor, folder, url, target))
+            print(f"| {vendor} | {figures} |", flush=True)
     return 0
 
 
@@ -135,8 +139,8 @@ print(json.dumps([used[tap.pid], used[load.pid] if load else 0.0]))
 """
 
 
-def _cpu(sandbox: str, vendor: str, folder: Path, url: str, target: str) -> tuple[float, float]:
-    """Microseconds of CPU a record, start-up not counted, of the tap and of the target."""
+def _cpu(sandbox: str, vendor: str, folder: Path, url: str, target: str) -> list[float]:
+    """Microseconds of CPU a record, start-up not counted, of tap, target and server, and bytes of the server's log."""
     found = []
     for until in ("2026-01-02", "2026-01-29"):
         config = {**Sandbox(size=1).config(vendor, sandbox), "start_date": "2026-01-01", "end_date": until}
@@ -146,14 +150,32 @@ def _cpu(sandbox: str, vendor: str, folder: Path, url: str, target: str) -> tupl
         tap = [pipe.command(f"tap-{vendor}"), "--config", _file(folder, "tap.json", config)]
         load = [target, "--config", _file(folder, "target.json", _target(url, f"{vendor}_cpu"))]
         line = [sys.executable, "-c", _COUNT, json.dumps(tap), json.dumps(load), os.devnull]
+        before = _server_cpu(url), _server_log(url)
         done = subprocess.run(line, capture_output=True, text=True, check=True)
+        after = _server_cpu(url), _server_log(url)
         plain = [sys.executable, "-c", _COUNT, json.dumps(tap), "null", str(folder / "lines")]
         subprocess.run(plain, capture_output=True, check=True)
         with (folder / "lines").open("rb") as lines:
             rows = sum(line.startswith(b'{"type":"RECORD"') for line in lines)
-        found.append((rows, *json.loads(done.stdout)))
-    (few, tap_few, load_few), (many, tap_many, load_many) = found
-    return (tap_many - tap_few) / (many - few) * 1e6, (load_many - load_few) / (many - few) * 1e6
+        found.append((rows, *json.loads(done.stdout), after[0] - before[0], after[1] - before[1]))
+    (few, *used_few), (many, *used_many) = found
+    return [(more - less) / (many - few) * 1e6 for less, more in zip(used_few, used_many, strict=True)]
+
+
+def _server_cpu(url: str) -> float:
+    """Seconds of CPU of a server on this machine, its ended processes included."""
+    folder = Path(parse_qs(urlsplit(url).query)["host"][0])
+    server = psutil.Process(int((folder / "postmaster.pid").read_text(encoding="utf-8").split()[0]))
+    own = sum(server.cpu_times()[:4])  # with the children that have ended
+    return float(own + sum(sum(child.cpu_times()[:2]) for child in server.children()))
+
+
+def _server_log(url: str) -> float:
+    """Bytes of the server's write-ahead log so far, in millions, so that a record's are in bytes."""
+    with psycopg.connect(url) as connection:
+        row = connection.execute("SELECT pg_current_wal_lsn() - '0/0'::pg_lsn").fetchone()
+    assert row is not None  # noqa: S101 - a query of one row
+    return float(row[0]) / 1e6
 
 
 def _file(folder: Path, name: str, values: dict[str, Any]) -> str:

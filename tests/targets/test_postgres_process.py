@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 import duckdb
 import psycopg
 import pytest
+from tests.night import at_night
 from tests.targets.test_duckdb_process import feed, loaded, messages
 
 from trunkline.doors.vendors import vendor_taps
@@ -144,3 +145,20 @@ def _plain(rows: Any) -> list[str]:
     """Rows without the loaders' own columns, in one form and order."""
     kept = [{name: warehouse.canonical(value) for name, value in one.items() if name[:5] != "_sdc_"} for one in rows]
     return sorted(json.dumps(one, sort_keys=True, default=str) for one in kept)
+
+
+@at_night("loads half a million rows")
+@pytest.mark.parametrize("command", ["target-duckdb", "target-postgres"])
+def test_g5_memory_does_not_grow_with_the_number_of_rows(pg: Loads, tmp_path: Path, command: str) -> None:
+    """A batch and the one before it are held, however many there are; DuckDB keeps a bounded part of its file."""
+    from bench import measure
+
+    peaks = []
+    for rows in (50_000, 450_000):
+        own = {"path": str(tmp_path / f"{rows}.duckdb"), "batch_size_rows": 5000}
+        config = pg.config(batch_size_rows=5000) if command == "target-postgres" else own
+        (tmp_path / "config.json").write_text(json.dumps(config), encoding="utf-8")
+        (tmp_path / "input").write_text(messages(0, rows), encoding="utf-8")
+        words = [str(Path(COMMAND).with_name(command)), "--config", "config.json", "--input", "input"]
+        peaks.append(measure.run([words], tmp_path).peak / 1e6)
+    assert peaks[1] < peaks[0] + 60, peaks
