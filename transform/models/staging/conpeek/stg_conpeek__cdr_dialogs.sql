@@ -1,0 +1,1 @@
+{{ trunkline.staged('conpeek', 'cdr_dialogs') }}

@@ -1,0 +1,1 @@
+{{ trunkline.staged('conpeek', 'voice_campaign_requests') }}

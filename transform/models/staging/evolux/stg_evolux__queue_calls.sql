@@ -1,0 +1,1 @@
+{{ trunkline.staged('evolux', 'queue_calls') }}

@@ -1,0 +1,1 @@
+{{ trunkline.staged('hostedsuite', 'centers') }}

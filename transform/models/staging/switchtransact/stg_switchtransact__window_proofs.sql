@@ -1,0 +1,1 @@
+{{ trunkline.staged('switchtransact', 'window_proofs') }}
