@@ -514,7 +514,8 @@ def test_without_its_extra_the_sql_is_one_line(
 def test_a_million_rows_take_seconds(loads: Loads) -> None:
     """A million rows under three thousand spans, each of them read again in part."""
     loads.rows(STREAM, calls(1), 50).proof(STREAM, 0, 1, 0, 5_000).load()
-    values = "SELECT n, '2026-01-01Z'::timestamptz + n * interval '1 second', '2027-01-01Z'::timestamptz"
+    first, read = "'2026-01-01 00:00:00+00'::timestamptz", "'2027-01-01 00:00:00+00'::timestamptz"
+    values = f"SELECT n, {first} + n * interval '1 second', {read}"
     changed(loads, f"TRUNCATE {STREAM}")
     changed(
         loads,
