@@ -58,7 +58,7 @@ def test_g2_honest_histories_make_no_difference_and_no_deletion(kind: str, tmp_p
 def test_g2_one_row_less_differs_where_it_agreed(kind: str, tmp_path: Path) -> None:
     """A row taken out of a span that agreed makes that span differ, unless rows of the stream may have moved on."""
     found = told = 0
-    for seed in range(HISTORIES):
+    for seed in range(HISTORIES // 3):
         world, path = played(kind, seed), tmp_path / "calls.duckdb"
         world.dump(path)
         agreed = [one for one in world.compared(path).verdict.findings if one.verdict == AGREES and one.proof.within]
