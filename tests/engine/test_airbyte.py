@@ -30,6 +30,7 @@ from trunkline.doors.airbyte.messages import MessageLines
 from trunkline.doors.airbyte.source import COMMANDS, serve
 from trunkline.redact import MASK
 from trunkline.steps.write import BlockWriter
+from trunkline_contract.runs import PROOFS
 from trunkline_sandbox import Sandbox, running
 from trunkline_sandbox.transport import SandboxAdapter
 
@@ -128,7 +129,8 @@ class Airbyte:
         )
         assert tap.run() == 0
         lines = map(json.loads, output.getvalue().splitlines())
-        return [(line["stream"], line["record"]) for line in lines if line["type"] == "RECORD"]
+        written = ((line["stream"], line["record"]) for line in lines if line["type"] == "RECORD")
+        return [(stream, record) for stream, record in written if stream != PROOFS]
 
 
 @pytest.fixture
@@ -142,7 +144,9 @@ def of(messages: Sequence[Message], kind: str) -> list[Any]:
 
 
 def records(messages: Sequence[Message]) -> list[tuple[str, Any]]:
-    return [(record["stream"], record["data"]) for record in of(messages, "RECORD")]
+    """The records but for the proofs of their windows, whose times differ from read to read."""
+    found = ((record["stream"], record["data"]) for record in of(messages, "RECORD"))
+    return [(stream, record) for stream, record in found if stream != PROOFS]
 
 
 def states(messages: Sequence[Message]) -> list[Message]:
@@ -285,7 +289,7 @@ def test_discover_tells_keys_and_cursors(tmp_path: Path, vendor: str) -> None:
     airbyte = Airbyte(tmp_path, vendor)
     streams = {stream["name"]: stream for stream in airbyte.run("discover")[-1]["catalog"]["streams"]}
     kinds: list[Any] = list(airbyte.tap.stream_types)
-    assert sorted(streams) == sorted(kind.name for kind in kinds)
+    assert sorted(streams) == sorted([*(kind.name for kind in kinds), PROOFS])
     for kind in kinds:
         stream = streams[kind.name]
         assert stream["source_defined_primary_key"] == [[name] for name in kind.primary_keys]
@@ -334,6 +338,22 @@ def test_read_gives_what_the_tap_gives(tmp_path: Path, vendor: str) -> None:
     assert not errors(messages)
 
 
+@pytest.mark.parametrize("vendor", TAPS)
+def test_g2_the_proofs_of_windows_are_a_stream_of_the_source(tmp_path: Path, vendor: str) -> None:
+    """One for each window that the tap proves, counted by its own STATE; without its configuration there are none."""
+    airbyte = Airbyte(tmp_path, vendor)
+    messages = airbyte.read()
+    proofs = [record["data"] for record in of(messages, "RECORD") if record["stream"] == PROOFS]
+    assert {proof["stream"] for proof in proofs} == set(names(airbyte.tap))
+    assert statuses(messages, PROOFS) == ["STARTED", "RUNNING", "COMPLETE"]
+    states = [one for one in of(messages, "STATE") if one["stream"]["stream_descriptor"]["name"] == PROOFS]
+    assert sum(one["sourceStats"]["recordCount"] for one in states) == len(proofs)
+    without = {"streams": [one for one in airbyte.catalog()["streams"] if one["stream"]["name"] != PROOFS]}
+    messages = airbyte.run("read", catalog=without)
+    assert airbyte.code == 0
+    assert PROOFS not in {record["stream"] for record in of(messages, "RECORD")}
+
+
 @pytest.mark.parametrize("vendor", INCREMENTAL)
 def test_a_second_read_goes_on_from_the_states_of_the_first(tmp_path: Path, vendor: str) -> None:
     """It asks less, gives the lookback again, and nothing is lost of what came in between."""
@@ -370,7 +390,7 @@ def test_a_stream_with_nothing_to_read_is_complete_and_tells_its_state(airbyte: 
     assert (airbyte.code, {stream for stream, _ in records(second)}) == (0, tables)
     assert stream_states(second) == stream_states(first)
     of = {one["stream"]["stream_descriptor"]["name"]: one["sourceStats"]["recordCount"] for one in states(second)}
-    assert {count for name, count in of.items() if name not in tables} == {0}
+    assert {count for name, count in of.items() if name not in {*tables, PROOFS}} == {0}
     assert statuses(second, "studio_cdr") == ["STARTED", "COMPLETE"]
 
 

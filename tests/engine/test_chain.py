@@ -12,7 +12,7 @@ from tests.engine import scripted
 from tests.engine.scripted import SHORTEST, WINDOW, drive
 
 from trunkline.errors import Refused, Unproven
-from trunkline.steps.feeds import WindowProven, WindowUnsettled
+from trunkline.steps.feeds import Proof, WindowProven, WindowUnsettled
 from trunkline.steps.fetch.context import ReadContext, ReadOutcome
 from trunkline.steps.fetch.exchange import Request
 from trunkline.steps.plan import MINUTE, Window
@@ -60,7 +60,7 @@ def read(play: Chain, window: Window = WINDOW) -> tuple[ReadOutcome, list[Any]]:
 def test_a_chain_is_read_to_its_end_once() -> None:
     """Each page names the next one; the last one names none."""
     play = Chain(lambda cursor, _: {None: link("ab", "x"), "x": link("cd", "y"), "y": link("e")}[cursor])
-    assert read(play) == (ReadOutcome(empty=False), [WindowProven(WINDOW)])
+    assert read(play) == (ReadOutcome(empty=False), [WindowProven(WINDOW, Proof(5, "pages_ended"))])
     assert ("".join(play.given), play.cursors, play.warnings) == ("abcde", [None, "x", "y"], [])
 
 
@@ -68,7 +68,7 @@ def test_an_empty_chain_is_one_request() -> None:
     """Nothing there, be it a 204."""
     for nothing in (link(""), None):
         play = Chain(lambda *_, nothing=nothing: nothing)
-        assert read(play) == (ReadOutcome(empty=True), [WindowProven(WINDOW)])
+        assert read(play) == (ReadOutcome(empty=True), [WindowProven(WINDOW, Proof(0, "pages_ended"))])
 
 
 def test_an_empty_page_in_the_middle_is_no_end() -> None:

@@ -31,6 +31,7 @@ from trunkline.steps.feeds import WindowProven
 from trunkline.steps.fetch.context import PendingReply, ReadContext, Steps
 from trunkline.steps.fetch.exchange import Reply
 from trunkline.steps.plan import Window
+from trunkline_contract.runs import timeless
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -308,9 +309,7 @@ def test_the_lines_of_a_run_are_the_same_for_any_concurrency() -> None:
         made, output = tap(Calls, Recordings, wire=vendor(jitter=3), concurrency=concurrency)
         assert made.run() == 0
         said = messages(output)
-        lines.append(
-            [{k: v for k, v in one.items() if k != "time_extracted"} for one in said if one["type"] != "STATE"]
-        )
+        lines.append([timeless(one) for one in said if one["type"] != "STATE"])
     assert lines[0] == lines[1]
 
 

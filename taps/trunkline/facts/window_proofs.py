@@ -1,7 +1,8 @@
 """Proofs of windows: a stream that every tap has, with one row for each window that was shown to be complete.
 
 A run writes them while it reads the other streams, each after the rows of its window and before the STATE that covers
-it (`trunkline.run.proofs`); there is nothing to request.
+it (`trunkline.run.proofs`); there is nothing to request. Where streams are synced one by one, as the SDK's `sync_all`
+does, those of the others are kept until the turn of this one.
 """
 
 from __future__ import annotations
@@ -39,6 +40,11 @@ class WindowProofs(VendorStream):
     path = ""
     primary_keys = ("stream", "partition", "since", "until")
     replication_key = None
+
+    def __init__(self, tap: Any) -> None:
+        super().__init__(tap)
+        self.kept: list[dict[str, Any]] = []
+        """Rows of streams that were synced alone, to be written when this one is."""
 
     @functools.cached_property
     def _names(self) -> list[str]:

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 from singer_sdk.exceptions import AbortedSyncFailedException, AbortedSyncPausedException, MaxRecordsLimitException
 
-from trunkline import sdk
+from trunkline import instants, sdk
 from trunkline.errors import TrunklineError, printable
+from trunkline.run.proofs import ProofWriter
 from trunkline.run.run import Run
 from trunkline.run.stream_run import StreamRun
 from trunkline.steps.bookmark import drop_markers
@@ -41,6 +42,7 @@ class StreamReading(Run):
         state: Where its bookmarks stand, and are moved to.
         writes_state: Whether STATE messages are written.
         concurrency: Requests in flight at most.
+        keeps_proofs: Whether the proofs of its windows are kept for the stream of proofs.
     """
 
     def __init__(  # noqa: PLR0913 - each a fact of the reading, named where it is used
@@ -52,6 +54,7 @@ class StreamReading(Run):
         state: dict[str, Any],
         writes_state: bool,
         concurrency: int,
+        keeps_proofs: bool = False,
     ) -> None:
         super().__init__(tap)
         self.stream, self.context, self.writes_state = stream, dict(context or {}), writes_state
@@ -59,7 +62,11 @@ class StreamReading(Run):
         self.workers = Workers(self.tap.client, concurrency)
         drop_markers(state)
         self._made: list[dict[str, Any]] = []
-        self.runs = [StreamRun(stream, self._made.append, state=state, as_dict=True)]
+        keeps_proofs &= tap.proofs.selected and stream is not tap.proofs
+        counts = keeps_proofs and stream.keeps_partitions
+        self.runs = [StreamRun(stream, self._made.append, state=state, as_dict=True, counts_keys=counts)]
+        if keeps_proofs:
+            self.proofs = ProofWriter(StreamRun(tap.proofs, tap.proofs.kept.append), tap.proofs, tap.run_start)
 
     def records(self) -> Records:
         """Read the stream; a bookmark moves once the records of its window were taken, and the next one is requested.
@@ -69,8 +76,12 @@ class StreamReading(Run):
             Exception: A fault of ours, or of a vendor's own code.
         """
         run = self.stream.run = self.runs[0]
+        begun = instants.now()
         prefetcher = Prefetcher(self.workers, self._feeds())
         try:
+            if self.stream is self.tap.proofs:
+                kept, self.tap.proofs.kept = self.tap.proofs.kept, []
+                yield from kept
             with closing(prefetcher.items()) as items:
                 for feed, item in items:
                     self._take(prefetcher, feed, item)
@@ -78,6 +89,7 @@ class StreamReading(Run):
                     self._made.clear()
                     if self.denied:
                         break
+            self._prove_whole(run, begun)
             self._log_end(run)
         finally:
             self.workers.close()
@@ -146,7 +158,15 @@ def synced(tap: TapFacts, stream: VendorStream, context: Context, *, writes: boo
     most = stream.ABORT_AT_RECORD_COUNT
     # What is cut off after a few records needs no look prefetcher: it would be for nothing.
     concurrency = int(stream.config["concurrency"]) if most is None else 1
-    reading = StreamReading(tap, stream, context, state=tap.bookmarks, writes_state=writes, concurrency=concurrency)
+    reading = StreamReading(
+        tap,
+        stream,
+        context,
+        state=tap.bookmarks,
+        writes_state=writes,
+        concurrency=concurrency,
+        keeps_proofs=True,
+    )
     write = sdk.record_writer(stream, reading.writer) if writes else None
     with closing(reading.records()) as made:
         for place, record in enumerate(made):

@@ -107,6 +107,14 @@ class Run:
         self.runs.append(run)
         return ProofWriter(run, stream, self.tap.run_start)
 
+    def _prove_whole(self, run: StreamRun, begun: datetime) -> None:
+        """Note that a table that has no windows is proven, once all that it is made of has come."""
+        if run.stream.keeps_partitions or run.failures or self.denied:
+            return
+        run.whole = begun
+        self.note_proof(run, {}, begun, begun)
+        self._prove(ProofWriter.whole, run, begun)
+
     def _prove(self, write: Callable[..., None], *proven: Any) -> None:
         """Write a proof, if they are selected; what fails in that is no fault of the stream that is proven."""
         if self.proofs and not self.proofs.run.failure:
@@ -157,11 +165,8 @@ class Run:
         prefetcher, begun = Prefetcher(self.workers, streams[0].feeds(streams)), instants.now()
         try:
             self._read(prefetcher)
-            for run in [self._run_of[stream.name] for stream in streams if not stream.keeps_partitions]:
-                if not (run.failures or self.denied):
-                    run.whole = begun
-                    self.note_proof(run, {}, begun, begun)
-                    self._prove(ProofWriter.whole, run, begun)
+            for stream in streams:
+                self._prove_whole(self._run_of[stream.name], begun)
         except OutputLost:
             raise
         except Exception as exc:  # noqa: BLE001 - the group's, before it had any feed
