@@ -19,6 +19,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import duckdb
 from tools.meltano_yml import vendors
 
+from trunkline_commands.report_page import page as report_page
+from trunkline_commands.verify.databases import connect
+from trunkline_commands.verify.judge import DIFFERS
+from trunkline_commands.verify.steps import compare
 from trunkline_sandbox import Running, running, world
 from trunkline_sandbox.world import World
 
@@ -28,6 +32,7 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).resolve().parents[1]
 DATABASE = "output/trunkline.duckdb"
 LOG = "output/demo.log"
+REPORT = "output/report.html"
 FIRST_DAY = "output/demo-first-day"
 """Keeps on which day the data begins."""
 MELTANO = str(Path(sys.executable).with_name("meltano"))
@@ -80,8 +85,24 @@ def main() -> int:
     if missing:
         print(f"\nNothing was loaded of {', '.join(missing)}: see {ROOT / LOG}", file=sys.stderr)
         return 1
-    print(_NEXT.format(root=ROOT, database=DATABASE))
+    print(f"\n{recounted()}")
+    page = report_page.page(ROOT / DATABASE, datetime.now(timezone.utc))
+    (ROOT / REPORT).write_text(page, encoding="utf-8")
+    print(_NEXT.format(root=ROOT, database=DATABASE, report=REPORT))
     return 0
+
+
+def recounted() -> str:
+    """Recount the file against the proofs that the taps wrote, as `trunkline verify` does."""
+    database = connect(f"duckdb:///{DATABASE}")
+    try:
+        verdicts = [one.verdict for tap in vendors() for one in compare(database, tap, tap.name.replace("-", "_"))]
+    finally:
+        database.close()
+    differ = [verdict.stream for verdict in verdicts if verdict.word == DIFFERS]
+    proven = sum(len(verdict.findings) for verdict in verdicts)
+    outcome = f"differs in {', '.join(differ)}" if differ else "nothing differs"
+    return f"Recounted against {proven:,} proofs of {len(verdicts)} streams: {outcome}"
 
 
 def first_day(*, again: bool) -> date:
@@ -100,6 +121,7 @@ def first_day(*, again: bool) -> date:
 
 _NEXT = """
 All of it is in {root}/{database}
+A page about it: {root}/{report}
 
 Look inside (from {root}):
   .venv/bin/python -c "import duckdb; duckdb.connect('{database}').sql('FROM tap_evolux.studio_calls LIMIT 5').show()"

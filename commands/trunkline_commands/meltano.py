@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
+from trunkline.facts.window_proofs import WindowProofs
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -53,10 +55,11 @@ def extractor(tap: type[VendorTap], title: str) -> dict[str, Any]:
     schema = copy.deepcopy(tap.config_jsonschema)
     tap.append_builtin_config(schema)
     streams: list[Any] = list(tap.stream_types)  # as classes: the SDK types their names for instances
+    chosen = [stream.name for stream in streams if stream.selected_by_default]
     return {
         **_plugin(tap, title),
         # Without it, Meltano selects every stream: also those that are not to be read unless somebody means to.
-        "select": [f"{stream.name}.*" for stream in streams if stream.selected_by_default],
+        "select": [f"{name}.*" for name in [*chosen, WindowProofs.name]],
         "settings_group_validation": [[*tap.required, *tap.required_to_start]],
         "settings": [setting(name, spec) for name, spec in schema["properties"].items()],
     }
