@@ -153,6 +153,7 @@ def test_one_schema_and_small_states(tmp_path: Path, vendor: str) -> None:
 
 HEAVY = {
     "duckdb",
+    "openlineage",
     "orjson",
     "pandas",
     "phonenumbers",

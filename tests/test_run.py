@@ -321,6 +321,7 @@ def test_lock_satisfies_pyproject() -> None:
         *project["dependency-groups"]["dev"],
         *extras["sandbox"],
         *extras["meltano"],
+        *extras["openlineage"],
         *extras["verify"],
         *(line for line in extras["new-tap"] if not line.startswith("trunkline[")),
     ]
@@ -340,9 +341,9 @@ def test_lock_satisfies_pyproject() -> None:
 
 
 _HOW = (
-    "write the lock anew: uv pip compile pyproject.toml --extra sandbox --extra meltano --extra verify --group dev "
-    "--universal --python-version 3.10 --generate-hashes --no-header --no-annotate --no-emit-index-url "
-    "-o requirements.lock"
+    "write the lock anew: uv pip compile pyproject.toml --extra sandbox --extra meltano --extra openlineage "
+    "--extra verify --group dev --universal --python-version 3.10 --generate-hashes --no-header --no-annotate "
+    "--no-emit-index-url -o requirements.lock"
 )
 
 

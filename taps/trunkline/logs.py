@@ -21,10 +21,10 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 HELD_BACK = frozenset({
-    "asyncio", "certifi", "chardet", "charset_normalizer", "h11", "h2", "http", "httpcore", "httpx", "idna",
-    "oauthlib", "requests", "requests_oauthlib", "socks", "urllib3",
+    "asyncio", "certifi", "chardet", "charset_normalizer", "h11", "h2", "http", "httpcore", "httpcore2", "httpx",
+    "httpx2", "idna", "oauthlib", "openlineage", "requests", "requests_oauthlib", "socks", "urllib3",
 })  # fmt: skip
-"""Libraries, with all that is below them, whose lines hold URLs, headers or bodies: phone numbers, e-mails, names."""
+"""Libraries, with all below them, whose lines hold URLs, headers, bodies or settings: phone numbers, names, secrets."""
 
 _SHOWS_VALUES = "singer_sdk.mapper"  # below a warning it logs the user's expressions, and what each makes of a record
 _OF_NO_USE = {"Skipping parse of env var settings...", "Parsing env var for settings config..."}  # the SDK, each run

@@ -33,10 +33,15 @@ class VendorTap(TapFacts):
         Returns:
             The process's exit code: 0 only if all is well, 128 + the signal's number after a signal.
         """
-        from trunkline.run import progress, report
+        from trunkline.run import lineage, progress, report
 
         run = self.run_type(self)
-        with run.signals(), report.write_report(run) as exit_status, progress.show_progress(run):
+        with (
+            lineage.send_events(run) as send,  # outside of the signals: the run is over when it waits
+            run.signals(),
+            report.write_report(run, send) as exit_status,
+            progress.show_progress(run),
+        ):
             exit_status.exit_code = run.sync()
         return exit_status.exit_code
 

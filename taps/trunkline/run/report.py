@@ -50,7 +50,9 @@ class ExitStatus:
 
 
 @contextmanager
-def write_report(run: Run, now: Callable[[], datetime] | None = None) -> Iterator[ExitStatus]:
+def write_report(
+    run: Run, also: Callable[[Mapping[str, Any]], None] | None = None, now: Callable[[], datetime] | None = None
+) -> Iterator[ExitStatus]:
     """Write the report of a run when it ends, however it ends, if `run_report` is set.
 
     A report that can't be written in the end is logged; what was read is as good as without it, so the exit
@@ -58,17 +60,22 @@ def write_report(run: Run, now: Callable[[], datetime] | None = None) -> Iterato
 
     Args:
         run: The run.
+        also: Takes the report too, whether or not it is written.
         now: The time, aware.
     """
     now = now or (lambda: datetime.now(instants.UTC))
     status, started, began, alone = ExitStatus(), now(), time.monotonic(), threading.Lock()
 
     def write(status: ExitStatus) -> None:
-        if not run.tap.config.get("run_report") or not alone.acquire(blocking=False):
+        path = run.tap.config.get("run_report")
+        if not (path or also) or not alone.acquire(blocking=False):
             return
         report = build(run, status, started, now(), time.monotonic() - began)
+        if also:
+            also(report)
         try:
-            save(report, Path(run.tap.config["run_report"]), started)
+            if path:
+                save(report, Path(path), started)
         except OSError as exc:
             reason = exc.strerror or type(exc).__name__
             run.logger.error(  # noqa: TRY400 - one line, no traceback
