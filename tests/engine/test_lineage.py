@@ -226,6 +226,12 @@ def test_without_configuration_nothing_is_begun(name: str, monkeypatch: pytest.M
     assert tap(wire.Calls, wire=Wire([]))[0].run() == 0
 
 
+def test_the_library_is_loaded_by_nobody_but_the_sender() -> None:
+    """A run without OpenLineage starts as fast and as small as before."""
+    script = "import trunkline.run.lineage, trunkline.run.report, sys; sys.exit('openlineage' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", script], check=False).returncode == 0
+
+
 def test_the_spans_of_an_event_stay_bounded() -> None:
     """However long a backfill: neighbours are joined, nothing is left out, and no gap is covered."""
     made, _ = tap(OfTeams, wire=Wire([]), teams=["a"])
