@@ -61,7 +61,7 @@ def command(tap: str, configs: tuple[str, ...], state: IO[str] | None, evidence:
         click.echo("it could not ask: no request succeeded. Check api_url and the network", err=True)
     if evidence:
         try:
-            evidence.write_text(json.dumps(_clean(as_evidence(examination)), indent=2) + "\n", encoding="utf-8")
+            evidence.write_text(json.dumps(as_evidence(examination), indent=2) + "\n", encoding="utf-8")
         except OSError as wrong:
             click.echo(f"the evidence could not be written: {wrong.strerror}. Name another file after --json", err=True)
             return 1
@@ -96,7 +96,7 @@ def _clean(value: Any) -> Any:
 def as_evidence(examination: Examination) -> dict[str, Any]:
     """Return what was found, without credentials, addresses, ids, values or instants of rows."""
     tap = examination.tap
-    return {
+    found: dict[str, Any] = {
         "tap": tap.name,
         "trunkline": metadata.version("trunkline"),
         "day": datetime.now(timezone.utc).date().isoformat(),
@@ -106,3 +106,4 @@ def as_evidence(examination: Examination) -> dict[str, Any]:
         "findings": [finding.as_evidence() for finding in examination.findings],
         "requests": [vars(note) for note in examination.line.notes],
     }
+    return {name: _clean(value) for name, value in found.items()}
