@@ -417,7 +417,7 @@ def test_a_zone_is_refuted_only_when_times_run_ahead(zone: str, zones: list[str]
 @pytest.mark.parametrize("minutes", [[180 + 5 * n for n in range(9)], [2, 70, 140]])
 def test_times_that_are_old_or_few_confirm_no_zone(minutes: list[int]) -> None:
     """A line that is quiet may be read in the wrong zone and look the same."""
-    case = Case("hostedsuite")
+    case = Case("hostedsuite", size=20)
     box = served(case)
     for n, age in enumerate(minutes):
         box.upsert("hostedsuite", "calls", [{"Id": f"new-{n}", "StartTime": at(NOW - timedelta(minutes=age))}])
@@ -491,6 +491,11 @@ def test_g7_a_field_that_is_named_like_a_secret_is_masked(monkeypatch: pytest.Mo
     written = json.dumps(doctor.as_evidence(examine(case, box)))
     assert "nickname" in written
     assert "token_of_a_customer" not in written
+
+
+def test_g7_names_of_what_is_never_loaded_are_not_unknown_fields() -> None:
+    """A contact's login has fields that the tap knows and drops: they are no news."""
+    assert "assword" not in find(examine(Case("hostedsuite")), "contacts, route").seen
 
 
 def test_a_state_leads_to_the_rows() -> None:
