@@ -598,7 +598,7 @@ def _loader_tables(read: Results) -> Iterator[str]:
         if not names:
             continue
         yield from (f"### {title}", "", text, "")
-        yield "| what | records | CPU per record, µs | rows per second | peak MB | start, s | its packages |"
+        yield "| what | records | CPU per record, µs | rows per second | peak MB | start, s of CPU | its packages |"
         yield "|---|---|---|---|---|---|---|"
         for name in names:
             for peer in read.peers(name):
@@ -611,7 +611,7 @@ def _loader_row(read: Results, name: str, peer: str) -> str:
     rows = samples[0]["rows"]
     cost = Spread.of(one["cpu"] / rows * 1e6 for one in samples).text("{:.1f}")
     pace = rows / read.median(name, peer, "wall")
-    start = Spread.of(one["facts"]["start_wall"] for one in samples).median
+    start = Spread.of(one["facts"]["start_cpu"] for one in samples).median
     weight = samples[0]["facts"].get("weight")
     heavy = f"{weight / _MB:.0f} MB" if weight else ""
     peak = read.median(name, peer, "peak") / _MB

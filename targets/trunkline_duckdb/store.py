@@ -35,7 +35,7 @@ LOCK_TIMEOUT = 60.0
 _LOCK_PAUSE = 0.5
 _CATALOG = "loaded"  # our own name for the file: its stem may equal a schema's name, which DuckDB finds ambiguous
 _STORAGE = "v1.0.0"
-_THREADS = 2  # one batch is too small for more, and each costs a read buffer
+_LARGE = 1 << 26  # bytes of a file in which a second thread pays: to read a batch, one takes the least CPU and memory
 _MEMORY = 1 << 29
 _UNITS = {"KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30, "TiB": 1 << 40, "PiB": 1 << 50}
 
@@ -84,7 +84,7 @@ class DuckDB(Store):
             ("autoload_known_extensions", "false"),
             ("enable_external_file_cache", "false"),  # batches share one file name; never read the last one's bytes
             ("temp_directory", f"{self.path}.tmp"),
-            ("threads", str(min(_THREADS, os.cpu_count() or 1))),
+            ("threads", "2" if self._is_large else "1"),
         ):
             self._run(f"SET {name} = {literal(value)}")
         self._bound_memory()
@@ -146,6 +146,10 @@ class DuckDB(Store):
                 raise
             finally:
                 self._unlink_staging()
+
+    @property
+    def _is_large(self) -> bool:
+        return self.path.exists() and self.path.stat().st_size > _LARGE
 
     def _refuse_misread(self) -> None:
         """Refuse a path that DuckDB misreads: it takes a backslash for `/`, and puts its log at the first `?`."""
