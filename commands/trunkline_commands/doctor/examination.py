@@ -93,7 +93,9 @@ class Examination:
         except CouldNotAskError as ended:
             self.denied = ended.error
             if not self.tap.client.succeeded.is_set():  # then a refusal was the credentials', and no route's
-                self.findings = [replace(one, verdict=UNKNOWN) for one in self.findings]
+                self.findings = [
+                    replace(one, verdict=UNKNOWN, setting="", value="", advice="") for one in self.findings
+                ]
         meter = self.line.meter
         self.findings.append(judges.limit(meter.limits, meter.refused, self.tap.limit))
         order = [facts.name for facts in self._facts()]
