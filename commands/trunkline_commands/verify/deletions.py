@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 
 from trunkline import instants
 from trunkline.errors import TrunklineError
-from trunkline_commands.verify.proofs import BEGINNING
 from trunkline_commands.verify.recount import part
 
 if TYPE_CHECKING:
@@ -74,7 +73,7 @@ def listed(database: Database, found: Gone) -> Iterator[str]:
 
 def instant(micros: int) -> str:
     """Write an instant as ISO 8601."""
-    if int(micros) <= BEGINNING:
+    if not int(micros):
         return "the beginning"
     return instants.to_iso(datetime.fromtimestamp(int(micros) / 1_000_000, timezone.utc))
 

@@ -15,9 +15,6 @@ if TYPE_CHECKING:
 
     from trunkline_commands.verify.databases import Database
 
-BEGINNING = -(2**62)
-"""Before any instant, in microseconds since 1970: what a proof means whose span begins with 1970."""
-
 _TIMES = ("since", "until", "read_from", "read_to", "run_started")
 _COUNTS = ("rows", "rows_within")
 
@@ -76,7 +73,7 @@ def _proof(row: Sequence[object]) -> Proof:
         sorted((name, value if isinstance(value, str) else json.dumps(value)) for name, value in named.items())
     )
     rows, within, since, until, read_from, read_to, run = (int(str(number)) for number in numbers)
-    return Proof(str(stream), parts, since or (BEGINNING if until else 0), until, read_from, read_to, run, rows, within)
+    return Proof(str(stream), parts, since, until, read_from, read_to, run, rows, within)
 
 
 def _unreadable(schema: str, why: str) -> TrunklineError:

@@ -10,7 +10,7 @@ from trunkline.errors import TrunklineError
 from trunkline_commands.verify.deletions import Gone, gone
 from trunkline_commands.verify.facts import PROOFS, stream_facts
 from trunkline_commands.verify.judge import Verdict, judge
-from trunkline_commands.verify.proofs import BEGINNING, read_proofs
+from trunkline_commands.verify.proofs import read_proofs
 from trunkline_commands.verify.recount import EVER, RunEnds, find_table, part_of, recount
 from trunkline_commands.verify.spans import NEVER, Piece, lay, with_deletions
 
@@ -146,6 +146,6 @@ def _pieces(facts: StreamFacts, proofs: Sequence[Proof]) -> list[Piece]:
     """Lay the spans of one partition; a full table is one part, with its newest proof."""
     if facts.replication_key is None:
         newest = max(proofs, key=lambda proof: (proof.read_from, proof.run))
-        return [Piece(BEGINNING, EVER, newest, newest.read_from if facts.shows_deletions else NEVER)]
+        return [Piece(NEVER, EVER, newest, newest.read_from if facts.shows_deletions else NEVER)]
     strays = any(proof.rows > proof.within for proof in proofs)
     return with_deletions(lay(proofs), facts, strays=strays)
