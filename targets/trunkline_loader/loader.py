@@ -116,6 +116,7 @@ class Loader(MessageHandler):
         self._state_out: bytes | None = None
         self._writer = ThreadPoolExecutor(1, "store")
         self._written: _Written | None = None
+        self._lost = False  # rows are gone: what came after them may not be committed, or a state would cover them
         self._active: dict[str, int] = {}
         self._lines: InputLines | None = None
         self._signal: int | None = None
@@ -142,8 +143,9 @@ class Loader(MessageHandler):
             self._flush()
             raise
         except StoreError:
-            with contextlib.suppress(StoreError):  # what is held may still fit; if not, the first error says why
-                self._flush()
+            if not self._lost:
+                with contextlib.suppress(StoreError):  # what is held may still fit; if not, the first error says why
+                    self._flush()
             raise
         else:
             self._flush(ended=self._signal is None)
@@ -347,7 +349,11 @@ class Loader(MessageHandler):
         if self._written is None:
             return
         written, self._written = self._written, None
-        written.done.result()
+        try:
+            written.done.result()
+        except BaseException:
+            self._lost = True
+            raise
         for name, batch in written.streams:
             self._logger.info("Committed %s rows of %s", f"{batch.rows:,}", shown(name))
         for state in written.states:

@@ -507,19 +507,20 @@ def test_a_full_batch_is_written_while_the_next_one_is_read(load: Loads, monkeyp
     assert load.query("SELECT id FROM calls ORDER BY id") == [("a",), ("b",), ("c",)]
 
 
+@pytest.mark.parametrize("later", [True, False])
 def test_g1_a_batch_that_fails_while_the_next_is_read_keeps_its_state(
-    load: Loads, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    load: Loads, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, *, later: bool
 ) -> None:
-    """The error ends the run; only the state of what was committed before is out."""
-    write, batches_left = DuckDB.load, iter([True])
+    """The error ends the run; only the state of what was committed before is out, also where there is room later."""
+    write, rooms = DuckDB.load, iter([True, False, *[later] * 9])
 
     def once(self: DuckDB, batches: Any) -> None:
-        if not next(batches_left, False):
+        if not next(rooms):
             raise StoreError("no room")
         write(self, batches)
 
     monkeypatch.setattr(DuckDB, "load", once)
-    messages = [message for number, one in enumerate("abc") for message in (row(id=one), state(number))]
+    messages = [message for number, one in enumerate("abcde") for message in (row(id=one), state(number))]
     with pytest.raises(StoreError, match="no room"):
         load(schema(), *messages, batch_size_rows=1)
     assert capsys.readouterr().out == '{"n": 0}\n'
