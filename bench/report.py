@@ -530,7 +530,7 @@ _WHY = {
         "three vendors took 8.9, 15.1 and 31.9 µs."
     ),
     "the same by itself": (
-        "Rows per second are those of the clock: the machine was busy with other work, and the runs took 4 to 14 s. In "
+        "Rows per second are those of the clock: the machine was busy with other work, and the runs took 3 to 14 s. In "
         "CPU it is 5 s for 200,000 rows, tap and target together; on a quiet machine 35,364 rows/s were measured on "
         "2026-11-22, before target-duckdb became cheaper."
     ),
