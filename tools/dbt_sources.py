@@ -1,9 +1,15 @@
-"""Make the sources and the staging views of the dbt package `transform/` from schemas/: tools/docs.py writes them."""
+"""Make the sources and the staging views of the dbt package `transform/` from schemas/, and tables for docs/model.md.
+
+tools/docs.py writes them.
+"""
 
 from __future__ import annotations
 
+import csv
 import re
 from typing import TYPE_CHECKING, Any
+
+import yaml
 
 from trunkline import schemas
 from trunkline.doors.vendors import vendor_taps
@@ -121,3 +127,42 @@ def _prose(schema: dict[str, Any]) -> str:
     """Return a description that dbt does not take for a template."""
     text = str(schema["description"])
     return f"{{% raw %}}{text}{{% endraw %}}" if re.search(r"\{[{%#]", text) else text
+
+
+def columns(root: Path, model: str) -> str:
+    """Return what the columns of a model mean, as a table.
+
+    Args:
+        root: The checkout.
+        model: Its name.
+    """
+    folder = root / "transform" / "models"
+    (found,) = (
+        one
+        for file in (folder / "core" / "core.yml", folder / "marts" / "marts.yml")
+        for one in yaml.safe_load(file.read_text(encoding="utf-8"))["models"]
+        if one["name"] == model
+    )
+    rows = [f"| `{column['name']}` | {column['description']} |" for column in found["columns"]]
+    return "\n".join(["| column | meaning |", "|---|---|", *rows])
+
+
+def matrix(root: Path) -> str:
+    """Return what each stream can't supply of a contact, and the reasons, from the seed `coverage`.
+
+    Args:
+        root: The checkout.
+    """
+    with (root / "transform" / "seeds" / "coverage.csv").open(encoding="utf-8") as lines:
+        said = [*csv.DictReader(lines)]
+    streams = [*dict.fromkeys(f"{row['vendor']} {row['stream']}" for row in said)]
+    marks = {(row["field"], f"{row['vendor']} {row['stream']}"): row["supplied"] for row in said}
+    fields = [*dict.fromkeys(row["field"] for row in said)]
+    table = [f"| | {' | '.join(streams)} |", "|---" * (len(streams) + 1) + "|"]
+    table += [f"| `{field}` | {' | '.join(marks.get((field, one), 'yes') for one in streams)} |" for field in fields]
+    reasons: dict[tuple[str, str, str], list[str]] = {}
+    for row in said:
+        where = f"{row['vendor']} {row['stream']}", row["supplied"], row["reason"]
+        reasons.setdefault(where, []).append(f"`{row['field']}`")
+    why = [f"| {one} | {', '.join(of)} | {supplied} | {reason} |" for (one, supplied, reason), of in reasons.items()]
+    return "\n".join([*table, "", "| stream | fields | supplied | why |", "|---|---|---|---|", *why])

@@ -199,6 +199,8 @@ BLOCKS: dict[str, Callable[[Path, Path, str], str]] = {
     "doctor-facts": _doctor_facts,
     "duckdb-settings": lambda *_: _loader_settings(TargetDuckDB),
     "postgres-settings": lambda *_: _loader_settings(TargetPostgres),
+    "model": lambda _, root, name: dbt_sources.columns(root, name),
+    "coverage": lambda _, root, __: dbt_sources.matrix(root),
     "tests": _tests,
 }
 """What a page can ask for, by name."""

@@ -15,8 +15,12 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # started as a file, as `run.py meltano-yml` does
+
+from bench.environments import PACKAGES
+
 from trunkline.doors.vendors import tap_in, vendor_taps
-from trunkline_commands.meltano import extractor, loader, project, to_yaml
+from trunkline_commands.meltano import extractor, loader, project, setting, to_yaml
 from trunkline_duckdb import TargetDuckDB
 from trunkline_postgres import TargetPostgres
 from trunkline_sandbox import Sandbox
@@ -24,6 +28,7 @@ from trunkline_switchtransact import TargetSwitchTransact
 
 if TYPE_CHECKING:
     from trunkline.doors.command import VendorTap
+    from trunkline_loader.target import LoadingTarget
 
 FILE = Path(__file__).resolve().parents[1] / "meltano.yml"
 FRAME = Path(__file__).with_name("meltano_frame.yml")
@@ -60,6 +65,7 @@ def text() -> str:
         "duckdb": [duckdb()],
         "postgres": [loader(TargetPostgres, "PostgreSQL", _A_SCHEMA_EACH)],
         "switchtransact": [loader(TargetSwitchTransact, "SwitchTransact")],
+        "dbt": [dbt("duckdb", "DuckDB", TargetDuckDB), dbt("postgres", "PostgreSQL", TargetPostgres)],
     }
     return _HEAD + _MARK.sub(lambda mark: to_yaml(parts[mark[2]], mark[1]), FRAME.read_text(encoding="utf-8"))
 
@@ -82,6 +88,46 @@ def examples() -> dict[Path, str]:
 def duckdb() -> dict[str, Any]:
     """target-duckdb as a plugin: each vendor in a schema of its own."""
     return loader(TargetDuckDB, "DuckDB", _A_SCHEMA_EACH)
+
+
+def dbt(adapter: str, title: str, target: type[LoadingTarget]) -> dict[str, Any]:
+    """Describe dbt as a utility, with the settings and the variables of the target whose tables it reads.
+
+    Args:
+        adapter: Name of dbt's adapter.
+        title: The database's name for people.
+        target: Who loads into it.
+    """
+    known = target.config_jsonschema["properties"]
+    places = {
+        name: {**setting(name, known[name]), "env": target.variable(name)}
+        for name in ("path", "host", "port", "user", "password", "database")
+        if name in known
+    }
+    return {
+        "name": f"dbt-{adapter}",
+        "namespace": f"dbt_{adapter}",
+        "label": f"dbt ({title})",
+        "pip_url": " ".join(one for one in PACKAGES["dbt"] if one.startswith(("dbt-core", f"dbt-{adapter}", adapter))),
+        "executable": "dbt",
+        "settings": [
+            _fixed("project_dir", "DBT_PROJECT_DIR", "transform", "Folder of the dbt project."),
+            _fixed("profiles_dir", "DBT_PROFILES_DIR", "transform", "Folder of profiles.yml."),
+            _fixed("target", "TRUNKLINE_DBT_TARGET", adapter, "Which of the profile's outputs is built in."),
+            *places.values(),
+        ],
+        "commands": {
+            "build": {"args": "build", "description": "Build every model and run every test."},
+            "freshness": {"args": "source freshness", "description": "See when each stream was read last."},
+        },
+    }
+
+
+def _fixed(name: str, variable: str, value: str, description: str) -> dict[str, Any]:
+    label = name.replace("_", " ").capitalize()
+    return {
+        "name": name, "env": variable, "kind": "string", "value": value, "label": label, "description": description,
+    }  # fmt: skip
 
 
 def main(arguments: list[str] | None = None) -> int:

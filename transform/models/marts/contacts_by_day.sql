@@ -1,0 +1,1 @@
+{{ trunkline.contact_figures('day', 'cast(started_local as date)') }}
