@@ -348,6 +348,10 @@ def test_g2_the_proofs_of_windows_are_a_stream_of_the_source(tmp_path: Path, ven
     assert statuses(messages, PROOFS) == ["STARTED", "RUNNING", "COMPLETE"]
     states = [one for one in of(messages, "STATE") if one["stream"]["stream_descriptor"]["name"] == PROOFS]
     assert sum(one["sourceStats"]["recordCount"] for one in states) == len(proofs)
+    assert states[-1]["stream"]["stream_state"]["replication_key_value"] == RUN_START.isoformat()
+    (entry,) = (one["stream"] for one in airbyte.catalog()["streams"] if one["stream"]["name"] == PROOFS)
+    assert entry["supported_sync_modes"] == ["full_refresh", "incremental"], "what overwrites would lose earlier proofs"
+    assert entry["default_cursor_field"] == ["read_to"]
     without = {"streams": [one for one in airbyte.catalog()["streams"] if one["stream"]["name"] != PROOFS]}
     messages = airbyte.run("read", catalog=without)
     assert airbyte.code == 0

@@ -213,7 +213,7 @@ class SourceStream:
     Args:
         source: The tap's stream that its records come from.
         keys: The fields of its key.
-        full_table: Whether it has no bookmark.
+        without_bookmark: Its last STATE, if it has no bookmark; None if it has one.
         rows: Records since its last STATE.
         status: The last one.
         state: The last one, encoded.
@@ -222,7 +222,7 @@ class SourceStream:
 
     source: str
     keys: Sequence[str]
-    full_table: bool
+    without_bookmark: Mapping[str, Any] | None = None
     rows: int = 0
     status: str = ""
     state: bytes = b""
@@ -336,8 +336,8 @@ class AirbyteWriter(BlockWriter):
     def _state(self, name: str, one: SourceStream, state: Mapping[str, Any], *, last: bool = False) -> None:
         """Write a stream's STATE if it has begun and moved, and the last one in any case."""
         kept = state.get("bookmarks", {}).get(one.source, {})
-        if one.full_table:
-            kept = NO_CURSOR if last else {}
+        if one.without_bookmark is not None:
+            kept = one.without_bookmark if last else {}
         encoded = msgspec.json.encode(kept)
         if not last and (not kept or not one.status or encoded == one.state):
             return

@@ -19,9 +19,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from trunkline import logs, process, sdk, signals
+from trunkline import instants, logs, process, sdk, signals
 from trunkline.doors.airbyte.inputs import read_catalog, read_config, read_states
 from trunkline.doors.airbyte.messages import (
+    NO_CURSOR,
     AirbyteWriter,
     LogMessages,
     MessageLines,
@@ -247,7 +248,7 @@ class AirbyteSource:
             if one not in known:
                 lines.emit(failure(_unknown(one.name, offered), "config_error", stream=one.name))
         progress = {
-            one.name: SourceStream(stream.name, keys, full_table=stream.replication_key is None)
+            one.name: SourceStream(stream.name, keys, without_bookmark=_without_bookmark(stream))
             for one in known
             for stream, keys in [offered[one.name]]
         }
@@ -284,7 +285,7 @@ def _described(message: SchemaMessage, stream: VendorStream) -> dict[str, Any]:
 
     It is not resumable: a full refresh that was cut off is begun anew, so that Airbyte leaves out what it had of it.
     """
-    key = stream.replication_key
+    key = stream.replication_key or getattr(stream, "grows_by", None)
     return {
         "name": message.stream,
         "json_schema": message.schema,
@@ -293,6 +294,16 @@ def _described(message: SchemaMessage, stream: VendorStream) -> dict[str, Any]:
         "is_resumable": False,
         **({"source_defined_cursor": True, "default_cursor_field": [key]} if key else {}),
     }
+
+
+def _without_bookmark(stream: VendorStream) -> dict[str, Any] | None:
+    """Return the STATE of a stream that has no bookmark: none to go on from, but that it was read, where it grows."""
+    if stream.replication_key:
+        return None
+    grows_by = getattr(stream, "grows_by", None)
+    if not grows_by:
+        return NO_CURSOR
+    return {"replication_key": grows_by, "replication_key_value": instants.to_iso(stream.tap.run_start)}
 
 
 def _unknown(name: str, offered: Iterable[str]) -> str:
