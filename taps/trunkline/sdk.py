@@ -113,14 +113,17 @@ def writes_as_it_is(stream: OwnSync) -> bool:
     return len(chosen) == 1 and type(chosen[0]) is SameRecordTransform and not chosen[0].flattening_enabled
 
 
-def record_writer(stream: OwnSync, writer: BlockWriter) -> Callable[[dict[str, Any]], None]:
-    """Return the writer of finished records: the short way, or the SDK's own where a map or flattening changes them."""
+def record_writer(stream: OwnSync, writer: BlockWriter) -> Callable[[dict[str, Any]], bool | None]:
+    """Return the writer of finished records: the short way, or the SDK's own where a map or flattening changes them.
+
+    It returns False for a record that the stream's map filters out.
+    """
     if writes_directly(stream):
         return writer.record_line(stream.stream_maps[0].stream_alias)
 
-    within = _within_schema(stream)
+    within, name = _within_schema(stream), stream.stream_maps[0].stream_alias
 
-    def write(record: dict[str, Any]) -> None:
+    def write(record: dict[str, Any]) -> bool:
         try:
             messages = [within(message) for message in stream._generate_record_messages(record)]  # noqa: SLF001
         except Exception as exc:  # noqa: BLE001 - whatever an expression of the user's raises
@@ -131,6 +134,7 @@ def record_writer(stream: OwnSync, writer: BlockWriter) -> Callable[[dict[str, A
             raise error.with_traceback(exc.__traceback__) from None
         for message in messages:
             writer.write_message(message)
+        return any(message.stream == name for message in messages)
 
     return write
 

@@ -172,6 +172,15 @@ def test_g8_proofs_that_can_t_be_written_stop_no_other_stream() -> None:
     assert len(records(output, "calls")) == 2
 
 
+def test_g2_a_row_that_a_map_filters_out_is_in_no_proof() -> None:
+    """A recount would miss it otherwise; a copy of the stream that has it is another table."""
+    maps = {"calls": {"__filter__": "id < 5"}, "all_calls": {"__source__": "calls"}}
+    made, output = tap(wire.Calls, wire=Wire([call(number) for number in range(12)]), stream_maps=maps)
+    assert made.run() == 0
+    assert len(records(output, "all_calls")) == 12
+    assert sum(row["rows_within"] for row in records(output, PROOFS)) == len(records(output, "calls")) == 5
+
+
 @pytest.mark.parametrize("vendor", sorted(vendor_taps("trunkline")))
 def test_g2_the_proofs_of_every_stream_count_what_it_wrote(vendor: str) -> None:
     """Each stream that was read has proofs, and they add up to its different keys."""

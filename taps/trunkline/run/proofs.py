@@ -44,7 +44,7 @@ class ProofWriter:
     def whole(self, run: StreamRun, read_from: datetime) -> None:
         """Write the proof of a full table that has no windows: each value that it is made of was answered."""
         item = WindowProven(Window(None, read_from), read_from=read_from)
-        proof, rows = Proof(0, "each_answered"), run.rows - run.repeated
+        proof, rows = Proof(0, "each_answered"), max(0, run.rows - run.repeated - run.filtered)
         self._write(run, {}, item, since=read_from, until=read_from, rows=rows, rows_within=rows, proof=proof)
 
     def _write(  # noqa: PLR0913 - the fields of a row

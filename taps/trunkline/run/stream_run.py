@@ -91,7 +91,7 @@ class StreamRun:
 
     Args:
         stream: The stream.
-        write: Takes each finished record.
+        write: Takes each finished record; returns False if it was filtered out.
         state: Where its bookmarks stand; the tap's state when left out.
         as_dict: Whether records must be dicts, because the caller changes them.
         counts_keys: Whether the different keys of each window are counted, for its proof.
@@ -100,7 +100,7 @@ class StreamRun:
     def __init__(
         self,
         stream: VendorStream,
-        write: Callable[[dict[str, Any]], None],
+        write: Callable[[dict[str, Any]], bool | None],
         *,
         state: dict[str, Any] | None = None,
         as_dict: bool = False,
@@ -110,7 +110,7 @@ class StreamRun:
         self.counts_keys = counts_keys
         self._state = stream.tap.bookmarks if state is None else state
         self.shape = stream.compile_shape(as_dict=as_dict)
-        self.rows = self.missing = self.keyless = self.repeated = 0
+        self.rows = self.missing = self.keyless = self.repeated = self.filtered = 0
         self.failures: list[str] = []
         self.causes: list[tuple[Mapping[str, Any], Exception]] = []  # the same, with the partition and unworded
         self.failure: Exception | None = None  # of the stream as a whole; one of a partition is only in `failures`
@@ -219,9 +219,11 @@ class StreamRun:
         count = partition.written.adder(getattr(batch, "by", None)) if partition.written else None
         try:
             for record, instant in self.stream.records(batch):
-                write(record)
+                is_kept = write(record) is not False
                 rows += 1
-                if count:
+                if not is_kept:
+                    self.filtered += 1
+                elif count:
                     count(record, instant)
                 if instant is not None:
                     if latest is None or instant > latest:
