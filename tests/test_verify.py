@@ -130,6 +130,16 @@ def test_g1_a_schema_that_was_loaded_twice_is_named(tmp_path: Path, capsys: pyte
     assert loads.verify(TAP) == 0
 
 
+def test_g2_marks_that_can_not_be_committed_are_one_line(server: Any) -> None:
+    """The server refuses at the very end, as it does when it is shut down: no traceback, and nothing is marked."""
+    database = connect(server.get_uri(), writes=True)
+    database.rows("CREATE TABLE late (id int UNIQUE DEFERRABLE INITIALLY DEFERRED)")
+    with pytest.raises(TrunklineError, match="can't be changed"), database.changing():
+        database.rows("INSERT INTO late VALUES (1), (1)")
+    assert database.rows("SELECT * FROM late") == []
+    database.close()
+
+
 # Spans over spans
 
 
@@ -456,6 +466,8 @@ def test_g2_a_row_that_may_have_moved_beyond_the_reading_is_not_gone(tmp_path: P
     ("url", "says"),
     [
         ("duckdb:///nowhere.duckdb", "there is no such file"),
+        ("duckdb:///~nobody.of.that.name/x.duckdb", "there is no such file"),
+        (f"duckdb:///{300 * 'x'}", "there is no such file"),
         ("duckdb:nowhere", "names no DuckDB file"),
         ("duckdb:///:memory:", "names no DuckDB file"),
         ("mysql://u:hunter22@h/d", "must begin with postgresql://"),
@@ -471,6 +483,15 @@ def test_g7_a_database_that_can_not_be_opened_is_one_line_without_a_password(
     assert says in said.err
     assert len(said.err.splitlines()) == 1
     assert "hunter22" not in said.err + said.out
+
+
+@pytest.mark.parametrize("schema", ["loaded", "temp", 'Calls; DROP "x'])
+def test_g1_a_schema_may_have_any_name(tmp_path: Path, schema: str) -> None:
+    """Also one that DuckDB's own catalogs have, which it finds ambiguous where the file is not named."""
+    loads = read_again(in_file(tmp_path, schema)).load()
+    assert loads.verify(TAP) == 0
+    assert loads.verify(TAP, "--deleted", "--mark", "--most", "100") == 3
+    assert loads.verify(TAP, "--deleted", schema=False) == 0
 
 
 def test_g9_without_proofs_it_can_not_compare(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

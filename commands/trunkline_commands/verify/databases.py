@@ -5,6 +5,7 @@ from __future__ import annotations
 import abc
 import contextlib
 import functools
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -113,7 +114,7 @@ class DuckDB(Database):
     def __init__(self, path: Path, *, writes: bool) -> None:
         super().__init__()
         self.place = str(path)
-        if not path.is_file():
+        if not os.path.isfile(path):  # noqa: PTH113 - Path.is_file raises for a folder that may not be entered
             raise TrunklineError(f"can't open {path}", "there is no such file", f"Correct --database ({_URLS})")
         self._connection = duckdb.connect()
         try:
@@ -137,6 +138,10 @@ class DuckDB(Database):
             return self._connection.execute(query).fetchall()
         except duckdb.Error as problem:
             raise TrunklineError(f"{self.place} can't be recounted", duckdb_errors.cause(problem)) from None
+
+    def qualified(self, schema: str, stream: str) -> str:
+        """Write a stream's table in SQL: with the file, as a schema may be called as DuckDB's own catalogs are."""
+        return f"loaded.{super().qualified(schema, stream)}"
 
     @contextlib.contextmanager
     def changing(self) -> Iterator[None]:
@@ -198,8 +203,11 @@ class PostgreSQL(Database):
     @contextlib.contextmanager
     def changing(self) -> Iterator[None]:
         """Make all changes within one transaction."""
-        with self._connection.transaction():
-            yield
+        try:
+            with self._connection.transaction():
+                yield
+        except psycopg.Error as problem:
+            raise TrunklineError(f"{self.place} can't be changed", postgres_errors.cause(problem)) from None
 
     def micros(self, name: str, kind: str) -> str:
         """Write a column in SQL as microseconds since 1970."""
@@ -227,4 +235,4 @@ def connect(url: str, *, writes: bool = False) -> Database:
     path = url[len(_DUCKDB) :]
     if not url.lower().startswith(_DUCKDB) or not path or why_no_file(path):
         raise TrunklineError("can't open the database", "the URL names no DuckDB file", f"Give --database {_URLS}")
-    return DuckDB(Path(path).expanduser(), writes=writes)
+    return DuckDB(Path(os.path.expanduser(path)), writes=writes)  # noqa: PTH111 - Path raises where there is no home
