@@ -76,6 +76,17 @@ def examine(case: Case, box: Sandbox | None = None, *, state: dict[str, Any] | N
     return examination
 
 
+class OddClock(SandboxAdapter):
+    """A vendor whose responses have a date that nobody can compute with."""
+
+    date = ""
+
+    def send(self, *args: Any, **kwargs: Any) -> Any:
+        response = super().send(*args, **kwargs)
+        response.headers["Date"] = self.date
+        return response
+
+
 def _let_time_pass(client: Any) -> None:
     """Let no wait take any time."""
     clock = [1000.0]
@@ -738,3 +749,17 @@ def test_each_doubt_of_a_vendors_page_has_an_experiment_or_a_reason(vendor: str)
 def test_every_fact_of_a_finding_is_in_the_table() -> None:
     """Each fact has a sentence, and each that can be refuted a cost."""
     assert all(fact.sentence and fact.cost for fact in FACTS.values())
+
+
+@pytest.mark.parametrize(
+    "date", ["Mon, 01 Jan 2024 00:00:00 +99999999999999", "Fri, 31 Dec 9999 23:59:59 GMT", "yesterday"]
+)
+def test_g9_a_date_that_is_none_ends_no_examination(date: str) -> None:
+    """The clock of a proxy may be anywhere; it shows nothing then."""
+    box = Sandbox(size=60, clock=lambda: NOW)
+    vendor = OddClock(box, sleep=lambda _: None)
+    vendor.date = date
+    examination = Examination(vendor_tap("hostedsuite")(config=box.config("hostedsuite"), transport=vendor))
+    _let_time_pass(examination.tap.client)
+    examination.run()
+    assert examination.code != 1

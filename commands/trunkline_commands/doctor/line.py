@@ -28,6 +28,7 @@ TRIES = 2
 _LIMITS = re.compile(r"(?:\w+-)*rate-?limit(?:-\w+)*|retry-after", re.IGNORECASE)
 _NUMBER = re.compile(r"\d{1,9}(?:\.\d{1,6})?")
 _OK = 300
+_FUTURE = timedelta(days=366)  # no clock is further ahead, and times behind the year 9999 can't be computed with
 
 
 class SpentError(TrunklineError):
@@ -73,8 +74,9 @@ class Meter(BaseAdapter):
         self.sent, self.status = self.sent + 1, 0
         response = self.inner.send(request, *args, **kwargs)
         self.status = response.status_code
-        with contextlib.suppress(TypeError, ValueError):
-            self.ahead = parsedate_to_datetime(response.headers.get("Date", "")) - datetime.now(timezone.utc)
+        with contextlib.suppress(TypeError, ValueError, OverflowError):
+            ahead = parsedate_to_datetime(response.headers.get("Date", "")) - datetime.now(timezone.utc)
+            self.ahead = min(ahead, _FUTURE)
         self.refused += response.status_code == 429  # noqa: PLR2004 - the status
         for name, value in response.headers.items():
             if _LIMITS.fullmatch(name):
