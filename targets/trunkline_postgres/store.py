@@ -142,7 +142,7 @@ class PostgreSQL(Store):
             return False
         self.logger.warning("No answer from %s: %s. Trying again in %g s", self.place, cause(problem), pause)
         self._sleep(pause)
-        with contextlib.suppress(psycopg.Error):
+        with contextlib.suppress(psycopg.Error, OSError):  # a certificate is away while it is exchanged
             fresh = self._access.connect()
             self._open.close()
             self._connection = fresh

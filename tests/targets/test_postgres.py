@@ -473,6 +473,30 @@ def test_a_lost_connection_is_made_anew_and_nothing_doubles(
     assert caplog.text.count("Trying again") == 2
 
 
+def test_a_certificate_that_is_exchanged_meanwhile_is_waited_for(
+    pg: Loads, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The connection is lost while the file is away: the next try finds it."""
+    write, connect, cuts, away = store.PostgreSQL._write, connection.Access.connect, iter([True]), iter([False, True])  # noqa: SLF001
+
+    def cut(self: Any, batches: Any) -> Any:
+        if next(cuts, False):
+            pg.query(CUT)
+        return write(self, batches)
+
+    def reach(self: connection.Access) -> Any:
+        if next(away, False):
+            raise FileNotFoundError(2, "there is no file client.crt")
+        return connect(self)
+
+    monkeypatch.setattr(store.PostgreSQL, "_write", cut)
+    monkeypatch.setattr(connection.Access, "connect", reach)
+    monkeypatch.setattr(store, "PAUSES", (0.0, 0.0, 0.0))
+    pg(schema(keys=[]), row(id="a"))
+    assert pg.query("SELECT id FROM calls") == [("a",)]
+    assert caplog.text.count("Trying again") == 2
+
+
 class Output(io.StringIO):
     """Standard output that says when a state has come out."""
 
