@@ -29,7 +29,7 @@ STREAMS = {
         CASE WHEN i % 4 = 0 THEN 'Saída' ELSE 'Entrada' END AS call_type_description, {at} AS date_join,
         CASE WHEN i % 7 > 0 THEN {at} + i % 90 * INTERVAL '1 second' END AS time_connect,
         {at} + (i % 90 + i % 400) * INTERVAL '1 second' AS time_leave, i % 90 AS wait_duration,
-        '+2772' || 1000000 + i * 7919 % 90000 AS caller_number
+        '+2772' || 1000000 + i % 90000 AS caller_number
         """,
     ),
     "tap_hostedsuite.calls": (
@@ -81,8 +81,8 @@ def tables(kind: str) -> list[str]:
 def _rows(kind: str, name: str, since: int, until: int) -> str:
     rows, columns = STREAMS[name]
     at = _AT.format(step=31_000_000 / rows)
-    stamps = "now() AS _sdc_batched_at, CAST(NULL AS TIMESTAMPTZ) AS _sdc_deleted_at"
-    return f"SELECT {columns.format(at=at)}, {stamps} FROM {_RANGE[kind].format(since, until)}"
+    stamps = "{at} + INTERVAL '1 day' AS _sdc_batched_at, CAST(NULL AS TIMESTAMPTZ) AS _sdc_deleted_at"  # day by day
+    return f"SELECT {(columns + ', ' + stamps).format(at=at)} FROM {_RANGE[kind].format(since, until)}"
 
 
 def measure(kind: str, place: str, folder: Path) -> None:
@@ -111,7 +111,7 @@ def execute(kind: str, place: str, statements: list[str]) -> None:
 def build(kind: str, place: str, folder: Path, what: str) -> None:
     """Build all models, dbt's tests included, and print how long it took."""
     where = {"duckdb": "TARGET_DUCKDB_PATH", "postgres": "TARGET_POSTGRES_HOST"}[kind]
-    command = [program("dbt", "dbt"), "build", "--vars", "{overlap_hours: 0}"]
+    command = [program("dbt", "dbt"), "build", "--threads", "2"]
     options = {"project-dir": ROOT / "transform", "profiles-dir": ROOT / "transform", "target-path": folder / "dbt"}
     for name, value in {**options, "log-path": folder}.items():
         command += [f"--{name}", str(value)]

@@ -130,7 +130,8 @@ class InDuckDB(Built):
         return [text for (text,) in found]
 
     def run(self, sql: str) -> None:
-        with duckdb.connect(self.place) as connection:
+        with duckdb.connect() as connection:
+            connection.execute(f"ATTACH '{self.place}' AS held (STORAGE_VERSION 'v1.0.0'); USE held")  # dbt's is 1.x
             connection.execute(sql)
 
 

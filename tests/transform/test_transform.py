@@ -303,6 +303,32 @@ def test_the_page_names_every_variable_and_model() -> None:
 
 
 @at_night("a start of dbt")
+def test_a_table_of_another_loader_is_staged(tmp_path: Path) -> None:
+    """Times without a zone are UTC, names in other letters are found, and columns that are not there are null."""
+    built = InDuckDB(str(tmp_path / "other.duckdb"), tmp_path)
+    built.run(
+        "CREATE SCHEMA tap_hostedsuite;"
+        "CREATE TABLE tap_hostedsuite.calls AS SELECT 'a' AS id, TIMESTAMP '2026-07-01 10:00:00' AS starttime"
+    )
+    built.dbt("run", "--select", "stg_hostedsuite__calls")
+    (row,) = built.rows("stg_hostedsuite__calls", STAGING)
+    told = {name: value for name, value in row.items() if value is not None}
+    start = datetime(2026, 7, 1, 10, tzinfo=timezone.utc)
+    assert told == {"id": "a", "start_time": start, "start_time_local": start + timedelta(hours=2)}
+
+
+@at_night("a start of dbt")
+def test_freshness_is_that_of_the_proofs(messages: dict[str, str], tmp_path: Path) -> None:
+    """A stream that was read just now is fresh, however old its rows are; one that was never read is an error."""
+    built = InDuckDB(str(tmp_path / "fresh.duckdb"), tmp_path)
+    built.load({"bspk": messages["bspk"]})
+    built.dbt("source", "freshness", "--select", "source:tap_bspk")
+    built.run("UPDATE tap_bspk.window_proofs SET read_to = TIMESTAMPTZ '2026-01-20 00:00+00' WHERE stream = 'calls'")
+    with pytest.raises(AssertionError, match=r"ERROR STALE.*calls"):
+        built.dbt("source", "freshness", "--select", "source:tap_bspk.calls")
+
+
+@at_night("a start of dbt")
 @pytest.mark.parametrize(
     ("code", "number", "wanted"),
     [

@@ -6,8 +6,6 @@
 {%- set short = 'wait_seconds < ' ~ var('short_abandon_seconds') -%}
 with counted as (
   select {{ interval }} as {{ name }}, {{ keys | join(', ') }},
-    {{ trunkline.latest('queue_name') }} as queue_name,
-    {{ trunkline.latest('campaign_name') }} as campaign_name,
     count(*) as contacts,
     case when count(proven) > 0 then count(*) filter (where proven) end as proven,
     case when count(is_answered) > 0 then count(*) filter (where is_answered) end as answered,
@@ -28,7 +26,8 @@ with counted as (
   from {{ ref('contacts_made') }} left join {{ ref('contact_repeats') }} using (contact_key)
   group by {{ interval }}, {{ keys | join(', ') }}
 )
-select {{ name }}, {{ keys | join(', ') }}, queue_name, campaign_name, contacts, proven, offered, answered, abandoned,
+select {{ name }}, counted.{{ keys | join(', counted.') }}, queues.queue_name, campaigns.queue_name as campaign_name,
+  counted.contacts, proven, offered, answered, abandoned,
   cast(abandoned as float8) / nullif(answered + abandoned, 0) as abandonment_rate,
   {%- for name, good, of in [
     ('abandons_ignored', 'answers_within', 'timed_answers + timed_abandons - abandons_within'),
@@ -48,6 +47,10 @@ select {{ name }}, {{ keys | join(', ') }}, queue_name, campaign_name, contacts,
   handle_seconds / nullif(handled, 0) as average_handle_time,
   talk_seconds, hold_seconds, repeats
 from counted
+left join {{ ref('queues') }} as queues on queues.vendor = counted.vendor
+  and queues.queue_kind = counted.queue_kind and queues.queue_id = counted.queue_id
+left join {{ ref('queues') }} as campaigns on campaigns.vendor = counted.vendor
+  and campaigns.queue_kind = 'campaign' and campaigns.queue_id = counted.campaign_id
 {% endmacro %}
 
 

@@ -1,4 +1,3 @@
-{{ config(materialized='view') }}
 with followed as (
   select contact_key, started_at, lag(started_at) over (
     partition by vendor, stream, direction, customer_key order by started_at, contact_key
