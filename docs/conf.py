@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).resolve().parent.parent
 
 NAVIGATION: dict[str, tuple[str, ...]] = {
-    "Begin": ("docs/why", "docs/getting-started", "docs/first-run"),
+    "Begin": ("docs/why", "docs/getting-started", "docs/in-your-project", "docs/first-run"),
     "Vendors": ("docs/vendors/*",),
     "Use": (
         "docs/settings",

@@ -45,7 +45,9 @@ OUTSIDE = ("README.md", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md")
 PAGES = sorted([*(ROOT / name for name in OUTSIDE), *(ROOT / "docs").rglob("*.md")])
 READ = [page for page in PAGES if page.parent.name != "notes"]  # notes are read woven into their vendor's page
 EXAMPLES = sorted(page for page in (ROOT / "examples").rglob("*.md") if page.name != "notes.md")
-OTHER_TOOLS = {".", "cat", "cp", "dbt", "echo", "export", "mv", "pipx", "tail", "test", "uv"}
+OTHER_TOOLS = {".", "cat", "cd", "cp", "dbt", "echo", "export", "mv", "pipx", "tail", "test", "uv"}
+IN_ANY_PROJECT = {("job", "add"), ("schedule", "add"), ("schedule", "run"), ("state", "list")}
+"""Commands of Meltano that need nothing in this checkout."""
 SHELL = re.compile(r"^```sh(?: ([^\n]+))?\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 ANY_SHELL = re.compile(SHELL.pattern.replace("sh", "(?:sh|bash|console|shell|zsh)", 1), SHELL.flags)
 JSON = re.compile(r"^```json\n(.*?)^```$", re.DOTALL | re.MULTILINE)
@@ -408,9 +410,11 @@ def wrong_in_meltano(words: list[str]) -> str:
         return "no such environment"
     if plain[0] == "run":
         return "" if set(plain[1:]) <= runnable else "no such plugin or job"
-    if plain[:2] == ["config", "test"]:
-        return "" if set(plain[2:]) <= runnable else "no such plugin"
-    return "" if plain == ["state", "list"] else "no such command"
+    if plain[0] == "add":
+        return "" if (ROOT / plain[-1].removeprefix("$TRUNKLINE/")).is_file() else "no such file"
+    if plain[:2] in (["config", "list"], ["config", "set"], ["config", "test"]):
+        return "" if plain[2] in runnable else "no such plugin"
+    return "" if tuple(plain[:2]) in IN_ANY_PROJECT or plain[0] == "init" else "no such command"
 
 
 @pytest.mark.parametrize("block", blocks(JSON))
@@ -533,6 +537,9 @@ def test_marked_commands_run_at_night(page: Path, tmp_path: Path) -> None:
             "TARGET_POSTGRES_SQLALCHEMY_URL": url.replace("postgresql://", "postgresql+psycopg://"),
             "TARGET_SWITCHTRANSACT_API_URL": target["api_url"],
             "TARGET_SWITCHTRANSACT_API_KEY": target["api_key"],
+            "TRUNKLINE": str(ROOT),
+            "TRUNKLINE_PIP_URL": str(ROOT),
+            "MELTANO_CLI_DISABLE_VERSION_CHECK": "1",
         }
         ran(page, tmp_path, "run at night", served, **more)
 

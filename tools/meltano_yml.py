@@ -3,6 +3,8 @@
     python tools/meltano_yml.py            writes the file
     python tools/meltano_yml.py --check    only says whether it is up to date
 
+So are the definition files in plugins/, one for each plugin, which other people's projects take by `--from-ref`.
+
 Meltano takes a plugin with a `namespace` for the project's own: it asks no Hub about it and needs no lock file. One
 without `pip_url` is not installed by Meltano either: ours stand in `.venv`, where run.py put them.
 """
@@ -41,6 +43,16 @@ _HEAD = """\
 # Made by `python3 run.py meltano-yml`: change tools/meltano_frame.yml or a tap's settings, not this file.
 
 """
+_DEFINITION_HEAD = """\
+# Made by `python3 run.py meltano-yml`: change what {name} declares, not this file. For any Meltano project:
+#
+#     meltano add {name} --from-ref path/or/address/of/this/file.yml
+#
+# Meltano installs what TRUNKLINE_PIP_URL says, in the environment or in the project's .env, as pip reads it: a wheel
+# (/path/to/trunkline-….whl), a checkout (/path/to/trunkline) or a repository (git+https://host/trunkline.git@tag).
+# Or write that into your meltano.yml in place of the variable.
+
+"""
 _MARK = re.compile(r"^( *)# << (\w+)\n", re.MULTILINE)
 
 
@@ -61,10 +73,8 @@ def text() -> str:
             {"name": f"{vendor}-hourly", "job": vendor, "interval": f"{60 // len(load) * turn} * * * *"}
             for turn, vendor in enumerate(load)
         ],
-        "extractors": [extractor(tap, sandbox.vendors[tap.vendor].title) for tap in taps],
-        "duckdb": [duckdb()],
-        "postgres": [loader(TargetPostgres, "PostgreSQL", _A_SCHEMA_EACH)],
-        "switchtransact": [loader(TargetSwitchTransact, "SwitchTransact")],
+        "extractors": extractors(),
+        **{plugin["name"].removeprefix("target-"): [plugin] for plugin in loaders()},
         "dbt": [dbt("duckdb", "DuckDB", TargetDuckDB), dbt("postgres", "PostgreSQL", TargetPostgres)],
     }
     return _HEAD + _MARK.sub(lambda mark: to_yaml(parts[mark[2]], mark[1]), FRAME.read_text(encoding="utf-8"))
@@ -85,9 +95,62 @@ def examples() -> dict[Path, str]:
     return found
 
 
-def duckdb() -> dict[str, Any]:
-    """target-duckdb as a plugin: each vendor in a schema of its own."""
-    return loader(TargetDuckDB, "DuckDB", _A_SCHEMA_EACH)
+def extractors() -> list[dict[str, Any]]:
+    """Our taps as plugins."""
+    titles = Sandbox().vendors
+    return [extractor(tap, titles[tap.vendor].title) for tap in vendors()]
+
+
+def loaders() -> list[dict[str, Any]]:
+    """Our targets as plugins: each vendor in a schema of its own."""
+    return [
+        loader(TargetDuckDB, "DuckDB", _A_SCHEMA_EACH),
+        loader(TargetPostgres, "PostgreSQL", _A_SCHEMA_EACH),
+        loader(TargetSwitchTransact, "SwitchTransact"),
+    ]
+
+
+def definitions() -> dict[Path, str]:
+    """The definition files, in the folders and with the fields that the Hub has."""
+    found = {}
+    taps = {str(tap.name): tap for tap in vendors()}
+    for kind, plugins in {"extractors": extractors(), "loaders": loaders()}.items():
+        for plugin in plugins:
+            name = plugin["name"]
+            known = {
+                "name": name,
+                "variant": "trunkline",
+                "pip_url": "${TRUNKLINE_PIP_URL}",
+                "maintenance_status": "beta",
+                "quality": "unknown",  # it is the Hub that rates
+                "keywords": ["calls", "contact-centre", "singer"],
+                **plugin,
+                "executable": name,
+                "settings": [*plugin["settings"], *_switches(taps.get(name))],
+            }
+            head = _DEFINITION_HEAD.format(name=name)
+            found[FILE.parent / "plugins" / kind / f"{name}.yml"] = head + to_yaml(known)
+    return found
+
+
+def _switches(tap: type[VendorTap] | None) -> list[dict[str, Any]]:
+    """Settings that keep a sensitive stream out until it is switched on.
+
+    `select` alone would not: Meltano 4.4 drops it from a definition that comes by `--from-ref`, and then takes `*.*`.
+    It keeps the settings, and applies the metadata after the selection.
+    """
+    streams: list[Any] = list(tap.stream_types) if tap else []
+    return [
+        {
+            "name": f"_metadata.{stream.name}.selected",
+            "kind": "boolean",
+            "value": False,
+            "label": f"Read {stream.name}",
+            "description": f"Read the stream {stream.name}, which is sensitive and therefore left out. Default false.",
+        }
+        for stream in streams
+        if not stream.selected_by_default
+    ]
 
 
 def dbt(adapter: str, title: str, target: type[LoadingTarget]) -> dict[str, Any]:
@@ -136,7 +199,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--check", action="store_true", help="write nothing; exit with 1 when the file is stale")
     check = parser.parse_args(arguments).check
     stale = False
-    for path, made in {FILE: text(), **examples()}.items():
+    for path, made in {FILE: text(), **definitions(), **examples()}.items():
         name = path.relative_to(FILE.parent)
         if path.exists() and path.read_text(encoding="utf-8") == made:
             print(f"{name} is up to date")
@@ -144,6 +207,7 @@ def main(arguments: list[str] | None = None) -> int:
             print(f"{name} does not say what the taps do: run `python3 run.py meltano-yml`", file=sys.stderr)
             stale = True
         else:
+            path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(made, encoding="utf-8")
             print(f"{name} is written")
     return int(stale)
