@@ -79,7 +79,7 @@ TASKS = {
     "audit": Task("compare the lock with the known weaknesses", [("python", "tools/audit.py")]),
     "new-tap": Task("begin a vendor, here or in a package of its own", [(*COMMAND, "new-tap")]),
     "report": Task("make one HTML page of what a DuckDB file holds", [(*COMMAND, "report")]),
-    "meltano-yml": Task("write meltano.yml anew from the taps' settings", [("python", "tools/meltano_yml.py")]),
+    "meltano-yml": Task("write meltano.yml and plugins/ anew from the settings", [("python", "tools/meltano_yml.py")]),
 }
 
 

@@ -112,7 +112,7 @@ def meltano(folder: Path, *commands: list[str], **variables: str) -> dict[str, s
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, str]]:
-    """An empty project to which every plugin was added, and what Meltano then lists, where each secret is set."""
+    """An empty project to which every plugin was added, and what it then lists, where each secret is set."""
     folder = tmp_path_factory.mktemp("somebody's project")
     (folder / "meltano.yml").write_text("send_anonymous_usage_stats: false\n", encoding="utf-8")
     secrets = {
@@ -140,17 +140,15 @@ def test_g7_a_project_lists_every_setting_and_shows_no_secret(project: tuple[Pat
 
 
 @pytest.mark.parametrize("name", SENSITIVE)
-def test_g7_a_project_leaves_out_what_is_sensitive(project: tuple[Path, dict[str, str]], name: str) -> None:
-    """Meltano drops `select` of a file, and then takes every stream; a setting's metadata keeps the sensitive one out."""
-    assert (
-        f"current value: {{'{SENSITIVE[name]}': {{'selected': False}}}}"
-        in project[1][f"config list {name} --all --extras"]
-    )
+def test_a_project_leaves_out_what_is_sensitive(project: tuple[Path, dict[str, str]], name: str) -> None:
+    """Meltano drops `select` of a file and takes every stream: metadata in a setting keeps the sensitive one out."""
+    listed = project[1][f"config list {name} --all --extras"]
+    assert f"current value: {{'{SENSITIVE[name]}': {{'selected': False}}}}" in listed
 
 
 @at_night("starts Meltano and the taps")
 @pytest.mark.parametrize("name", TAPS)
-def test_g7_a_tap_is_told_of_a_sensitive_stream_only_when_it_is_switched_on(
+def test_a_sensitive_stream_is_selected_only_when_it_is_switched_on(
     project: tuple[Path, dict[str, str]], name: str
 ) -> None:
     """What `meltano run` would read is every stream but the sensitive one, and that as well once it is switched on."""
@@ -165,7 +163,7 @@ def test_g7_a_tap_is_told_of_a_sensitive_stream_only_when_it_is_switched_on(
 
 
 def selected(folder: Path, tap: str) -> set[str]:
-    """The streams that Meltano tells a tap to read."""
+    """The streams that Meltano selects for a tap."""
     config = Sandbox(size=1).config(tap.removeprefix("tap-"), "http://127.0.0.1:9")
     texts = {name: value if isinstance(value, str) else json.dumps(value) for name, value in config.items()}
     variables = {f"{tap}_{name}".upper().replace("-", "_"): value for name, value in texts.items()}
