@@ -172,6 +172,17 @@ def test_g8_proofs_that_can_t_be_written_stop_no_other_stream() -> None:
     assert len(records(output, "calls")) == 2
 
 
+def test_g2_sync_all_writes_the_proofs_of_streams_of_any_name() -> None:
+    """The SDK reads streams in the order of their names, and the proofs come behind the last of them."""
+
+    class Zones(wire.Calls):
+        name = "zones"
+
+    made, output = tap(Zones, wire=Wire([call(1), call(2)]))
+    made.sync_all()
+    assert sum(row["rows"] for row in records(output, PROOFS)) == len(records(output, "zones")) == 2
+
+
 def test_g2_a_row_that_a_map_filters_out_is_in_no_proof() -> None:
     """A recount would miss it otherwise; a copy of the stream that has it is another table."""
     maps = {"calls": {"__filter__": "id < 5"}, "all_calls": {"__source__": "calls"}}

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from requests.adapters import BaseAdapter
+    from singer_sdk.streams import Stream
 
     from trunkline.facts.config import Rule, Setting
     from trunkline.facts.stream import VendorStream
@@ -198,6 +199,14 @@ class TapFacts(sdk.ConfigFiles, Tap):
         if wrong:
             raise ConfigInvalid(wrong)
         return [*found, WindowProofs(self)]
+
+    @property
+    def streams(self) -> dict[str, Stream]:
+        """Return the streams by name, the proofs last: `sync_all` writes them once all others were read."""
+        found = super().streams
+        if WindowProofs.name in found and next(reversed(found)) != WindowProofs.name:
+            found[WindowProofs.name] = found.pop(WindowProofs.name)
+        return found
 
     @property
     def proofs(self) -> WindowProofs:
