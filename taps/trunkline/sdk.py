@@ -139,6 +139,11 @@ def record_writer(stream: OwnSync, writer: BlockWriter) -> Callable[[dict[str, A
     return write
 
 
+def passes_map(stream: OwnSync, record: dict[str, Any]) -> bool:
+    """Return whether the stream's own map does not filter a record out; raises what its expression raises."""
+    return stream.stream_maps[0].get_filter_result(record)
+
+
 def _within_schema(stream: OwnSync) -> Callable[[RecordMessage], RecordMessage]:
     """Return a function that keeps flattened records inside of their SCHEMA: an unnamed field goes into `_extra`.
 

@@ -183,11 +183,12 @@ def test_g2_sync_all_writes_the_proofs_of_streams_of_any_name() -> None:
     assert sum(row["rows"] for row in records(output, PROOFS)) == len(records(output, "zones")) == 2
 
 
-def test_g2_a_row_that_a_map_filters_out_is_in_no_proof() -> None:
+@pytest.mark.parametrize("by_sdk", [False, True])
+def test_g2_a_row_that_a_map_filters_out_is_in_no_proof(*, by_sdk: bool) -> None:
     """A recount would miss it otherwise; a copy of the stream that has it is another table."""
     maps = {"calls": {"__filter__": "id < 5"}, "all_calls": {"__source__": "calls"}}
     made, output = tap(wire.Calls, wire=Wire([call(number) for number in range(12)]), stream_maps=maps)
-    assert made.run() == 0
+    assert not (made.sync_all() if by_sdk else made.run())
     assert len(records(output, "all_calls")) == 12
     assert sum(row["rows_within"] for row in records(output, PROOFS)) == len(records(output, "calls")) == 5
 

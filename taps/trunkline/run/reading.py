@@ -64,7 +64,8 @@ class StreamReading(Run):
         self._made: list[dict[str, Any]] = []
         keeps_proofs &= tap.proofs.selected and stream is not tap.proofs
         counts = keeps_proofs and stream.keeps_partitions
-        self.runs = [StreamRun(stream, self._made.append, state=state, as_dict=True, counts_keys=counts)]
+        write = self._made_of if keeps_proofs else self._made.append
+        self.runs = [StreamRun(stream, write, state=state, as_dict=True, counts_keys=counts)]
         if keeps_proofs:
             self.proofs = ProofWriter(StreamRun(tap.proofs, tap.proofs.kept.append), tap.proofs, tap.run_start)
 
@@ -100,6 +101,11 @@ class StreamReading(Run):
         for context, error in run.causes:
             if not context or self._is_wanted(context):
                 raise error
+
+    def _made_of(self, record: dict[str, Any]) -> bool:
+        """Keep a record for the caller; returns False if the map will filter it out, and no proof is to count it."""
+        self._made.append(record)
+        return sdk.passes_map(self.stream, record)
 
     def _feeds(self) -> Iterator[Feed]:
         """Yield the stream's feeds, or that of the partition.
