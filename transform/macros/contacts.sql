@@ -37,12 +37,13 @@ end
 {%- endmacro %}
 
 
-{#- A phone number in E.164. A national number needs the variable phone_country_code, else it stays as it was; what
-    holds fewer than four digits, such as `anonymous`, is null. -#}
+{#- A phone number in E.164. A national number needs the variable phone_country_code, else its digits stay as they are;
+    what holds fewer than four, such as `anonymous`, is null, and what a tap has hashed is left alone. -#}
 {% macro phone(number) -%}
 {%- set digits = "regexp_replace(" ~ number ~ ", '[^0-9]', '', 'g')" -%}
 {%- set trunk = var('phone_trunk_prefix') | string -%}
 case
+  when {{ number }} ~ '^[0-9a-f]{64}$' then {{ number }}
   when length({{ digits }}) < 4 then null
   when {{ number }} ~ '^ *[+].*$' then '+' || {{ digits }}
   when {{ digits }} ~ '^00.*$' then '+' || substr({{ digits }}, 3)
