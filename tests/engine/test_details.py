@@ -64,8 +64,10 @@ def test_g4_one_list_serves_all_that_read_its_rows(concurrency: int) -> None:
     for stream, key in (("calls", "id"), ("details", "call_id"), ("others", "call_id")):
         assert [row[key] for row in records(output, stream)] == list(range(30)), stream
     assert wire.paths["/calls/3/detail"] == 2
-    pages = [tuple(sorted(query.items())) for path, query in wire.seen if path == "/calls"]
-    assert len(pages) == len(set(pages))
+    # Behind the last call windows are supposed to be empty and to grow, and may be requested anew as that turns out.
+    last = (BEGIN + timedelta(hours=30)).isoformat()
+    pages = [tuple(sorted(query.items())) for path, query in wire.seen if path == "/calls" and query["from"] < last]
+    assert len(pages) == len(set(pages)) > 5
     alone, output = tap(Details, Others, wire=Wire(wire.calls), concurrency=concurrency)
     assert alone.run() == 0
     assert [row["call_id"] for row in records(output, "others")] == list(range(30))
