@@ -287,6 +287,25 @@ def test_nothing_loaded_builds_empty_models(tmp_path: Path) -> None:
     assert [*built.texts("contact_centre.contacts_by_day")] == []
 
 
+@at_night("another build")
+def test_dialogs_are_known_from_requests_alone(
+    messages: dict[str, str], wanted: dict[str, figures.Contact], tmp_path: Path
+) -> None:
+    """Without the call history each dialog that a request names is a contact of its campaign, proven with it."""
+    left_out = tuple(f'{{"type":"{kind}","stream":"cdr_dialogs"' for kind in ("SCHEMA", "RECORD"))
+    lines = messages["conpeek"].splitlines(keepends=True)
+    built = InDuckDB(str(tmp_path / "requests.duckdb"), tmp_path)
+    built.load({"conpeek": "".join(line for line in lines if not line.startswith(left_out))})
+    built.dbt("run", "--select", "+contacts_made")
+    found = {row["contact_key"]: row for row in built.rows("contacts_made")}
+    named = {key: row for key, row in wanted.items() if row["stream"] == "dialogs" and row["campaign_id"]}
+    assert found.keys() == named.keys()
+    for key, row in named.items():
+        same = ("direction", "started_at", "ended_at", "talk_seconds", "outcome", "agent_id", "campaign_id")
+        assert {name: found[key][name] for name in same} == {name: row[name] for name in same}
+        assert found[key]["proven"] is True
+
+
 @at_night("another whole build")
 def test_a_vendor_that_is_not_named_is_left_out(messages: dict[str, str], tmp_path: Path) -> None:
     """The variable `vendors` says whose rows count, whatever else was loaded."""
