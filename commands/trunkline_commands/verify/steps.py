@@ -54,13 +54,14 @@ def find_schema(database: Database, tap: type[VendorTap], schema: str | None) ->
     """
     holding = database.with_proofs()
     if schema is not None:
-        if schema not in holding:
+        found = database.found(schema, dict.fromkeys(holding))
+        if found is None:
             raise TrunklineError(
                 f"{database.place} can't be compared",
                 f"schema {schema} has no table {PROOFS}",
                 f"Give the --schema that the loader writes to, and see that the stream {PROOFS} is selected",
             )
-        return schema
+        return found
     names = {facts.name for facts in stream_facts(tap)}
     if len(holding) > 1:
         proven = {one: {proof.stream for proof in read_proofs(database, one)} for one in holding}
