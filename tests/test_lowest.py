@@ -103,7 +103,10 @@ def test_g9_faults_are_told_with_them(commands: Path, tmp_path: Path) -> None:
         assert says in done.stderr
 
 
-@pytest.mark.parametrize("command", [name for name in PROJECT["scripts"] if not name.startswith("tap-")])
+OTHERS = [name for name in PROJECT["scripts"] if not name.startswith("tap-")]
+
+
+@pytest.mark.parametrize("command", OTHERS if NIGHT else ["source-bspk", "target-postgres", "trunkline"])
 def test_every_other_command_starts_with_them(commands: Path, command: str) -> None:
     """A class that a release lacks is seen at its import."""
     asked = {"source": "spec", "target": "--about"}.get(command.partition("-")[0], "--help")

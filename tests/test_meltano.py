@@ -376,6 +376,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
 
 
 @pytest.mark.slow
+@at_night("two starts of Meltano")
 def test_g1_csv_files_hold_every_row_after_a_second_run(project: Project) -> None:
     """target-csv writes files a stream under the vendor's name, with a line a row, and keeps those of other runs."""
     held: list[set[Path]] = []
@@ -414,7 +415,7 @@ def test_g1_loaders_of_other_people_are_set_so_that_nothing_is_lost() -> None:
 
 
 @pytest.mark.slow
-@at_night("a start of Meltano; CSV is tried by day")
+@at_night("a start of Meltano")
 def test_json_lines_hold_every_row(project: Project) -> None:
     """target-jsonl writes a file a stream in the vendor's folder, with a record a line."""
     project.run("target-jsonl", ["tap-hostedsuite"])

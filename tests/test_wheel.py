@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
+from tests.night import NIGHT
 
 from trunkline.doors.vendors import vendor_taps
 from trunkline_sandbox import Sandbox
@@ -77,7 +78,8 @@ def test_every_command_tells_its_version(installed: Installed) -> None:
     version = installed.wheel.name.split("-")[1]
     scripts = installed.scripts()
     assert {*(f"tap-{vendor}" for vendor in VENDORS), "target-duckdb", "trunkline"} <= set(scripts)
-    for script in scripts:
+    tried = scripts if NIGHT else ["tap-bspk", "source-evolux", "target-duckdb", "target-postgres", "trunkline"]
+    for script in tried:
         assert version in installed.run(script, "--version"), script
 
 

@@ -9,6 +9,7 @@ from datetime import datetime, timezone
 from typing import Any
 
 import pytest
+from tests.night import NIGHT
 
 from trunkline.doors.vendors import vendor_taps
 from trunkline.steps.write import BlockWriter
@@ -47,7 +48,7 @@ def lines(vendor: str, *, faults: bool = False, **config: Any) -> tuple[list[str
     return kept, [m for m in said if m["type"] == "STATE"][-1]
 
 
-@pytest.mark.parametrize("concurrency", [2, 8, 32])
+@pytest.mark.parametrize("concurrency", [2, 8, 32] if NIGHT else [8])
 @pytest.mark.parametrize("vendor", TAPS)
 def test_g4_the_output_is_the_same_for_any_concurrency(vendor: str, concurrency: int) -> None:
     """RECORD and SCHEMA lines and the last STATE of a serial run come out of a concurrent one."""

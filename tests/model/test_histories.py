@@ -14,13 +14,13 @@ import pytest
 from tests.model.histories import play
 from tests.night import NIGHT
 
-HISTORIES = {"bspk": 75, "hostedsuite": 75, "conpeek": 30, "evolux": 40, "switchtransact": 25}
+HISTORIES = {"bspk": 50, "hostedsuite": 50, "conpeek": 20, "evolux": 25, "switchtransact": 15}
 """Shared out by what a run costs; at night, and by TRUNKLINE_MODEL_FACTOR, there are more."""
 
 BATCH = 25
 ONE = os.environ.get("TRUNKLINE_MODEL_SEED")
 TIMES = int(os.environ.get("TRUNKLINE_MODEL_REPEAT", "1"))
-MORE = int(os.environ.get("TRUNKLINE_MODEL_FACTOR", "4" if NIGHT else "1"))
+MORE = int(os.environ.get("TRUNKLINE_MODEL_FACTOR", "6" if NIGHT else "1"))
 
 
 def _batches() -> list[list[str]]:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from tests import starts
+from tests.night import NIGHT
 from tests.standin.servers import UTC, Bspk, Conpeek, Evolux, HostedSuite, SwitchTransact, instant
 from tests.standin.wire import BIN, Case, Run, StandIn, Taps, reply, upserted
 
@@ -56,6 +57,7 @@ OTHERS: dict[str, dict[str, list[str]]] = {
     },
 }
 """Streams that the vendors of these tests have no rows of."""
+COUNTS = (1, 8, 32) if NIGHT else (1, 8)
 UNSELECTED = {("bspk", "clients"), ("hostedsuite", "contacts"), ("switchtransact", "transactions")}
 """Sensitive streams, which are read only when a catalog selects them."""
 
@@ -120,11 +122,11 @@ def test_g1_killed_and_resumed_runs_leave_the_vendors_set(serve: Serve, run: Tap
 
 @pytest.mark.parametrize("tap", VENDORS)
 def test_g4_any_concurrency_writes_the_same_bytes(serve: Serve, run: Taps, tap: str) -> None:
-    """Concurrency 1, 8 and 32 write the same bytes, within the limit, and wait for the first answer."""
+    """Concurrency 1 and 8 (at night 32) write the same bytes, within the limit, and wait for the first answer."""
     runs = {}
     vendor, config = build(serve, tap, days=6)
     vendor.jitter = 0.03
-    for concurrency in (1, 8, 32):
+    for concurrency in COUNTS:
         vendor.seen.clear()
         vendor.most_in_flight = 0
         vendor.delay = 0.02
@@ -134,7 +136,7 @@ def test_g4_any_concurrency_writes_the_same_bytes(serve: Serve, run: Taps, tap: 
         assert concurrency == 1 or vendor.most_in_flight > 1
         assert vendor.seen[1].at - vendor.seen[0].at >= 0.02
         wholly(vendor, tap, [runs[concurrency]])
-    assert runs[1].canonical() == runs[8].canonical() == runs[32].canonical()
+    assert len({tuple(run.canonical()) for run in runs.values()}) == 1
 
 
 def test_g6_wrong_credentials_knock_once(serve: Serve, run: Taps) -> None:

@@ -248,6 +248,7 @@ def test_lists_have_those_whom_contacts_name(built: Built, served: Running, want
     assert {row["queue_key"] for row in built.rows("queues")} == queues
 
 
+@at_night("one more run of dbt")
 def test_a_later_run_takes_late_changed_and_deleted_rows(
     built: Built, messages: dict[str, str], wanted: dict[str, figures.Contact]
 ) -> None:
