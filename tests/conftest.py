@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 from typing import TYPE_CHECKING
@@ -23,6 +24,13 @@ sys.dont_write_bytecode = False
 for _name in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"):
     if _bundle := os.environ.pop(_name, None):
         os.environ.setdefault("PIP_CERT", _bundle)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _what_stands_is_not_looked_at() -> None:
+    """Thousands of tests and their reports stay to the end: the collector need not look at them again and again."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(autouse=True)
