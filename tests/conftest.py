@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import gc
+import logging
 import os
 import sys
 from typing import TYPE_CHECKING
 
 import pytest
 
+from trunkline import process
 from trunkline.redact import redactor
 
 if TYPE_CHECKING:
@@ -40,3 +42,18 @@ def _no_secrets_of_other_tests() -> Iterator[None]:
     yield
     redactor.secrets.clear()
     redactor.secrets.update(before)
+
+
+@pytest.fixture(autouse=True)
+def _no_settled_process() -> Iterator[None]:
+    """A command settles its process: memory is given back at each STATE, and log lines go to a stream of its own.
+
+    In a process that holds all tests the one is slow, and the other makes the lines of all later tests once more.
+    """
+    threshold, root = gc.get_threshold(), logging.getLogger()
+    before = root.handlers.copy()
+    yield
+    gc.set_threshold(*threshold)
+    for handler in [one for one in root.handlers if type(one) is logging.StreamHandler and one not in before]:
+        root.removeHandler(handler)
+    process._malloc.clear()  # noqa: SLF001 - what `settle` leaves there
