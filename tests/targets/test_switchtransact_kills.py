@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 LIVES = Path(__file__).with_name("switchtransact_lives.py")
-KILLS = int(os.environ.get("TRUNKLINE_KILLS", "200" if NIGHT else "60"))
+KILLS = int(os.environ.get("TRUNKLINE_KILLS", "200" if NIGHT else "30"))
 """SIGKILLs of the random test; thousands are its long form."""
 
 
