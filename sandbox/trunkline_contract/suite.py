@@ -492,8 +492,9 @@ class Contract:
     @pytest.mark.parametrize("kind", ["echo_secret", "redirect"])
     def test_g7_credentials_appear_nowhere(self, kind: str, tmp_path: Path) -> None:
         """The command shows no credential in output, state or log, also when the vendor echoes or redirects."""
-        box = self.box(5)
-        box.fault(kind, after=1)
+        box, probe = self.box(5), self.box(5)
+        self.run(probe)
+        box.fault(kind, after=min(1, len(probe.requests) - 1))  # a table of one page is one request
         with running(box) as served:
             config = tmp_path / "config.json"
             known = {**self.tap().settings, **self.tap().common}

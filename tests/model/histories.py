@@ -356,25 +356,28 @@ class History:
                 raise LostError(f"the bookmark of {place}, {new}, has passed {key}, which was not emitted: {fact}")
 
     def _check_proofs(self, result: Result, *, calm: bool) -> None:
-        """The spans that are proven adjoin, and each counts the rows of its own that the run has written."""
+        """The spans that are proven adjoin, and each counts the rows of its own that were written until then."""
         written: dict[tuple[str, str], dict[Any, tuple[datetime, ...]]] = {}
         keys = {message["stream"]: message["key_properties"] for message in result.of("SCHEMA")}
-        for message in result.of("RECORD"):
-            stream, record = message["stream"], message["record"]
-            rows = written.setdefault((stream, self.model.partition(record)), {})
-            rows[tuple(record[name] for name in keys[stream])] = self.model.marks(stream, record)
         ends: dict[tuple[str, str], datetime] = {}
-        for proof in result.records(PROOFS):
-            place = proof["stream"], next(iter(json.loads(proof["partition"]).values()), "")
-            since, until = instant(proof["since"]), harness.instant(proof["until"])
+        for message in result.messages:
+            if message["type"] != "RECORD":
+                continue
+            stream, record = message["stream"], message["record"]
+            if stream != PROOFS:
+                rows = written.setdefault((stream, self.model.partition(record)), {})
+                rows[tuple(record[name] for name in keys[stream])] = self.model.marks(stream, record)
+                continue
+            place = record["stream"], next(iter(json.loads(record["partition"]).values()), "")
+            since, until = instant(record["since"]), instant(record["until"])
             if since == until:
                 continue  # a full table
             if ends.setdefault(place, since) != since:
                 raise LostError(f"a span of {place} begins at {since}, and the one before ends at {ends[place]}")
             ends[place] = until
             there = sum(1 for marks in written.get(place, {}).values() if since <= max(marks) < until)
-            if proof["rows_within"] > there or (calm and self.model.exact_bookmark and proof["rows_within"] < there):
-                raise LostError(f"{there} rows of {place} were written from {since} to {until}: {proof}")
+            if record["rows_within"] > there or (calm and self.model.exact_bookmark and record["rows_within"] < there):
+                raise LostError(f"{there} rows of {place} were written from {since} to {until}: {record}")
 
     def _check_newest(self, result: Result, trouble: Trouble) -> None:
         """After a run that ended well the bookmark stands at the newest row: not before it."""
