@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import hashlib
 import logging
-import os
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,6 +14,7 @@ import duckdb
 import psycopg
 import pytest
 import sqlglot
+from tests.night import at_night
 from tests.verify_loads import Loads, at, calls, in_file
 
 from trunkline.doors.vendors import vendor_taps
@@ -608,7 +608,7 @@ def test_without_its_extra_the_sql_is_one_line(
     assert "pip install 'trunkline[verify]'" in capsys.readouterr().err
 
 
-@pytest.mark.skipif("TRUNKLINE_NIGHT" not in os.environ, reason="takes a quarter of a minute")
+@at_night("a quarter of a minute")
 def test_a_million_rows_take_seconds(loads: Loads) -> None:
     """A million rows under three thousand spans, each of them read again in part."""
     loads.rows(STREAM, calls(1), 50).proof(STREAM, 0, 1, 0, 5_000).load()

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import random
 from typing import TYPE_CHECKING
 
 import pytest
+from tests.night import NIGHT
 from tests.verify_world import KINDS, World, listed
 
 from trunkline_commands.verify.judge import AGREES, DIFFERS
@@ -14,7 +14,7 @@ from trunkline_commands.verify.judge import AGREES, DIFFERS
 if TYPE_CHECKING:
     from pathlib import Path
 
-HISTORIES = 200 if "TRUNKLINE_NIGHT" in os.environ else 12
+HISTORIES = 200 if NIGHT else 12
 """Of each kind of stream."""
 
 

@@ -1,4 +1,4 @@
-"""`trunkline doctor`: asks a real account whether the facts that its tap rests on hold."""
+"""`trunkline doctor`: examines a real account: whether the facts that its tap rests on hold."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The examination of a tap: which experiments its facts ask for, and in what order they are made.
+"""The examination of a tap: which experiments its facts call for, and in what order they are made.
 
 Experiments are derived from what is declared: a stream's kind, its paging and its filter, and the settings that the
 vendor's page leaves open. So a plugin's facts have experiments too. Streams that share a folder of routes and a way of
@@ -107,7 +107,7 @@ class Examination:
     def _experiments(self) -> Iterator[Finding]:
         for facts in self._facts():
             if facts.name not in self.tap.streams:
-                yield Finding(facts.name, "route", UNKNOWN, f"not asked: it needs {' or '.join(facts.needs)}")
+                yield Finding(facts.name, "route", UNKNOWN, f"not requested: it needs {' or '.join(facts.needs)}")
         for group in self.groups:
             for place, subject in enumerate(group):
                 yield from self._survey(subject, longest=not place)

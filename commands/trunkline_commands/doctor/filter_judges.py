@@ -136,7 +136,7 @@ class Filtered:
             return False
         if self.is_in_doubt:
             return None if self.far is None or not self.far.ok else bool(self.far.rows)
-        full = bool(self.seen.asked and len(self.seen.rows) >= self.seen.asked)
+        full = bool(self.seen.requested and len(self.seen.rows) >= self.seen.requested)
         return not self.left_out or (full and self.span.reach(self.outside, self.by) > instants.DAY)
 
 

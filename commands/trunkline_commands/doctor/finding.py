@@ -25,7 +25,9 @@ class Fact:
 
 
 FACTS = {
-    "route": Fact("the credentials may read it, and it answers as documented", "the stream fails, the others are read"),
+    "route": Fact(
+        "the credentials may read it, its form is the documented one", "the stream fails, the others are read"
+    ),
     "forms": Fact("fields that the vendor writes in several ways have one of these", "the values are kept in `_extra`"),
     "pages": Fact("pages are counted as the tap counts them", "the first page is left out, or comes twice"),
     "page-size": Fact("a page holds as many rows as page_size requests", "more requests: what is cut off is read on"),

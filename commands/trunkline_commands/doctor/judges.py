@@ -172,15 +172,15 @@ def detail_key(stream: str, setting: str, chosen: str, found: Mapping[str, bool 
     return Finding(stream, "detail-key", UNKNOWN, tried or "no row has a different number for each")
 
 
-def lookups(stream: str, answers: Sequence[tuple[Seen, str]]) -> list[Finding]:
-    """Judge how lookups answer.
+def lookups(stream: str, outcomes: Sequence[tuple[Seen, str]]) -> list[Finding]:
+    """Judge what came of lookups.
 
     Args:
         stream: The stream.
-        answers: Each with the form of what was found, empty where nothing was.
+        outcomes: Each with the form of what was found, empty where nothing was.
     """
-    good = [(seen, form) for seen, form in answers if seen.ok]
-    bad = [seen for seen, _ in answers if not seen.ok]
+    good = [(seen, form) for seen, form in outcomes if seen.ok]
+    bad = [seen for seen, _ in outcomes if not seen.ok]
     nothing = [seen for seen, form in good if not form]
     found = sorted({form for _, form in good if form})
     problem = several(dict.fromkeys(seen.problem for seen in bad))

@@ -89,7 +89,7 @@ class Meter(BaseAdapter):
 
 
 @dataclass(frozen=True)
-class Answer:
+class Outcome:
     """What a request brought.
 
     Args:
@@ -157,7 +157,7 @@ class Line:
         client.exchanges.adapter = self.meter
         client.max_attempts = min(client.max_attempts, TRIES)
 
-    def ask(self, request: Request, open_body: Callable[[Reply], Any], note: Note) -> Answer:
+    def request(self, request: Request, open_body: Callable[[Reply], Any], note: Note) -> Outcome:
         """Send a request.
 
         Args:
@@ -166,28 +166,28 @@ class Line:
             note: What the evidence has of it; it is completed here.
 
         Returns:
-            What came of it: a refusal, a page for people or a server's error is an answer too.
+            What came of it: a refusal, a page for people or a server's error is an outcome too.
 
         Raises:
             CouldNotAskError: The credentials are refused, or nothing has responded yet.
         """
-        before, answer = self.meter.sent, Answer()
+        before, outcome = self.meter.sent, Outcome()
         note.method, note.parameters = request.method, sorted(_names(request))
         self.notes.append(note)
         try:
             reply = self.tap.client.fetch(request, open_body, threading.Event())
-            answer = Answer(reply, reply.status)
+            outcome = Outcome(reply, reply.status)
         except AccessDenied as denied:
             note.problem = f"the credentials were refused (HTTP {denied.status})"
             raise CouldNotAskError(denied) from None
         except Refused as refused:
             status = refused.status or self.meter.status
-            answer = Answer(None, self.meter.status, status, _refusal(status, self.meter.status), refused)
+            outcome = Outcome(None, self.meter.status, status, _refusal(status, self.meter.status), refused)
         except SpentError as spent:
-            answer = Answer(problem=spent.why, error=spent)
+            outcome = Outcome(problem=spent.why, error=spent)
         except BadResponse as other:
             problem = f"HTTP {self.meter.status} with a body of another form"
-            answer = Answer(None, self.meter.status, 0, problem, other)
+            outcome = Outcome(None, self.meter.status, 0, problem, other)
         except TrunklineError as failed:
             if not self.tap.client.responded.is_set():
                 note.problem = "no response"
@@ -195,11 +195,11 @@ class Line:
             self.tap.logger.warning("%s", failed)
             status = self.meter.status
             problem = f"HTTP {status}" if status >= _OK else "no complete response"
-            answer = Answer(None, status, 0, problem, failed)
+            outcome = Outcome(None, status, 0, problem, failed)
         finally:
             note.requests, note.status = self.meter.sent - before, self.meter.status if self.meter.sent > before else 0
-            note.problem = note.problem or answer.problem
-        return answer
+            note.problem = note.problem or outcome.problem
+        return outcome
 
 
 def _refusal(status: int, http: int) -> str:

@@ -25,16 +25,16 @@ def page_size(stream: str, seen: Seen, beyond: Seen | None, *, setting: bool = T
         beyond: What was behind it, where that was requested.
         setting: Whether there is a setting for it.
     """
-    came, asked = len(seen.rows), seen.asked
+    came, requested = len(seen.rows), seen.requested
     if not came:
         return Finding(stream, "page-size", UNKNOWN, seen.problem or QUIET)
-    if came >= asked:
-        return Finding(stream, "page-size", CONFIRMED, f"{came} rows came where {asked} were requested")
+    if came >= requested:
+        return Finding(stream, "page-size", CONFIRMED, f"{came} rows came where {requested} were requested")
     if beyond is not None and set(beyond.keys) - set(seen.keys):
-        what = f"{came} rows came where {asked} were requested, and more rows stand behind them"
+        what = f"{came} rows came where {requested} were requested, and more rows stand behind them"
         change = {"setting": "page_size", "value": str(came)} if setting else {}
         return Finding(stream, "page-size", REFUTED, what, **change)
-    what = f"only {came} rows in the longest span that was tried, and {asked} were requested"
+    what = f"only {came} rows in the longest span that was tried, and {requested} were requested"
     return Finding(stream, "page-size", UNKNOWN, what)
 
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from trunkline.facts.lookups import Lookup, LookupStream
     from trunkline_commands.doctor.filter_experiments import Variant
     from trunkline_commands.doctor.finding import Finding
-    from trunkline_commands.doctor.line import Answer, Line
+    from trunkline_commands.doctor.line import Line, Outcome
     from trunkline_commands.doctor.subject import Subject
 
 _AT_HAND = 300  # lookups of a long file that are chosen from
@@ -43,19 +43,19 @@ def details(stream: DetailStream, parent: Subject, line: Line, variant: Variant)
     choices = stream.tap.settings[setting]["enum"] if setting else ()
     values = {chosen: stream, **{value: variant(stream, setting, value) for value in choices if value != chosen}}
     found: dict[str, bool | None] = {}
-    answers: list[Answer] = []
+    outcomes: list[Outcome] = []
     for raw in parent.samples:
         if len(values) > 1 and _are_one(raw, list(values)):
             continue
-        for value, asked in values.items():
-            answer = _detail(asked, raw, line, value)
-            found[value] = None if answer is None else _is_there(answer)
-            answers += [answer] if answer else []
+        for value, requested in values.items():
+            outcome = _detail(requested, raw, line, value)
+            found[value] = None if outcome is None else _is_there(outcome)
+            outcomes += [outcome] if outcome else []
             if found[value]:
                 break
         if any(found.values()):
             break
-    yield judges.route(stream.name, _of_details(parent, found, answers), listed=False)
+    yield judges.route(stream.name, _of_details(parent, found, outcomes), listed=False)
     if setting and parent.known.ok:
         yield judges.detail_key(stream.name, setting, chosen, found)
 
@@ -66,28 +66,30 @@ def _are_one(raw: msgspec.Raw, names: Sequence[str]) -> bool:
     return len({str(row.get(name)) for name in names}) < len(names)
 
 
-def _detail(stream: DetailStream, raw: msgspec.Raw, line: Line, value: str) -> Answer | None:
+def _detail(stream: DetailStream, raw: msgspec.Raw, line: Line, value: str) -> Outcome | None:
     row = stream.read_parent(raw)
     if row.path is None:
         return None
     request = stream.queue_detail(ReadContext(), row).request
-    return line.ask(request, stream.open_detail, Note(stream.name, f"a detail by {value}", "", str(stream.path), []))
+    return line.request(
+        request, stream.open_detail, Note(stream.name, f"a detail by {value}", "", str(stream.path), [])
+    )
 
 
-def _is_there(answer: Answer) -> bool | None:
-    if answer.reply is not None:
-        return answer.reply.parsed is not None
-    return False if answer.refused == HTTPStatus.NOT_FOUND else None
+def _is_there(outcome: Outcome) -> bool | None:
+    if outcome.reply is not None:
+        return outcome.reply.parsed is not None
+    return False if outcome.refused == HTTPStatus.NOT_FOUND else None
 
 
-def _of_details(parent: Subject, found: Mapping[str, bool | None], answers: Sequence[Answer]) -> Seen:
+def _of_details(parent: Subject, found: Mapping[str, bool | None], outcomes: Sequence[Outcome]) -> Seen:
     """Return what shows whether details may be read: a 404 of one row says nothing about the route."""
     if any(found.values()):
         return Seen(status=HTTPStatus.OK)
-    refused = next((one for one in answers if one.reply is None and one.refused != HTTPStatus.NOT_FOUND), None)
+    refused = next((one for one in outcomes if one.reply is None and one.refused != HTTPStatus.NOT_FOUND), None)
     if refused:
         return Seen(status=refused.status, refused=refused.refused, problem=refused.problem)
-    none = "the rows that were tried have no detail" if answers else _NO_ROW
+    none = "the rows that were tried have no detail" if outcomes else _NO_ROW
     return Seen(problem=none if parent.known.ok else parent.known.problem or _NO_ROW)
 
 
@@ -97,11 +99,13 @@ def lists(stream: ChildStream, line: Line) -> Finding:
     try:
         pending = next(steps)
         while True:
-            answer = line.ask(pending.request, pending.open_body, Note(stream.name, "rows", "", str(stream.path), []))
-            pending.done, pending.reply, pending.error = True, answer.reply, answer.error
-            seen = Seen(status=answer.status, refused=answer.refused, problem=answer.problem)
-            error = answer.error or TrunklineError(answer.problem)
-            pending = steps.send(answer.reply) if answer.reply is not None else steps.throw(error)
+            outcome = line.request(
+                pending.request, pending.open_body, Note(stream.name, "rows", "", str(stream.path), [])
+            )
+            pending.done, pending.reply, pending.error = True, outcome.reply, outcome.error
+            seen = Seen(status=outcome.status, refused=outcome.refused, problem=outcome.problem)
+            error = outcome.error or TrunklineError(outcome.problem)
+            pending = steps.send(outcome.reply) if outcome.reply is not None else steps.throw(error)
     except StopIteration as end:
         seen = seen if end.value else Seen(problem=_NO_ROW)
     except TrunklineError:
@@ -112,23 +116,23 @@ def lists(stream: ChildStream, line: Line) -> Finding:
 def lookups(stream: LookupStream, line: Line) -> Iterator[Finding]:
     """Look up some of the configured values, and no other."""
     facts = stream.lookups
-    answers: list[tuple[Seen, str]] = []
+    outcomes: list[tuple[Seen, str]] = []
     for lookup in _few(stream):
         _, path = facts.kinds[lookup.kind]
         parameters, personal = ((lookup.kind, lookup.value),), (lookup.value,)
         request = Request(lookup.label, path, parameters, stream=stream.name, personal=personal)
         note = Note(stream.name, f"a lookup by {lookup.kind}", "", path, [])
-        answer = line.ask(request, facts.open, note)
+        outcome = line.request(request, facts.open, note)
         form = ""
-        if answer.reply is not None and answer.reply.parsed:
-            note.rows = len(answer.reply.parsed)
-            form = _form(decode(answer.reply.body), facts.rows)
-        answers.append((Seen(status=answer.status, refused=answer.refused, problem=answer.problem), form))
-    if not answers:
+        if outcome.reply is not None and outcome.reply.parsed:
+            note.rows = len(outcome.reply.parsed)
+            form = _form(decode(outcome.reply.body), facts.rows)
+        outcomes.append((Seen(status=outcome.status, refused=outcome.refused, problem=outcome.problem), form))
+    if not outcomes:
         return
-    first = next((seen for seen, _ in answers if seen.ok), answers[0][0])
+    first = next((seen for seen, _ in outcomes if seen.ok), outcomes[0][0])
     yield judges.route(stream.name, first, listed=False)
-    yield from judges.lookups(stream.name, answers)
+    yield from judges.lookups(stream.name, outcomes)
 
 
 def _few(stream: LookupStream) -> Iterator[Lookup]:

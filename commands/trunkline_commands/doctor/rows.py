@@ -50,7 +50,7 @@ class Seen:
         status: HTTP status; 0 when nothing came.
         refused: Status of a refusal, from HTTP or from the vendor's envelope.
         problem: Why there are no rows, if that is no success.
-        asked: Rows that were requested; 0 where no page has a size.
+        requested: Rows that were requested; 0 where no page has a size.
         total: The vendor's total.
         more: Whether the vendor reports that pages follow; None if it does not.
         cursor: What names the next page.
@@ -66,7 +66,7 @@ class Seen:
     status: int = 0
     refused: int = 0
     problem: str = ""
-    asked: int = 0
+    requested: int = 0
     total: int | None = None
     more: bool | None = None
     cursor: str | None = None

@@ -1,4 +1,4 @@
-"""A stream as the doctor asks it: requests of the stream's own making, for spans and pages of the doctor's choice."""
+"""A stream as the doctor reads it: requests of the stream's own making, for spans and pages of the doctor's choice."""
 
 from __future__ import annotations
 
@@ -166,16 +166,16 @@ class Subject:
     def seen(self, why: str, window: Window, request: Request, size: int) -> Seen:
         """Send a request, and read what judges need of what came."""
         note = Note(self.name, why, "", str(self.stream.path), [], self._relative(window))
-        answer = self.line.ask(request, self.stream.open, note)
-        if answer.reply is None:
-            return Seen(status=answer.status, refused=answer.refused, problem=answer.problem, asked=size)
-        page = answer.reply.parsed or EMPTY
+        outcome = self.line.request(request, self.stream.open, note)
+        if outcome.reply is None:
+            return Seen(status=outcome.status, refused=outcome.refused, problem=outcome.problem, requested=size)
+        page = outcome.reply.parsed or EMPTY
         note.rows, note.total = len(page.rows), page.total
         if page.rows:
             self.samples = page.rows[len(page.rows) // 2 :][:SAMPLES] or page.rows[:SAMPLES]
         return Seen(
-            status=answer.status,
-            asked=size,
+            status=outcome.status,
+            requested=size,
             total=page.total,
             more=page.more,
             cursor=page.cursor,

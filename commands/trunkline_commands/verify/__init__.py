@@ -95,7 +95,7 @@ def command(  # noqa: PLR0913, PLR0917 - the options
     try:
         compared = list(compare(held, tap, find_schema(held, tap, schema)))
         if not deleted:
-            return tell(compared)
+            return report(compared)
         found = [one for stream in compared for one in stream.gone]
         for stream in compared:
             deletions.check_share(stream.verdict.findings, most)
@@ -111,7 +111,7 @@ def command(  # noqa: PLR0913, PLR0917 - the options
         held.close()
 
 
-def tell(compared: Sequence[Compared]) -> int:
+def report(compared: Sequence[Compared]) -> int:
     """Print what came of all streams.
 
     Returns:

@@ -1,4 +1,4 @@
-"""Fifth step, where it is asked for: the rows that the vendor no longer has, listed and marked."""
+"""Fifth step, where it is called for: the rows that the vendor no longer has, listed and marked."""
 
 # ruff: noqa: S608 - every name in a query went through `quoted`, every text through `literal`
 

@@ -95,6 +95,8 @@ class VendorStream(sdk.OwnSync):
     """Computed fields: the vendor's fields that each is made from, and what makes it of their values."""
     latest: ClassVar[Mapping[str, tuple[str, ...]]] = {}
     """Computed fields that are the latest of other times."""
+    grows_by: ClassVar[str] = ""
+    """Field that tells new rows from old ones where no bookmark does: a copy is added to, and never written anew."""
     decode_fully: ClassVar[Sequence[str]] = ()
     """Objects and arrays that `compute` looks into."""
     text_or_number: ClassVar[Sequence[str]] = ()

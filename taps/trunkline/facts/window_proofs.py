@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import functools
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 from trunkline.facts.stream import Batch, VendorStream
 
@@ -40,8 +40,7 @@ class WindowProofs(VendorStream):
     path = ""
     primary_keys = ("stream", "partition", "since", "until")
     replication_key = None
-    grows_by: ClassVar[str] = "read_to"
-    """Field that tells new rows from old ones: a run brings its own, so a copy is added to and never written anew."""
+    grows_by = "read_to"
 
     def __init__(self, tap: Any) -> None:
         super().__init__(tap)

@@ -1,4 +1,4 @@
-"""OpenLineage: tells a catalog or a file that a run began, how it ended, and which windows are proven.
+"""OpenLineage: events, to a catalog or a file, that a run began, how it ended, and which windows are proven.
 
 It is configured as for any other tool: by `OPENLINEAGE_URL`, by variables that begin with `OPENLINEAGE__`, or by a file
 `openlineage.yml`. Nothing of it is loaded without that. A thread of its own loads the library and sends, so a collector

@@ -94,7 +94,7 @@ class Events:
             message = "\n".join(_failures(report)[:_MOST_FAILURES])
             facets["errorMessage"] = error_message_run.ErrorMessageRunFacet(message, "Python", **by)
         job_type = job_type_job.JobTypeJobFacet("BATCH", "TRUNKLINE", "TAP", **by)
-        told = {stream["stream"]: stream for stream in report["streams"]}
+        known = {stream["stream"]: stream for stream in report["streams"]}
         streams = [stream for stream in tap.ordered_streams() if stream.selected]
         self._client.emit(
             RunEvent(
@@ -103,27 +103,27 @@ class Events:
                 run=Run(self._run_id, facets),
                 job=Job(self._namespace, tap.name, {"jobType": job_type}),
                 inputs=[
-                    self._input(stream, told.get(stream.name), spans) for stream in streams if stream is not tap.proofs
+                    self._input(stream, known.get(stream.name), spans) for stream in streams if stream is not tap.proofs
                 ],
-                outputs=[self._output(stream, told.get(stream.name)) for stream in streams],
+                outputs=[self._output(stream, known.get(stream.name)) for stream in streams],
                 producer=self._producer,
             )
         )
 
-    def _input(self, stream: VendorStream, told: Mapping[str, Any] | None, spans: Spans) -> InputDataset:
+    def _input(self, stream: VendorStream, known: Mapping[str, Any] | None, spans: Spans) -> InputDataset:
         url = urlsplit(self._tap.config.get("api_url") or "")
         host = f"{url.scheme}://{url.netloc.rpartition('@')[2]}" if url.netloc else self._tap.vendor
-        found = list(_assertions(told, spans.get(stream.name, {}))) if told else []
+        found = list(_assertions(known, spans.get(stream.name, {}))) if known else []
         facets: dict[str, Any] = {}
         if found:
             facets["dataQualityAssertions"] = quality.DataQualityAssertionsDatasetFacet(found, **self._by)
         return InputDataset(redactor(host), stream.name, inputFacets=facets)
 
-    def _output(self, stream: VendorStream, told: Mapping[str, Any] | None) -> OutputDataset:
+    def _output(self, stream: VendorStream, known: Mapping[str, Any] | None) -> OutputDataset:
         facets: dict[str, Any] = {"schema": schema_dataset.SchemaDatasetFacet(list(_fields(stream)), **self._by)}
         counts: dict[str, Any] = {}
-        if told:
-            counts["outputStatistics"] = statistics.OutputStatisticsOutputDatasetFacet(told["rows"], **self._by)
+        if known:
+            counts["outputStatistics"] = statistics.OutputStatisticsOutputDatasetFacet(known["rows"], **self._by)
         return OutputDataset(self._namespace, f"{self._tap.name}.{stream.name}", facets=facets, outputFacets=counts)
 
 
@@ -137,16 +137,16 @@ def _fields(stream: VendorStream) -> Iterator[schema_dataset.SchemaDatasetFacetF
             yield schema_dataset.SchemaDatasetFacetFields(name, kind, field.get("description"))
 
 
-def _assertions(told: Mapping[str, Any], spans: Mapping[str, Any]) -> Iterator[quality.Assertion]:
+def _assertions(known: Mapping[str, Any], spans: Mapping[str, Any]) -> Iterator[quality.Assertion]:
     """Yield what is proven of a stream and what is not, span by span: of a failure without a span only that."""
     for partition, proven in spans.items():
         for since, until in proven:
             yield _assertion(partition, instants.to_iso(since), instants.to_iso(until))
-    severity = "error" if told["verdict"] == "failed" else "warn"
-    parts = [one for one in (told, *told["partitions"]) if one["unproven_from"]]
+    severity = "error" if known["verdict"] == "failed" else "warn"
+    parts = [one for one in (known, *known["partitions"]) if one["unproven_from"]]
     holes = [
         (redactor(encode(one.get("partition", {})).decode()), one["unproven_from"], one["unproven_to"])
-        for one in (*parts, *told["failures"])
+        for one in (*parts, *known["failures"])
     ]
     for hole in dict.fromkeys(holes):
         yield _assertion(*hole, severity=severity)

@@ -285,7 +285,7 @@ def _described(message: SchemaMessage, stream: VendorStream) -> dict[str, Any]:
 
     It is not resumable: a full refresh that was cut off is begun anew, so that Airbyte leaves out what it had of it.
     """
-    key = stream.replication_key or getattr(stream, "grows_by", None)
+    key = stream.replication_key or stream.grows_by
     return {
         "name": message.stream,
         "json_schema": message.schema,
@@ -300,10 +300,9 @@ def _without_bookmark(stream: VendorStream) -> dict[str, Any] | None:
     """Return the STATE of a stream that has no bookmark: none to go on from, but that it was read, where it grows."""
     if stream.replication_key:
         return None
-    grows_by = getattr(stream, "grows_by", None)
-    if not grows_by:
+    if not stream.grows_by:
         return NO_CURSOR
-    return {"replication_key": grows_by, "replication_key_value": instants.to_iso(stream.tap.run_start)}
+    return {"replication_key": stream.grows_by, "replication_key_value": instants.to_iso(stream.tap.run_start)}
 
 
 def _unknown(name: str, offered: Iterable[str]) -> str:

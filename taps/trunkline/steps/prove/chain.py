@@ -9,10 +9,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 from trunkline.errors import Refused
-from trunkline.steps.feeds import Proof, WindowProven
+from trunkline.steps.feeds import Proof
 from trunkline.steps.fetch.context import ReadOutcome
 from trunkline.steps.prove.pages import EMPTY, ENDLESS
-from trunkline.steps.prove.verdict import judge
+from trunkline.steps.prove.verdict import conclude, judge
 from trunkline.steps.prove.window_reading import is_too_large
 
 if TYPE_CHECKING:
@@ -145,12 +145,7 @@ def read_chains(
                 break
             source.warn(f"{window} is read once more: {reading.story}")
             pending = source.queue_link(ctx, window, None)
-    if marker:
-        ctx.emit(marker)
-        return ReadOutcome()
-    proof = Proof.of_parts(proofs)
-    ctx.emit(WindowProven(window, proof, ctx.began))
-    return ReadOutcome(empty=not proof.rows)
+    return conclude(ctx, window, proofs, marker)
 
 
 def _read_once(

@@ -17,10 +17,10 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, NamedTuple
 
 from trunkline.errors import Refused
-from trunkline.steps.feeds import Proof, WindowProven, WindowUnsettled
+from trunkline.steps.feeds import Proof, WindowUnsettled
 from trunkline.steps.fetch.context import ReadOutcome
 from trunkline.steps.prove.pages import EMPTY
-from trunkline.steps.prove.verdict import judge
+from trunkline.steps.prove.verdict import conclude, judge
 from trunkline.steps.prove.window_reading import Numbered, WindowReading, is_too_large
 
 if TYPE_CHECKING:
@@ -77,12 +77,7 @@ def read_together(
             marker = marker or verdict
         else:
             proofs.append(verdict)
-    if marker:
-        ctx.emit(marker)
-        return ReadOutcome()
-    proof = Proof.of_parts(proofs)
-    ctx.emit(WindowProven(window, proof, ctx.began))
-    return ReadOutcome(empty=not proof.rows)
+    return conclude(ctx, window, proofs, marker)
 
 
 def _read_proven(

@@ -1,4 +1,4 @@
-"""Verdict on a window that was not proven: smaller windows, the next run, or an error."""
+"""Verdict on a window: proven, or if not, smaller windows, the next run, or an error."""
 
 from __future__ import annotations
 
@@ -6,13 +6,14 @@ import math
 from typing import TYPE_CHECKING, Any, Protocol
 
 from trunkline.errors import Unproven
-from trunkline.steps.feeds import WindowUnsettled
+from trunkline.steps.feeds import Proof, WindowProven, WindowUnsettled
+from trunkline.steps.fetch.context import ReadOutcome
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import timedelta
 
-    from trunkline.steps.feeds import Proof
+    from trunkline.steps.fetch.context import ReadContext
     from trunkline.steps.plan import Window
 
     Verdict = Proof | tuple[Window, ...] | WindowUnsettled
@@ -62,3 +63,15 @@ def judge(stream: Judged, window: Window, readings: Sequence[ReadingResult]) -> 
         story,
         "The bookmark stays where it was: run again; if it fails again, report this span to the vendor",
     )
+
+
+def conclude(
+    ctx: ReadContext, window: Window, proofs: Sequence[Proof], unsettled: WindowUnsettled | None
+) -> ReadOutcome:
+    """Hand out how a window ended whose parts were all read: proven, or left to the next run."""
+    if unsettled:
+        ctx.emit(unsettled)
+        return ReadOutcome()
+    proof = Proof.of_parts(proofs)
+    ctx.emit(WindowProven(window, proof, ctx.began))
+    return ReadOutcome(empty=not proof.rows)
