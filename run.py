@@ -237,7 +237,13 @@ def _place() -> str:
 
 def _contents() -> str:
     """What is to be installed in it."""
-    return hashlib.sha256(LOCK.read_bytes() + b"\0" + (ROOT / "pyproject.toml").read_bytes()).hexdigest()
+    parts = (LOCK.read_bytes(), (ROOT / "pyproject.toml").read_bytes(), _release())
+    return hashlib.sha256(b"\0".join(parts)).hexdigest()
+
+
+def _release() -> bytes:
+    """The tag of a release's own commit, else nothing: `--version` names a release there, and nowhere else."""
+    return _output(["git", "-C", str(ROOT), "describe", "--tags", "--exact-match", "--match", "v*"]).strip().encode()
 
 
 @contextlib.contextmanager

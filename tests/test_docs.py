@@ -373,8 +373,7 @@ def wrong(words: list[str]) -> str:
     points = metadata.distribution("trunkline").entry_points.select(group="console_scripts")
     ours, name, rest = {point.name: point for point in points}, words[0], words[1:]
     if name == "uvx":
-        version = metadata.version("trunkline")
-        places = {".", f"dist/trunkline-{version}-py3-none-any.whl"}
+        places = {".", "dist/*.whl"}
         return wrong(rest[2:]) if rest[0] == "--from" and rest[1] in places else "not from this checkout or its wheel"
     if name == "python3":
         tasks = load(ROOT / "run.py").TASKS
@@ -567,11 +566,6 @@ def test_the_demo_in_the_readme_shows_every_stream() -> None:
     shown = re.findall(r"^(\w+)  +(\w+)  +\d+  ", (ROOT / "README.md").read_text(encoding="utf-8"), re.MULTILINE)
     streams = [(name, stream) for name, tap in VENDORS.items() for stream in docs.stream_facts(tap)]
     assert shown == [(name, stream.name) for name, stream in streams if stream.selected]
-
-
-def test_changelog_names_the_version() -> None:
-    """The version of the distribution is in the changelog."""
-    assert metadata.version("trunkline") in (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
 
 
 # -- the map -------------------------------------------------------------------------------------------------------
