@@ -76,10 +76,11 @@ TASKS = {
     "backfill": Task("a backfill on Dagster into PostgreSQL, seen through", [("python", "-m", "tools.backfill")]),
     "scale": Task("measure how a backfill's time grows; see docs/scale.md", [("python", "-m", "tools.scale")]),
     "recipes": Task("try the recipes of docs/recipes.md with the real tools", [("python", "-m", "tools.recipes")]),
+    "hub-schema": Task("validate plugins/ with Meltano Hub's own schema", [("python", "-m", "tools.hub_schema")]),
     "audit": Task("compare the lock with the known weaknesses", [("python", "tools/audit.py")]),
     "new-tap": Task("begin a vendor, here or in a package of its own", [(*COMMAND, "new-tap")]),
     "report": Task("make one HTML page of what a DuckDB file holds", [(*COMMAND, "report")]),
-    "meltano-yml": Task("write meltano.yml and plugins/ anew from the settings", [("python", "tools/meltano_yml.py")]),
+    "meltano-yml": Task("write the plugins of meltano.yml from the settings", [("python", "tools/meltano_yml.py")]),
 }
 
 

@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 import pytest
-import yaml
 from bench import warehouses
 from tests.night import at_night
+from tools import meltano_yml
 
 from trunkline.doors import docs
 from trunkline.doors.airbyte.source import command as source_command
@@ -397,7 +397,7 @@ def wrong(words: list[str]) -> str:
 
 
 def wrong_in_meltano(words: list[str]) -> str:
-    file = yaml.safe_load((ROOT / "meltano.yml").read_text(encoding="utf-8"))
+    file = meltano_yml.read()
     environments = {entry["name"] for entry in file["environments"]}
     plugins = [entry for kind in file["plugins"].values() for entry in kind]
     runnable = {entry["name"] for entry in plugins}
@@ -526,8 +526,8 @@ def test_marked_commands_run(page: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize("page", marked("run at night"), ids=named)
 def test_marked_commands_run_at_night(page: Path, tmp_path: Path) -> None:
     """So do the blocks marked `run at night`, in a Meltano project, with the five accounts and a real PostgreSQL."""
-    for name in ("meltano.yml", ".env.example"):
-        shutil.copy(ROOT / name, tmp_path)
+    meltano_yml.copied(tmp_path)
+    shutil.copy(ROOT / ".env.example", tmp_path)
     (tmp_path / ".venv").symlink_to(sys.prefix)
     (tmp_path / "output" / "jsonl").mkdir(parents=True)
     with running(size=30) as served, warehouses.postgres() as url:

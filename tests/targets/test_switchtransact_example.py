@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import yaml
+from tools import meltano_yml
 
 from trunkline_sandbox import running
 from trunkline_switchtransact import TargetSwitchTransact
@@ -65,7 +66,7 @@ def test_the_example_writes_every_call_that_has_a_number_once(tmp_path: Path) ->
         sandbox["config"]["plugins"]["extractors"] = [
             {"name": "tap-bspk", "config": {"api_url": served.api_url("bspk"), "auth_token": "sandbox-bspk-token"}}
         ]
-        (tmp_path / "meltano.yml").write_text(yaml.safe_dump(project), encoding="utf-8")
+        meltano_yml.copied(tmp_path).write_text(yaml.safe_dump(project), encoding="utf-8")
         (tmp_path / ".venv").symlink_to(sys.prefix)
         run(block("sh"), tmp_path)
         rows = [row for row in served.sandbox.truth("bspk", "calls") if row["to"]]
