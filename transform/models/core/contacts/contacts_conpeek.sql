@@ -41,7 +41,8 @@ select
     end",
     'vendor_outcome': 'business_end_cause',
     'agent_id': 'cast(tenant_user_id as text)',
-    'agent_name': "case business_direction when 'INBOUND' then to_display_target else from_display_target end",
+    'agent_name': "case business_direction when 'INBOUND' then to_display_target
+      when 'OUTBOUND' then from_display_target end",
     'customer_id': 'contact_identifier',
     'customer_phone': trunkline.phone(
       "(case business_direction when 'INBOUND' then from_display_target else to_display_target end)"),
