@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 
 from trunkline_commands.report_page import ReportError
-from trunkline_commands.report_page.page import DAYS, page
+from trunkline_commands.report_page.page import DAYS, default_zone, page
 
 
 class Zone(click.ParamType[tzinfo]):
@@ -30,11 +30,15 @@ class Zone(click.ParamType[tzinfo]):
 @click.option("--output", type=click.Path(path_type=Path), default=Path("output/report.html"), show_default=True)
 @click.option("--runs", type=click.Path(path_type=Path), help="The folder that the taps' run_report names.")
 @click.option("--days", type=click.IntRange(1, 3660), default=DAYS, show_default=True, help="Days to show at most.")
-@click.option("--timezone", type=Zone(), default="UTC", show_default=True, help="Zone that days are counted in.")
-def command(database: Path, output: Path, runs: Path | None, days: int, timezone: tzinfo) -> int:
-    """Make one HTML page of what a DuckDB file holds: rows by day, gaps, lateness, and the last runs."""
+@click.option(
+    "--timezone",
+    type=Zone(),
+    help="Zone that days are counted in.  [default: the models' own, or UTC without any]",
+)
+def command(database: Path, output: Path, runs: Path | None, days: int, timezone: tzinfo | None) -> int:
+    """Make one HTML page of what a DuckDB file holds: contacts and service for a manager, and how its loads go."""
     try:
-        made = page(database, now(timezone), days=days, folder=runs)
+        made = page(database, now(timezone or default_zone(database)), days=days, folder=runs)
         output.parent.mkdir(parents=True, exist_ok=True)
         output.write_text(made, encoding="utf-8", errors="backslashreplace")
     except (ReportError, OSError) as problem:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
+    from datetime import tzinfo
 
 FEWEST = 14
 """Days that a chart has room for at least."""
@@ -20,6 +21,11 @@ _WEEK = 7
 def span(first: date, last: date) -> Iterator[date]:
     """Give the days from the first to the last one."""
     return (first + timedelta(days=n) for n in range((last - first).days + 1))
+
+
+def midnight(day: date, zone: tzinfo | None) -> datetime:
+    """Return the instant at which a day begins in a zone: a day of a change of clocks has 23 or 25 hours."""
+    return datetime(day.year, day.month, day.day, tzinfo=zone)
 
 
 def usual_weekdays(days: Sequence[tuple[date, int]]) -> set[int]:

@@ -2,22 +2,33 @@
 
 from __future__ import annotations
 
+import zoneinfo
 from collections import Counter
 from datetime import datetime, timezone
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import jinja2
 
-from trunkline_commands.report_page.days import FEWEST
+from trunkline_commands.report_page import models
+from trunkline_commands.report_page.days import FEWEST, midnight
+from trunkline_commands.report_page.manager import read_manager
+from trunkline_commands.report_page.metrics import TODAY, clock, written
+from trunkline_commands.report_page.rankings import MOST
 from trunkline_commands.report_page.reading import read_story
 from trunkline_commands.report_page.runs import runs
 from trunkline_commands.report_page.story import RECENT, Story
+from trunkline_commands.report_page.sums import total
 from trunkline_commands.report_page.tables import opened, tables
+from trunkline_commands.report_page.troubles import troubles
+
+if TYPE_CHECKING:
+    from datetime import tzinfo
 
 DAYS = 90
 """Days shown of each stream."""
 
-TEMPLATE = Path(__file__).with_name("report.html.j2")
+TEMPLATES = Path(__file__).with_name("templates")
 
 
 def page(database: Path, now: datetime, *, days: int = DAYS, folder: Path | None = None) -> str:
@@ -33,19 +44,44 @@ def page(database: Path, now: datetime, *, days: int = DAYS, folder: Path | None
         ReportError: The file or the folder can't be read.
     """
     last_runs, strange = runs(folder, now) if folder else ([], [])
+    manager, broken = None, ""
     with opened(database, str(now.tzinfo)) as connection:
-        stories = [read_story(connection, table, now, days) for table in tables(connection)]
+        found = list(tables(connection))
+        columns = [(table.schema, table.stream) for table in found]
+        if schemas := models.schemas_of(columns):
+            try:
+                manager = read_manager(lambda query: connection.execute(query).fetchall(), schemas, now, days)
+            except Exception as problem:  # noqa: BLE001 - models of whatever release; the words may quote values
+                broken = type(problem).__name__
+        made = models.made_by_dbt(columns)
+        stories = [read_story(connection, one, now, days) for one in found if (one.schema, one.stream) not in made]
+    stories.sort(key=lambda one: (one.table.vendor, one.table.stream, one.table.schema))
+    alike = Counter((story.table.vendor, story.table.stream) for story in stories)
     vendors: dict[str, list[Story]] = {}
-    for story in sorted(stories, key=lambda one: (one.table.vendor, one.table.schema, one.table.stream)):
-        vendors.setdefault(story.table.vendor, []).append(story)
+    for story in stories:
+        table = story.table
+        several = alike[table.vendor, table.stream] > 1
+        story.name = f"{table.stream} ({table.schema})" if several else table.stream
+        vendors.setdefault(table.vendor, []).append(story)
+    loader = jinja2.FileSystemLoader(TEMPLATES)
     environment = jinja2.Environment(
-        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
+        loader=loader, autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    template = environment.from_string(TEMPLATE.read_text(encoding="utf-8"))
-    return template.render(
+    today = manager.today.sums if manager and manager.today else {}
+    counted = [today[source.key] for source in manager.models.counted if source.key in today] if manager else []
+    return environment.get_template("report.html.j2").render(
         now=now,
+        midnight=midnight(now.date(), now.tzinfo),
         database=database.name,
         loaded=datetime.fromtimestamp(database.stat().st_mtime, timezone.utc).astimezone(now.tzinfo),
+        manager=manager,
+        broken=broken,
+        today_total=(total(now for now, _ in counted), total(then for _, then in counted)),
+        today_metrics=TODAY,
+        most_listed=MOST,
+        share=lambda value: "-" if value is None else written("share", value),
+        clock=lambda value: "-" if value is None else clock(value),
+        troubles=list(troubles(stories, last_runs, manager)),
         vendors=vendors,
         stories=stories,
         most=days,
@@ -58,3 +94,16 @@ def page(database: Path, now: datetime, *, days: int = DAYS, folder: Path | None
         gaps=sum(story.recent_gaps for story in stories),
         failed=sum(run["verdict"] != "complete" for run in last_runs),
     )
+
+
+def default_zone(database: Path) -> tzinfo:
+    """Return the zone that the models of a file count days in; UTC where it has none, or can't be read."""
+    try:
+        with opened(database, "UTC") as connection:
+
+            def query(text: str) -> list[tuple[object, ...]]:
+                return connection.execute(text).fetchall()
+
+            return zoneinfo.ZoneInfo(models.settings_of(query, models.listed(query)[0]).zone)
+    except Exception:  # noqa: BLE001 - the page itself says what is wrong with the file
+        return timezone.utc

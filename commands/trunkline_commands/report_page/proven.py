@@ -8,6 +8,7 @@ import itertools
 from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING, NamedTuple
 
+from trunkline_commands.report_page.days import midnight
 from trunkline_commands.report_page.tables import PROOFS, quoted
 
 if TYPE_CHECKING:
@@ -61,18 +62,12 @@ def read_proven(connection: Connection, table: Table, days: Sequence[date], now:
         list(_merged((_moment(since), _moment(until)) for _, since, until in group))
         for _, group in itertools.groupby(rows, key=lambda row: row[0])
     ]
-    marks = [_day(spans, *_edges(day, now)) for day in days]
+    marks = [_day(spans, midnight(day, now.tzinfo), midnight(day + timedelta(days=1), now.tzinfo)) for day in days]
     return Proven(marks, max(until for part in spans for _, until in part).astimezone(now.tzinfo), len(rows))
 
 
 def _moment(micros: int) -> datetime:
     return datetime.fromtimestamp(micros // 1_000_000, timezone.utc)
-
-
-def _edges(day: date, now: datetime) -> Span:
-    begin = datetime(day.year, day.month, day.day, tzinfo=now.tzinfo)
-    after = day + timedelta(days=1)
-    return begin, datetime(after.year, after.month, after.day, tzinfo=now.tzinfo)
 
 
 def _merged(spans: Iterable[Span]) -> Iterator[Span]:

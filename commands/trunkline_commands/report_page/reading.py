@@ -15,6 +15,8 @@ from trunkline_commands.report_page.tables import quoted
 from trunkline_commands.report_page.words import words
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from trunkline_commands.report_page.tables import Connection, Table
 
 _WEEK, _WEEKEND = 7, {5, 6}
@@ -78,17 +80,20 @@ def _add_days(  # noqa: PLR0913, PLR0917 - one query's parts
     # Old data are shown where they are, not as an empty chart.
     last = today if newest > today - timedelta(days=days) else newest
     begin = date.fromordinal(max(last.toordinal() - days + 1, date.min.toordinal()))
+    last_week, before = today - timedelta(days=_WEEK), today - timedelta(days=2 * _WEEK)
     counted = dict(
         connection.execute(
             f"SELECT CAST({at} AS DATE) AS day, count(*) FROM {place} "
             f"WHERE CAST({at} AS DATE) BETWEEN $1 AND $2 GROUP BY 1",
-            [begin, max(newest, last)],
+            [min(begin, before), max(newest, last)],
         ).fetchall()
     )
-    (older,) = connection.execute(
-        f"SELECT count(*) FROM {place} WHERE CAST({at} AS DATE) < $1", [begin]
-    ).fetchone() or (0,)
+    older, long_ago = connection.execute(
+        f"SELECT count(*) FILTER (CAST({at} AS DATE) < $1), count(*) FILTER (CAST({at} AS DATE) <= $2) FROM {place}",
+        [begin, before],
+    ).fetchone() or (0, 0)
     begin = begin if older else min(counted)
+    story.week = _week(counted, today), _week(counted, last_week) if long_ago else None
     story.days = [(day, counted.get(day, 0)) for day in calendar.span(begin, last)]
     usual = calendar.usual_weekdays(story.days[: (newest - begin).days + 1])
     story.weekdays = calendar.weekday_words(usual)
@@ -103,5 +108,8 @@ def _add_days(  # noqa: PLR0913, PLR0917 - one query's parts
         bars.append(Bar(f"{day:%a %Y-%m-%d}", count, 100 * count / max(story.top, 1), kind))
     story.bars = bars
     story.ticks = calendar.ticks([day for day, _ in story.days])
-    whole = [count for day, count in story.days if day < today]
-    story.week = sum(whole[-_WEEK:]), sum(whole[-2 * _WEEK : -_WEEK])
+
+
+def _week(counted: Mapping[date, int], end: date) -> int:
+    """Add up the seven days before one."""
+    return sum(counted.get(end - timedelta(days=n), 0) for n in range(1, _WEEK + 1))

@@ -62,12 +62,14 @@ class Story:
         top: What the full height of the chart stands for.
         gaps: Days that should have rows and have none, as spans.
         weekdays: The days of the week that usually have rows, in words.
-        week: Rows of the last seven days shown before the report's own, and of the seven before them.
+        week: Rows of the last seven days before the report's own, and of the seven before them; the latter None where
+            rows begin later.
         durations: The distribution.
         length: What is measured by it, and its quantiles in words.
         outcomes: Shares by column.
         proven: What is known of the completeness of the days shown, where the tap has written proofs.
         left_out: Figures that could not be made, and why.
+        name: The stream, with its schema where another one holds the same stream.
     """
 
     table: Table
@@ -83,12 +85,13 @@ class Story:
     top: int = 0
     gaps: list[tuple[date, date]] = field(default_factory=list)
     weekdays: str = ""
-    week: tuple[int, int] = (0, 0)
+    week: tuple[int, int | None] = (0, None)
     durations: list[Bar] = field(default_factory=list)
     length: tuple[str, list[tuple[str, str]]] = ("", [])
     outcomes: list[tuple[str, list[Share]]] = field(default_factory=list)
     proven: Proven | None = None
     left_out: list[str] = field(default_factory=list)
+    name: str = ""
 
     @contextmanager
     def figure(self, name: str) -> Iterator[None]:
