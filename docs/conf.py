@@ -17,20 +17,42 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).resolve().parent.parent
 
 NAVIGATION: dict[str, tuple[str, ...]] = {
-    "Begin": ("docs/why", "docs/getting-started", "docs/in-your-project", "docs/first-run"),
+    "Start": ("docs/getting-started", "docs/first-run", "docs/in-your-project"),
     "Vendors": ("docs/vendors/*",),
-    "Use": (
-        "docs/settings",
-        "docs/loaders",
+    "How to": (
+        "docs/how-to/schedule",
+        "docs/how-to/backfill",
+        "docs/how-to/reload",
+        "docs/how-to/personal-data",
+        "docs/how-to/secrets",
+        "docs/how-to/monitor",
+        "docs/how-to/debug",
+        "docs/how-to/upgrade",
+        "docs/recipes",
+        "docs/airbyte",
         "docs/switchtransact-target",
-        "docs/watching",
+    ),
+    "Reference": (
+        "docs/settings",
+        "docs/streams",
+        "docs/loaders",
         "docs/model",
+        "docs/watching",
+        "docs/orchestration",
         "docs/upgrading",
     ),
-    "Stacks": ("docs/recipes", "docs/airbyte", "docs/orchestration", "docs/scale"),
-    "Trust": ("docs/guarantees", "docs/proofs", "docs/performance", "SECURITY", "docs/testing"),
-    "Extend": ("docs/architecture", "docs/adding-a-vendor", "examples/*/README", "examples/*/docs/*", "CONTRIBUTING"),
-    "Changes": ("CHANGELOG",),
+    "How it works": (
+        "docs/architecture",
+        "docs/guarantees",
+        "docs/guarantee-tests",
+        "docs/proofs",
+        "docs/performance",
+        "docs/scale",
+        "docs/testing",
+        "SECURITY",
+        "docs/why",
+    ),
+    "Contribute": ("CONTRIBUTING", "docs/adding-a-vendor", "examples/*/README", "examples/*/docs/*", "CHANGELOG"),
 }
 """The pages in their order, by heading: paths from the checkout, without `.md`. A page that is missing here, or there,
 fails the build."""

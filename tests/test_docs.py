@@ -26,6 +26,7 @@ from trunkline.doors.airbyte.source import command as source_command
 from trunkline.doors.vendors import vendor_tap, vendor_taps
 from trunkline.errors import TrunklineError
 from trunkline.facts import config as settings
+from trunkline.personal import hasher
 from trunkline_commands import cli
 from trunkline_duckdb import TargetDuckDB
 from trunkline_postgres import TargetPostgres
@@ -45,9 +46,15 @@ OUTSIDE = ("README.md", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md")
 PAGES = sorted([*(ROOT / name for name in OUTSIDE), *(ROOT / "docs").rglob("*.md")])
 READ = [page for page in PAGES if page.parent.name != "notes"]  # notes are read woven into their vendor's page
 EXAMPLES = sorted(page for page in (ROOT / "examples").rglob("*.md") if page.name != "notes.md")
-OTHER_TOOLS = {".", "cat", "cd", "cp", "dbt", "echo", "export", "mv", "pipx", "tail", "test", "uv"}
-IN_ANY_PROJECT = {("job", "add"), ("schedule", "add"), ("schedule", "run"), ("state", "list")}
+OTHER_TOOLS = {".", "cat", "cd", "chmod", "cp", "dbt", "echo", "export", "mv", "pipx", "tail", "test", "uv"}
+IN_ANY_PROJECT = {
+    ("job", "add"),
+    *(("schedule", verb) for verb in ("add", "list", "run")),
+    ("state", "get"),
+    ("state", "list"),
+}
 """Commands of Meltano that need nothing in this checkout."""
+PERSONAL_DATA = ROOT / "docs" / "how-to" / "personal-data.md"
 SHELL = re.compile(r"^```sh(?: ([^\n]+))?\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 ANY_SHELL = re.compile(SHELL.pattern.replace("sh", "(?:sh|bash|console|shell|zsh)", 1), SHELL.flags)
 JSON = re.compile(r"^```json\n(.*?)^```$", re.DOTALL | re.MULTILINE)
@@ -219,11 +226,14 @@ def bspk_rows(more: dict[str, str]) -> dict[str, dict[str, Any]]:
 
 
 def test_every_guarantee_lists_its_tests() -> None:
-    """The page of guarantees has the ten rules in order, and each has its list of tests."""
-    page = (ROOT / "docs" / "guarantees.md").read_text(encoding="utf-8")
+    """The page of guarantees has the ten rules in order, and each leads to its list, which is not empty."""
+    page, listed = (
+        (ROOT / "docs" / name).read_text(encoding="utf-8") for name in ("guarantees.md", "guarantee-tests.md")
+    )
     wanted = [f"G{number}" for number in range(1, 11)]
     assert re.findall(r"^### (G\d+) \w+", page, re.MULTILINE) == wanted
     assert re.findall(r"<!-- generated: tests (G\d+) -->", page) == wanted
+    assert re.findall(r"<!-- generated: test-list (G\d+) -->\n\n- ", listed) == wanted
 
 
 def test_a_test_belongs_to_the_guarantees_in_its_name(tool: ModuleType, tmp_path: Path) -> None:
@@ -316,7 +326,7 @@ def blocks(pattern: re.Pattern[str]) -> list[Any]:
 
 def commands(block: str) -> Iterator[list[str]]:
     """The simple commands of a shell block, without redirections."""
-    block = re.sub(r"<<'(\w+)'\n.*?\n\1$", "", block, flags=re.DOTALL | re.MULTILINE)
+    block = re.sub(r"<<'(\w+)'\n.*?\n\1$", "", block, flags=re.DOTALL | re.MULTILINE).replace("\\\n", "")
     for line in block.splitlines():
         lexer = shlex.shlex(line, posix=True, punctuation_chars="|&;<>")
         lexer.whitespace_split = True
@@ -335,6 +345,8 @@ def test_shown_commands_exist(block: re.Match[str]) -> None:
     """Every command in a shell block exists, with its options, tasks, plugins, jobs and environments."""
     for words in commands(block[2]):
         assert words
+        while re.match(r"[A-Z_]+=", words[0]):  # a variable for this command alone
+            del words[0]
         problem = wrong(words)
         assert not problem, f"{' '.join(words)}: {problem}"
 
@@ -379,7 +391,7 @@ def wrong(words: list[str]) -> str:
         tasks = load(ROOT / "run.py").TASKS
         return "" if rest[0] == "run.py" and rest[1] in tasks else "no task of run.py"
     if name == "python":
-        return "" if rest[0] == "-c" or importlib.util.find_spec(rest[1]) else "no module"
+        return "" if rest[0] in {"-", "-c"} or importlib.util.find_spec(rest[1]) else "no module"
     if name == "meltano":
         return wrong_in_meltano(rest)
     if name in ours and (name != "trunkline" or rest[0] in cli.COMMANDS):
@@ -393,7 +405,7 @@ def wrong(words: list[str]) -> str:
         options = {option for param in command.params for option in param.opts}
         unknown = [word for word in rest if word.startswith("--") and word.partition("=")[0] not in options]
         return f"no option {unknown}" if unknown else ""
-    return "" if name in OTHER_TOOLS else "no such command"
+    return "" if name in OTHER_TOOLS or name.startswith("./") else "no such command"
 
 
 def wrong_in_meltano(words: list[str]) -> str:
@@ -411,8 +423,8 @@ def wrong_in_meltano(words: list[str]) -> str:
         return "" if set(plain[1:]) <= runnable else "no such plugin or job"
     if plain[0] == "add":
         return "" if (ROOT / plain[-1].removeprefix("$TRUNKLINE/")).is_file() else "no such file"
-    if plain[:2] in (["config", "list"], ["config", "set"], ["config", "test"]):
-        return "" if plain[2] in runnable else "no such plugin"
+    if plain[0] == "select" or plain[:2] in (["config", "list"], ["config", "set"], ["config", "test"]):
+        return "" if plain[1 if plain[0] == "select" else 2] in runnable else "no such plugin"
     return "" if tuple(plain[:2]) in IN_ANY_PROJECT or plain[0] == "init" else "no such command"
 
 
@@ -561,11 +573,11 @@ def _timeless(line: str) -> list[str]:
     return [*words[:2], *words[4:]] if words[-1:] == ["complete"] else words
 
 
-def test_the_demo_in_the_readme_shows_every_stream() -> None:
-    """The table that the README shows of the demo has a line for each stream that is selected by default."""
-    shown = re.findall(r"^(\w+)  +(\w+)  +\d+  ", (ROOT / "README.md").read_text(encoding="utf-8"), re.MULTILINE)
-    streams = [(name, stream) for name, tap in VENDORS.items() for stream in docs.stream_facts(tap)]
-    assert shown == [(name, stream.name) for name, stream in streams if stream.selected]
+def test_the_hash_by_which_a_person_is_deleted_is_the_taps(tmp_path: Path) -> None:
+    """What the page of personal data computes of a number and a key is what `pii: hash` writes of them."""
+    (script,) = re.findall(r"<<'END'\n(.*?)^END$", PERSONAL_DATA.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE)
+    done = subprocess.run([sys.executable, "-"], input=script, cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == hasher("the pii_key", "PL")("22 123 45 67")
 
 
 # -- the map -------------------------------------------------------------------------------------------------------

@@ -96,6 +96,15 @@ def _streams(page: Path, root: Path, _: str) -> str:
     return "\n".join(rows)
 
 
+def _vendor_table(page: Path, root: Path, _: str) -> str:
+    rows = ["| vendor | tap | streams |", "|---|---|---|"]
+    for vendor, tap in ours().items():
+        link = _link(page, root / "docs" / "vendors" / f"{vendor}.md")
+        streams = [f"`{one.name}`" + ("" if one.selected else "\\*") for one in docs.stream_facts(tap)]
+        rows.append(f"| [{docs.summary(tap).partition(':')[0]}]({link}) | `{tap.name}` | {', '.join(streams)} |")
+    return "\n".join([*rows, "", "\\* personal or financial: read once you select it."])
+
+
 def _vendors(page: Path, root: Path, _: str) -> str:
     return "\n".join(
         f"- [{tap.name}]({_link(page, root / 'docs' / 'vendors' / f'{vendor}.md')}): {docs.summary(tap)}"
@@ -166,12 +175,16 @@ def _loader_settings(target: type[LoadingTarget]) -> str:
 
 
 def _tests(page: Path, root: Path, guarantee: str) -> str:
-    found = list(tests_of(guarantee, root))
-    if not found:
-        return "No test carries this ID yet."
-    lines = [f"- {sentence} [`{name}`]({_link(page, path)})" for path, name, sentence in found]
-    count = f"{len(found)} tests" if len(found) > 1 else "One test"
-    return f"<details><summary>{count} with this ID</summary>\n\n" + "\n".join(lines) + "\n\n</details>"
+    count = len(list(tests_of(guarantee, root)))
+    listed = root / "docs" / "guarantee-tests.md"
+    (heading,) = re.findall(rf"^## ({guarantee} .+)$", listed.read_text(encoding="utf-8"), re.MULTILINE)
+    link = f"{_link(page, listed)}#{heading.lower().replace(' ', '-')}"
+    return f"[{count} {'test holds' if count == 1 else 'tests hold'} it]({link})"
+
+
+def _test_list(page: Path, root: Path, guarantee: str) -> str:
+    found = tests_of(guarantee, root)
+    return "\n".join(f"- {sentence} [`{name}`]({_link(page, path)})" for path, name, sentence in found)
 
 
 def tests_of(guarantee: str, root: Path) -> Iterator[tuple[Path, str, str]]:
@@ -193,6 +206,7 @@ def tests_of(guarantee: str, root: Path) -> Iterator[tuple[Path, str, str]]:
 
 BLOCKS: dict[str, Callable[[Path, Path, str], str]] = {
     "streams": _streams,
+    "vendor-table": _vendor_table,
     "vendors": _vendors,
     "common-settings": _common_settings,
     "differing-settings": _differing_settings,
@@ -203,6 +217,7 @@ BLOCKS: dict[str, Callable[[Path, Path, str], str]] = {
     "model": lambda _, root, name: dbt_sources.columns(root, name),
     "coverage": lambda _, root, __: dbt_sources.matrix(root),
     "tests": _tests,
+    "test-list": _test_list,
 }
 """What a page can ask for, by name."""
 
