@@ -60,7 +60,7 @@ _LIKE_OURS = ("vanilla", "limit", "dagster")
 _INSTEAD = {"redshift": ("psycopg2-binary>=2.9",)}  # it pins a release of 2020 that no compiler of today takes
 """Requirements that replace what a package itself asks for."""
 
-_WITH_US = ("dagster",)
+_WITH_US = ("dagster", "site")
 """Environments whose programs import this checkout."""
 
 

@@ -6,10 +6,13 @@ MkDocs has stood still since 2024, its theme Material gets repairs only, and Zen
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pygments.lexers.data import JsonLexer
+
+from trunkline import facts
 
 if TYPE_CHECKING:
     from sphinx.application import Sphinx
@@ -52,7 +55,14 @@ NAVIGATION: dict[str, tuple[str, ...]] = {
         "SECURITY",
         "docs/why",
     ),
-    "Contribute": ("CONTRIBUTING", "docs/adding-a-vendor", "examples/*/README", "examples/*/docs/*", "CHANGELOG"),
+    "Contribute": (
+        "CONTRIBUTING",
+        "docs/adding-a-vendor",
+        "docs/api",
+        "examples/*/README",
+        "examples/*/docs/*",
+        "CHANGELOG",
+    ),
 }
 """The pages in their order, by heading: paths from the checkout, without `.md`. A page that is missing here, or there,
 fails the build."""
@@ -69,7 +79,12 @@ exclude_patterns = [*NOTES, *(place.name for place in ROOT.iterdir() if place.is
 
 project = "Trunkline"
 language = "en"
-extensions = ["myst_parser"]
+extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
+autodoc_typehints = "signature"
+autodoc_member_order = "bysource"
+autodoc_default_options = {"members": True, "show-inheritance": True, "exclude-members": "__init__, __new__"}
+autodoc_preserve_defaults = True
+nitpick_ignore_regex = [("py:.*", ".*")]  # types of the engine and of other packages have no page here
 myst_heading_anchors = 4
 html_theme = "furo"
 html_title = "Trunkline"
@@ -85,6 +100,7 @@ def setup(app: Sphinx) -> None:
     """Bring in what the pages need and Sphinx does not have."""
     app.add_lexer("jsonc", JsonLexer)  # it takes comments
     app.connect("source-read", _navigated)
+    app.connect("source-read", _referenced)
 
 
 def _navigated(_: Sphinx, name: str, text: list[str]) -> None:
@@ -93,3 +109,15 @@ def _navigated(_: Sphinx, name: str, text: list[str]) -> None:
         for heading, pages in NAVIGATION.items():
             tree = [":hidden:", ":glob:", f":caption: {heading}", *(f"/{page}" for page in pages)]
             text[0] += "\n".join(["", "```{toctree}", *tree, "```", ""])
+
+
+def _referenced(_: Sphinx, name: str, text: list[str]) -> None:
+    """Put each name's signature, arguments and members in the place of its line, from its docstring."""
+    if name == "docs/api":
+        text[0] = re.sub(r"^- `(\w+)`: .*$", _reference, text[0], flags=re.MULTILINE)
+
+
+def _reference(line: re.Match[str]) -> str:
+    kind = "class" if isinstance(getattr(facts, line[1]), type) else "function"
+    more = "\n.. autoclass:: trunkline.facts.tap.TapFacts" if line[1] == "VendorTap" else ""
+    return f"```{{eval-rst}}\n.. auto{kind}:: trunkline.facts.{line[1]}{more}\n```\n"

@@ -9,6 +9,7 @@ there is written by hand.
 from __future__ import annotations
 
 import ast
+import inspect
 import os
 import re
 import sys
@@ -19,7 +20,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # started as a 
 
 from tools import dbt_sources, phone_regions
 
-from trunkline import schemas
+from trunkline import facts, schemas
 from trunkline.doors import docs
 from trunkline.doors.vendors import tap_in, vendor_taps
 from trunkline.facts import common
@@ -156,6 +157,12 @@ def _built_in_settings(*_: object) -> str:
     )
 
 
+def _api(_: Path, __: Path, module: str) -> str:
+    names = [name for name in facts.__all__ if getattr(getattr(facts, name), "__module__", "") == module]
+    sentences = [docs.prose((inspect.getdoc(getattr(facts, name)) or "").split("\n\n")[0]) for name in names]
+    return "\n".join(f"- `{name}`: {sentence}" for name, sentence in zip(names, sentences, strict=True))
+
+
 def _doctor_facts(*_: object) -> str:
     rows = ["| fact | what is presumed | what it costs where it does not hold |", "|---|---|---|"]
     return "\n".join(
@@ -205,6 +212,7 @@ def tests_of(guarantee: str, root: Path) -> Iterator[tuple[Path, str, str]]:
 
 
 BLOCKS: dict[str, Callable[[Path, Path, str], str]] = {
+    "api": _api,
     "streams": _streams,
     "vendor-table": _vendor_table,
     "vendors": _vendors,
