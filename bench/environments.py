@@ -35,6 +35,7 @@ PACKAGES: dict[str, tuple[str, ...]] = {
     "plot": ("matplotlib==3.11.2",),
     "pyairbyte": ("airbyte==0.71.3",),  # not for the benchmark: tools/pyairbyte.py
     "dagster": ("dagster==1.13.27",),  # nor these: tools/backfill.py, tools/recipes.py
+    "airflow": ("apache-airflow==3.3.2",),  # tests/orchestrate/test_schedulers.py
     "older-duckdb": ("duckdb==1.1.3",),
     "csv": ("meltanolabs-target-csv==0.5.0",),
     "jsonl": ("target-jsonl==0.1.4",),
