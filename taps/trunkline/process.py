@@ -32,7 +32,8 @@ def standard_streams() -> None:
                 os.dup2(opened, number)
                 os.close(opened)
         if getattr(sys, name) is None:
-            stream = open(number, mode, encoding="utf-8", closefd=False)  # noqa: SIM115 - as long as the process
+            # Of its own: what an import opened may have the number by now, such as libffi the file of its code.
+            stream = os.fdopen(os.open(os.devnull, flags), mode, encoding="utf-8")
             setattr(sys, name, stream)
             setattr(sys, f"__{name}__", stream)
     for stream in (sys.stdout, sys.stderr):

@@ -7,6 +7,7 @@ from __future__ import annotations
 import csv
 import json
 import subprocess
+import sys
 import tempfile
 from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any
@@ -48,6 +49,8 @@ def served() -> Iterator[Running]:
 @pytest.fixture(scope="module")
 def messages(served: Running, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """What each tap wrote."""
+    if sys.version_info >= (3, 14):
+        pytest.skip("dbt-core below 1.12 does not start on Python 3.14: its mashumaro can't")
     return extract(served, tmp_path_factory.mktemp("taps"))
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import difflib
 import json
 import os
+import stat
 import zoneinfo
 from datetime import timedelta
 from decimal import Decimal, InvalidOperation
@@ -308,9 +309,13 @@ def _can_be_written(path: Path) -> bool:
     """Return whether a file can be put at a path, or into it if it is a folder; never in the place of a device."""
     try:
         path = path.resolve()
-        folder = path if path.is_dir() else path.parent
-        in_the_way = path.exists() and not (path.is_file() or path.is_dir())
-        return not in_the_way and folder.is_dir() and os.access(folder, os.W_OK | os.X_OK)
+        try:
+            mode = path.stat().st_mode
+        except FileNotFoundError:
+            mode = stat.S_IFREG  # as the file that will be there
+        folder = path if stat.S_ISDIR(mode) else path.parent
+        replaceable = stat.S_ISDIR(mode) or stat.S_ISREG(mode)
+        return replaceable and folder.is_dir() and os.access(folder, os.W_OK | os.X_OK)
     except (OSError, ValueError, RuntimeError):  # a name that is too long, that holds a NUL, or a circle of links
         return False
 
