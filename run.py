@@ -154,7 +154,7 @@ class InstallError(Exception):
     """What failed, why (the tool's last lines), and what to do."""
 
     def __init__(self, what: str, why: str, todo: str) -> None:
-        super().__init__(f"\n{what} failed.\n{_indented(why)}\nWhat to do: {todo}")
+        super().__init__(f"\n{what} failed.\n{_indented(why)}\nWhat to do: {todo} [install]")
         self.why = why
 
 

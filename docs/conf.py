@@ -39,6 +39,7 @@ NAVIGATION: dict[str, tuple[str, ...]] = {
         "docs/settings",
         "docs/streams",
         "docs/loaders",
+        "docs/errors",
         "docs/model",
         "docs/watching",
         "docs/orchestration",

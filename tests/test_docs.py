@@ -19,7 +19,7 @@ import click
 import pytest
 from bench import warehouses
 from tests.night import at_night
-from tools import meltano_yml
+from tools import meltano_yml, messages
 
 from trunkline.doors import docs
 from trunkline.doors.airbyte.source import command as source_command
@@ -258,6 +258,64 @@ def test_a_test_belongs_to_the_guarantees_in_its_name(tool: ModuleType, tmp_path
     assert [sentence for *_, sentence in tool.tests_of("G1", tmp_path)] == ["Must hold."]
 
 
+# -- errors ----------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def told() -> messages.Messages:
+    """The messages in the source."""
+    return messages.messages(ROOT)
+
+
+def test_g9_every_error_has_a_code_that_its_page_explains(told: messages.Messages) -> None:
+    """No error is raised without a code, and docs/errors.md has a part for each code, and for no other."""
+    assert told.without == []
+    page = (ROOT / "docs" / "errors.md").read_text(encoding="utf-8")
+    listed = re.findall(
+        r"^### (\S+)\n\n\S.*?\n\n\*\*Causes\.\*\* .*?\n\n\*\*What to do\.\*\* ", page, re.MULTILINE | re.DOTALL
+    )
+    assert sorted(listed) == sorted(told.by_code)
+    assert re.findall(r"^### (\S+)$", page, re.MULTILINE) == re.findall(r"<!-- generated: messages (\S+) -->", page)
+    codes = {kind.code for kind in kinds(TrunklineError)} - {""}
+    assert codes <= set(told.by_code)
+
+
+def kinds(base: type[TrunklineError]) -> Iterator[type[TrunklineError]]:
+    """The classes of errors that are imported."""
+    yield base
+    for kind in base.__subclasses__():
+        yield from kinds(kind)
+
+
+def test_messages_are_read_as_the_source_has_them(tmp_path: Path) -> None:
+    """Variables, parameters, constants, choices and lines with a code of their own; what has no code is named."""
+    (tmp_path / "taps").mkdir()
+    (tmp_path / "taps" / "lost.py").write_text(
+        "HOST = 'the right host'\n"
+        "class Lost(TrunklineError):\n    code = 'lost'\n"
+        "def fail(self, why):\n    return Lost(f'no way to {HOST}', why, 'Go on' if self.a else 'Go back')\n"
+        "def go(self, place):\n    raise self.fail(f'{self.about} fell into {place!r}')\n"
+        "def stop(self):\n    what = 'it stopped'\n    raise TrunklineError(what)\n"
+        "def more(exc):\n    raise Lost('nothing there', exc.why, code='lost-more' if exc else '')\n"
+        "LINE = 'nothing was found [not-there]'\n",
+        encoding="utf-8",
+    )
+    found = messages.Messages(tmp_path)
+    assert found.without == ["lost.py:10"]
+    assert {code: list(texts) for code, texts in found.by_code.items() if code} == {
+        "lost": [
+            "no way to the right host: <request> fell into <place>. Go on",
+            "no way to the right host: <request> fell into <place>. Go back",
+            "nothing there: <why>",
+        ],
+        "lost-more": ["nothing there: <why>"],
+        "not-there": ["nothing was found"],
+    }
+    assert found.has("no way to the right host")
+    assert found.has("… fell into <hole>")
+    assert not found.has("fell onto")
+
+
 # -- links -----------------------------------------------------------------------------------------
 
 
@@ -356,6 +414,7 @@ STATE_RECIPES = sorted({
     for page in [*READ, *EXAMPLES]
     for line in page.read_text(encoding="utf-8").splitlines()
     if "state.jsonl" in line and "target-" not in line and "state.json" in line.replace("state.jsonl", "")
+    if not line.startswith("- `")  # a message that shows the recipe among other words
 })  # fmt: skip
 
 

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # started as a file, as `run.py docs` does
 
-from tools import dbt_sources, phone_regions
+from tools import dbt_sources, messages, phone_regions
 
 from trunkline import facts, schemas
 from trunkline.doors import docs
@@ -224,6 +224,7 @@ BLOCKS: dict[str, Callable[[Path, Path, str], str]] = {
     "postgres-settings": lambda *_: _loader_settings(TargetPostgres),
     "model": lambda _, root, name: dbt_sources.columns(root, name),
     "coverage": lambda _, root, __: dbt_sources.matrix(root),
+    "messages": lambda _, root, code: messages.block(root, code),
     "tests": _tests,
     "test-list": _test_list,
 }

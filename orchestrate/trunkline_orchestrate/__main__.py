@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from trunkline import instants, signals
-from trunkline.errors import ConfigInvalid, Stopped, TrunklineError
+from trunkline.doors.failures import error_lines
+from trunkline.errors import Stopped, TrunklineError
 from trunkline_orchestrate import bookmarks, sources, unit
 
 if TYPE_CHECKING:
@@ -45,7 +46,7 @@ def main(arguments: Sequence[str] | None = None, prog: str = PROG) -> int:
         done: Callable[[Settings, argparse.Namespace], None] = options.do
         done(sources.load(options.settings), options)
     except TrunklineError as error:
-        for line in error.errors if isinstance(error, ConfigInvalid) else [str(error)]:
+        for line in error_lines(error):
             print(line, file=sys.stderr)  # noqa: T201 - a command
         return 1
     except Stopped as stopped:

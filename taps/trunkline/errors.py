@@ -1,4 +1,9 @@
-"""The one tree of errors: each names what failed, why, and what to do about it.
+"""The one tree of errors: each names what failed, why, and what to do about it, and carries a code.
+
+A code stands in brackets at the end of the line: docs/errors.md has its causes and remedies under it. It is the class's
+own, or the one given where the error is raised, where a reader of that line has something else to do. Codes are part
+of what is promised: none is renamed.
+
 
 TrunklineError
 ├── ConfigInvalid        a setting is wrong: found before the first request, all of them together
@@ -49,15 +54,22 @@ class TrunklineError(Exception):
         what: What failed, in one clause.
         why: The reason, as far as it is known.
         remedy: What the reader can do now; empty when there is nothing to do but to run again.
+        code: Code of the situation, where it is not the class's own.
     """
 
-    def __init__(self, what: str, why: str = "", remedy: str = "") -> None:
-        self.what, self.why, self.remedy = what, why, remedy
+    code = ""
+
+    def __init__(self, what: str, why: str = "", remedy: str = "", *, code: str = "") -> None:
+        self.what, self.why, self.remedy, self.code = what, why, remedy, code or self.code
         super().__init__(what, why, remedy)
 
     def __str__(self) -> str:
         sentence = f"{self.what}: {self.why}" if self.why else self.what
-        return printable(f"{sentence}. {self.remedy}" if self.remedy else sentence, _LONGEST)
+        return self.coded(printable(f"{sentence}. {self.remedy}" if self.remedy else sentence, _LONGEST))
+
+    def coded(self, line: str) -> str:
+        """Return a line about this error with the code at its end."""
+        return f"{line} [{self.code}]" if self.code else line
 
 
 class ConfigInvalid(TrunklineError):
@@ -67,6 +79,8 @@ class ConfigInvalid(TrunklineError):
         errors: One line for each wrong setting, naming it and what it must be, never its value. Of a setting with many
             members the first wrong ones and the number of the others are kept.
     """
+
+    code = "config"
 
     def __init__(self, errors: list[str]) -> None:
         self.errors = _few(errors)
@@ -90,9 +104,13 @@ def _few(lines: list[str]) -> list[str]:
 class StateInvalid(TrunklineError):
     """The state can't be continued from."""
 
+    code = "state"
+
 
 class OutputLost(TrunklineError):
     """Standard output is closed or can't be written to."""
+
+    code = "output-closed"
 
 
 class SourceError(TrunklineError):
@@ -106,8 +124,12 @@ class AccessDenied(SourceError):
         status: The HTTP status, or the one that the vendor's words stand for; 0 when a new access token can't help.
     """
 
-    def __init__(self, what: str, why: str = "", remedy: str = "", *, status: int = HTTPStatus.UNAUTHORIZED) -> None:
-        super().__init__(what, why, remedy)
+    code = "access-denied"
+
+    def __init__(
+        self, what: str, why: str = "", remedy: str = "", *, status: int = HTTPStatus.UNAUTHORIZED, code: str = ""
+    ) -> None:
+        super().__init__(what, why, remedy, code=code)
         self.status = status
 
 
@@ -118,29 +140,41 @@ class Refused(SourceError):
         status: The HTTP status, or the one in the vendor's envelope.
     """
 
-    def __init__(self, what: str, why: str = "", remedy: str = "", *, status: int = 0) -> None:
-        super().__init__(what, why, remedy)
+    code = "refused"
+
+    def __init__(self, what: str, why: str = "", remedy: str = "", *, status: int = 0, code: str = "") -> None:
+        super().__init__(what, why, remedy, code=code)
         self.status = status
 
 
 class Unavailable(SourceError):
     """All tries failed: the vendor is down, unreachable, or keeps sending errors."""
 
+    code = "unavailable"
+
 
 class BadResponse(SourceError):
     """The response has a form that the vendor does not document, also after `max_attempts` tries."""
+
+    code = "bad-response"
 
 
 class Unproven(SourceError):
     """The rows read of a window do not add up, also in the second reading."""
 
+    code = "unproven"
+
 
 class BadRecord(TrunklineError):
     """A record contradicts its schema: it is neither changed nor dropped, the stream stops before it."""
 
+    code = "bad-record"
+
 
 class Keyless(BadRecord):
     """A record has no primary key; a stream whose vendor has such rows leaves them out, and counts them."""
+
+    code = "missing-key"
 
 
 class Stopped(BaseException):

@@ -61,7 +61,10 @@ def _read(vendor: str, stream: str) -> dict[str, Any]:
         content: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise TrunklineError(
-            f"the stream {stream} of {vendor} has no schema", f"there is no file {file}", "Write it: see the guide"
+            f"the stream {stream} of {vendor} has no schema",
+            f"there is no file {file}",
+            "Write it: see the guide",
+            code="vendor-package",
         ) from None
     return content
 

@@ -130,7 +130,7 @@ def record_writer(stream: OwnSync, writer: BlockWriter) -> Callable[[dict[str, A
             deep = isinstance(exc, RecursionError)
             why = "it is nested too deeply" if deep else mapped.describe_error(exc, record)
             remedy = "The bookmark stays where it was" + ("" if deep else ": correct the map")
-            error = BadRecord(f"{stream.name}: a record could not be mapped", why, remedy)
+            error = BadRecord(f"{stream.name}: a record could not be mapped", why, remedy, code="stream-map")
             raise error.with_traceback(exc.__traceback__) from None
         for message in messages:
             writer.write_message(message)
@@ -224,7 +224,9 @@ class ConfigFiles(PluginBase):
             elif hasattr(exc, "lineno") and hasattr(exc, "colno"):  # of simplejson, which the SDK reads it with
                 reason = f"it is no JSON from line {exc.lineno}, column {exc.colno} on"
             raise click.BadParameter(
-                f"a config file could not be read: {reason}. Give the path of a JSON file, or ENV", ctx, param
+                f"a config file could not be read: {reason}. Give the path of a JSON file, or ENV [input-file]",
+                ctx,
+                param,
             ) from None
 
 
@@ -286,11 +288,13 @@ def read_json(name: str, file: IO[str] | None) -> Any:
             "Give the state of the run before that one, or leave --state out to read everything from start_date on. "
             "Replace the file only when there is a new state: "
             "tail -n 1 state.jsonl > new.json && test -s new.json && mv new.json state.json",
+            code="state",
         )
     if not isinstance(content, dict):
         raise TrunklineError(
             f"the {name} file could not be read",
             "it holds no JSON object",
             f"Give the {name} a tap or Meltano has written",
+            code="input-file",
         )
     return content

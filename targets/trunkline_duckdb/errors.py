@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+
 import duckdb
 
 _LINKED = "An index or a foreign key made by other means depends on the table. Drop it, run again, make it anew."
@@ -47,6 +49,12 @@ def cause(problem: BaseException) -> str:
     if isinstance(problem, duckdb.ConversionException) or not isinstance(problem, _SAYABLE):
         return type(problem).__name__
     return str(problem).strip().split("\n", 1)[0].rstrip(".!")
+
+
+def code(problem: BaseException) -> str:
+    """Return the code of the error that a problem of DuckDB or the disk becomes; empty for the class's own."""
+    full = getattr(problem, "errno", None) == errno.ENOSPC or "No space left on device" in str(problem)
+    return "disk-full" if full else ""
 
 
 def advice(problem: BaseException) -> str:

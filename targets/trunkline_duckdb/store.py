@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import duckdb
 
 from trunkline_duckdb.columns import TYPES
-from trunkline_duckdb.errors import advice, cause
+from trunkline_duckdb.errors import advice, cause, code
 from trunkline_duckdb.sql import batch_of, conversion, literal, meets, newest, write
 from trunkline_loader.columns import VERSION, quoted
 from trunkline_loader.errors import StoreError, shown
@@ -75,7 +75,8 @@ class DuckDB(Store):
         if os.path.isdir(self.path):  # noqa: PTH112 - Path.is_dir raises for a name that is too long
             raise StoreError(
                 f"Can't open {self.path}: it is a folder. Set `path` to a file in it, e.g. "
-                f"{self.path / 'calls.duckdb'}."
+                f"{self.path / 'calls.duckdb'}.",
+                code="config",
             )
         self._connection = duckdb.connect()
         for name, value in (
@@ -157,7 +158,8 @@ class DuckDB(Store):
         if os.sep == "/" and ("\\" in str(self.path) or "?" in folder):
             raise StoreError(
                 f"Can't open {self.path}: DuckDB can't open a file whose path has a backslash, or whose folder has a "
-                "question mark. Rename it, and set `path`."
+                "question mark. Rename it, and set `path`.",
+                code="config",
             )
 
     def _bound_memory(self) -> None:
@@ -183,7 +185,8 @@ class DuckDB(Store):
                         f"Can't open {self.path}: another process has had it open for {self._lock_timeout:g} s, and "
                         f"DuckDB lets one "
                         f"process write at a time. Close that program, or run the loads one after the other. "
-                        f"{_holder(problem)}"
+                        f"{_holder(problem)}",
+                        code="store-locked",
                     ) from None
                 if not waiting:
                     self.logger.warning(
@@ -234,7 +237,8 @@ class DuckDB(Store):
 
     def _failed(self, doing: str, problem: BaseException) -> StoreError:
         return StoreError(
-            f"Can't {doing} {self.path}: {cause(problem)}. What was committed before is safe. {advice(problem)}"
+            f"Can't {doing} {self.path}: {cause(problem)}. What was committed before is safe. {advice(problem)}",
+            code=code(problem),
         )
 
 
@@ -249,5 +253,6 @@ def _absolute(path: Path) -> Path:
         return path.expanduser().absolute()
     except RuntimeError:
         raise StoreError(
-            f"Can't open {path}: there is no user of that name. Set `path` to the file itself, without `~`."
+            f"Can't open {path}: there is no user of that name. Set `path` to the file itself, without `~`.",
+            code="config",
         ) from None

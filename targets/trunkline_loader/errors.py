@@ -16,6 +16,8 @@ class LoadError(TrunklineError):
 class InputError(LoadError):
     """The Singer input can't be gone on with; everything before the named line can."""
 
+    code = "singer-input"
+
 
 class UnannouncedError(InputError, RecordsWithoutSchemaException):
     """A message about a stream came before the stream's SCHEMA."""
@@ -24,9 +26,13 @@ class UnannouncedError(InputError, RecordsWithoutSchemaException):
 class MissingKeyError(InputError, MissingKeyPropertiesError):
     """A record lacks a key property."""
 
+    code = "missing-key"
+
 
 class StoreError(LoadError):
     """The store can't be opened, changed or written."""
+
+    code = "store"
 
 
 def shown(name: object) -> str:

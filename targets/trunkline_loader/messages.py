@@ -85,7 +85,10 @@ class InputLines:
                 block = None
             if isinstance(block, OSError):
                 raise TrunklineError(
-                    "standard input could not be read", block.strerror or "", "Start the target behind a tap"
+                    "standard input could not be read",
+                    block.strerror or "",
+                    "Start the target behind a tap",
+                    code="singer-input",
                 ) from None
             if isinstance(block, BaseException):
                 raise block

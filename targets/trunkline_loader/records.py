@@ -232,6 +232,7 @@ class Codec:
             f"{what}{of} {reason}",
             "Nothing was stored for this record or after it. Correct the tap's schema (or its record), then run again: "
             "loading goes on from the last state",
+            code="bad-record",
         )
 
     def with_column(self, column: Column, wider: Column) -> Codec:

@@ -132,7 +132,8 @@ class Store:
         if self._streams.setdefault(table, stream) != stream:
             raise StoreError(
                 f"Streams {shown(stream)} and {shown(self._streams[table])} would share the table {shown(table)} in "
-                f"{self.place}. Rename one of them in the tap"
+                f"{self.place}. Rename one of them in the tap",
+                code="table-layout",
             )
         return table
 
@@ -161,7 +162,8 @@ class Store:
             if not columns and not present:
                 raise StoreError(
                     f"Can't make the table {shown(table)}: its schema has no properties. Select some in the tap's "
-                    "catalog"
+                    "catalog",
+                    code="table-layout",
                 )
             if not present:
                 self.query(f"CREATE TABLE {self.qualified(table)} ({', '.join(definitions)})")
@@ -229,7 +231,8 @@ class Store:
             if owners.setdefault(name, one.name) != one.name:
                 raise StoreError(
                     f"Stream {shown(stream)}: properties {shown(one.name)} and {shown(owners[name])} would share the "
-                    f"column {shown(name)}. Leave one of them out in the tap's catalog"
+                    f"column {shown(name)}. Leave one of them out in the tap's catalog",
+                    code="table-layout",
                 )
             columns.append(Column(one, name, present.get(name, self.types.first[one.kind])))
             taken[self.fold(name)] = name
@@ -250,7 +253,8 @@ class Store:
                 f"Stream {shown(stream)}, column {shown(column.name)}: the table {shown(table)} in {self.place} stores "
                 f"it as {column.stored}, the schema now declares {wanted}, and no type holds both without loss. "
                 "Convert the column (ALTER TABLE … ALTER … SET DATA TYPE … USING …), rename it, or drop the table and "
-                "load it again"
+                "load it again",
+                code="table-layout",
             )
         if target == self.types.double and column.stored in {self.types.integer, self.types.whole}:
             inexact = f"abs({name}::{self.types.whole}) > {_EXACT_IN_DOUBLE}"

@@ -123,7 +123,8 @@ class LoadingTarget(sdk.ConfigFiles, Target):
             near = near or f": there are {', '.join(known)}"
             found.append(f"{name} is not a setting of {self.name}{near}" if unknown else line)
         if found and raise_errors:
-            raise ConfigValidationError("Config validation failed", errors=found, schema=self.config_jsonschema)
+            lines = [f"{line} [config]" for line in found]
+            raise ConfigValidationError("Config validation failed", errors=lines, schema=self.config_jsonschema)
         return found
 
     @classmethod

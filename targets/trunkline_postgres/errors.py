@@ -28,6 +28,13 @@ _ADVICE = {
     "53": "Give the server more memory or connections, or lower batch_size_rows, then run again",
     "54": "A key or row is too large for the table or its index. Correct the tap, then run again",
 }
+_CODES = {
+    "08": "store-connect",
+    "28": "store-access",
+    "3D000": "store-access",
+    "42501": "store-access",
+    "53100": "disk-full",
+}
 _ANY = "Look at the server's log, then run again: loading goes on from the last state"
 _UNREACHED = (
     "See that the server runs and can be reached, and that user, password and database are right, then run again: "
@@ -59,6 +66,14 @@ def advice(problem: psycopg.Error) -> str:
     if not state:  # while it connects, libpq has nothing but words
         return _TLS if any(word in str(problem) for word in _OF_TLS) else _UNREACHED
     return _ADVICE.get(state) or _ADVICE.get(state[:2], _ANY)
+
+
+def code(problem: psycopg.Error | OSError) -> str:
+    """Return the code of the error that PostgreSQL's becomes; empty for the class's own."""
+    if isinstance(problem, OSError):  # a file of certificates that is not there
+        return "config"
+    state = problem.sqlstate
+    return (_CODES.get(state) or _CODES.get(state[:2], "")) if state else "store-connect"
 
 
 def place(problem: psycopg.Error) -> str | None:

@@ -23,7 +23,7 @@ from trunkline_loader.columns import DELETED_AT, VERSION, quoted
 from trunkline_loader.errors import StoreError, shown
 from trunkline_loader.store import Store
 from trunkline_postgres.columns import AS_GOOD, TYPES
-from trunkline_postgres.errors import advice, cause, may_pass, place
+from trunkline_postgres.errors import advice, cause, code, may_pass, place
 from trunkline_postgres.sql import COPY, STAGE, conversion, csv, insert, stage_table
 
 if TYPE_CHECKING:
@@ -178,7 +178,9 @@ class PostgreSQL(Store):
     def _failed(self, doing: str, problem: psycopg.Error | OSError) -> StoreError:
         why = problem.strerror if isinstance(problem, OSError) else cause(problem)
         remedy = advice(problem) if isinstance(problem, psycopg.Error) else "Correct the setting, or put the file there"
-        return StoreError(f"Can't {doing} {self.place}", why or "", f"What was committed before is safe. {remedy}")
+        return StoreError(
+            f"Can't {doing} {self.place}", why or "", f"What was committed before is safe. {remedy}", code=code(problem)
+        )
 
     # -- tables --------------------------------------------------------------------------------------------------------
 
@@ -200,6 +202,7 @@ class PostgreSQL(Store):
                 f"Can't load into {shown(table)} in {self.place}",
                 "it is a view, or something else that is no table",
                 "Rename it, then run again",
+                code="table-layout",
             )
         return int(found[0][0]) if found else None
 
@@ -325,7 +328,7 @@ class PostgreSQL(Store):
             for column in codec.staged if at and batch.table == self._writing else ():
                 if codec.place(column) == at:
                     what = f"Stream {shown(codec.stream)}, field {shown(column.declared.name)}: {error.what}"
-                    return StoreError(what, error.why, error.remedy)
+                    return StoreError(what, error.why, error.remedy, code=error.code)
         return error
 
 

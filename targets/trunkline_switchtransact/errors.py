@@ -8,6 +8,8 @@ from trunkline.errors import TrunklineError
 class LedgerError(TrunklineError):
     """The ledger can't be opened, read or written: nothing is sent that could not be noted."""
 
+    code = "ledger"
+
 
 class InDoubt(TrunklineError):  # noqa: N818 - the name says what is the matter, as everywhere in the tree of errors
     """Records may be written or not, and only somebody who looks at the vendor can say.
@@ -15,6 +17,8 @@ class InDoubt(TrunklineError):  # noqa: N818 - the name says what is the matter,
     Args:
         count: How many.
     """
+
+    code = "in-doubt"
 
     def __init__(self, count: int) -> None:
         records = "1 record is" if count == 1 else f"{count} records are"
@@ -28,6 +32,8 @@ class InDoubt(TrunklineError):  # noqa: N818 - the name says what is the matter,
 
 class VendorDown(TrunklineError):  # noqa: N818 - same
     """So many records ended in doubt one after the other that the next would too."""
+
+    code = "unavailable"
 
     def __init__(self) -> None:
         super().__init__(

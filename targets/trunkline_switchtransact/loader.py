@@ -211,7 +211,7 @@ class Loader(MessageHandler):
         elif end is End.PLANNED:
             self._logger.info("%s: would be sent: POST %s %s", order.about, order.call.path, order.shown)
         elif end is End.REJECTED:
-            self._logger.error("%s: rejected: %s", order.about, result.why)
+            self._logger.error("%s: rejected: %s [rejected]", order.about, result.why)
         elif end in {End.DOUBT, End.SKIPPED}:
             label = self._ledger.label(order.identity)
             self._logger.error("%s [%s]: %s: %s", order.about, label, end.value, result.why)
@@ -309,7 +309,8 @@ class Loader(MessageHandler):
             self._logger.warning("stopped by signal %d: what was in flight was waited for, but not for long", signum)
         if self._all_rejected:
             self._logger.error(
-                "every record was rejected, so no state was passed on. Correct the stream map or tap, then run again"
+                "every record was rejected, so no state was passed on. Correct the stream map or tap, then run again "
+                "[rejected]"
             )
         stopping = self._orders.stopping
         if isinstance(stopping, Result):
@@ -337,7 +338,9 @@ class Loader(MessageHandler):
 
 
 def _sentence(error: Exception) -> str:
-    if isinstance(error, TrunklineError):
-        return str(error)
-    advice = "This is a fault of the target: look at the vendor whether the records in doubt are there, and report it"
-    return f"unexpected {type(error).__name__}: {error}. {advice}"
+    if not isinstance(error, TrunklineError):
+        advice = (
+            "This is a fault of the target: look at the vendor whether the records in doubt are there, and report it"
+        )
+        error = TrunklineError(f"unexpected {type(error).__name__}", str(error), advice, code="unexpected")
+    return str(error)

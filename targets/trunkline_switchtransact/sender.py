@@ -233,7 +233,9 @@ class Sender:
         if response.not_before is None or response.not_before <= MAX_VENDOR_WAIT:
             return f"the vendor answered HTTP {response.status}", response.not_before
         why = f"the vendor asks to wait {response.not_before:.0f} s"
-        return self._open(order, why, Unavailable(f"{order.about} failed", why, "Run again after that time"))
+        return self._open(
+            order, why, Unavailable(f"{order.about} failed", why, "Run again after that time", code="rate-limited")
+        )
 
     # -- in doubt ------------------------------------------------------------------------------------------------------
 

@@ -90,7 +90,7 @@ def test_a_fault_that_passes_is_not_seen(bench: Callable[..., Any], name: str) -
 def test_a_fault_that_stays_ends_after_max_attempts(bench: Callable[..., Any], name: str) -> None:
     """The error says what was asked for, how often, what came last, and what to do."""
     asked = bench([FAULTS[name]])
-    with pytest.raises(Unavailable, match=r"^the thing failed: 4 tries, the last: .+\. Run again later$"):
+    with pytest.raises(Unavailable, match=r"^the thing failed: 4 tries, the last: .+\. Run again later \[[a-z-]+\]$"):
         asked.fetch()
     assert len(asked.wire.seen) == 4
     assert len(asked.patience.waits) == 3
@@ -121,7 +121,7 @@ def test_a_body_that_the_stream_can_not_believe_is_tried_again(bench: Callable[.
 def test_other_4xx_are_not_tried_again(bench: Callable[..., Any], code: int) -> None:
     """A request that is wrong stays wrong; the error shows the vendor's words and the hint."""
     asked = bench([status(code), OK])
-    with pytest.raises(Refused, match=rf"HTTP {code}: words\. hint for {code}$") as caught:
+    with pytest.raises(Refused, match=rf"HTTP {code}: words\. hint for {code} \[refused\]$") as caught:
         asked.fetch()
     assert caught.value.status == code
     assert len(asked.wire.seen) == 1

@@ -16,8 +16,15 @@ def tree(base: type[BaseException] = errors.TrunklineError) -> list[type[BaseExc
 def test_an_error_says_what_why_and_what_to_do() -> None:
     """The text is one line with all three parts, in that order."""
     assert str(errors.Unavailable("calls failed", "8 tries, HTTP 503", "Run again later")) == (
-        "calls failed: 8 tries, HTTP 503. Run again later"
+        "calls failed: 8 tries, HTTP 503. Run again later [unavailable]"
     )
+
+
+def test_g9_a_code_ends_the_line_also_where_it_is_cut() -> None:
+    """It is the class's own, or the one given where the error is raised; a reader searches for it."""
+    assert str(errors.Refused("what", "why", status=301, code="redirect")) == "what: why [redirect]"
+    assert str(errors.Unproven("x" * 5_000)).endswith("x… [unproven]")
+    assert errors.Unproven.code == "unproven"
 
 
 @pytest.mark.parametrize(
@@ -33,7 +40,7 @@ def test_config_errors_keep_a_line_for_each_setting() -> None:
     """All wrong settings are told together."""
     error = errors.ConfigInvalid(["a must be x", "b must be y"])
     assert error.errors == ["a must be x", "b must be y"]
-    assert str(error) == "config is not valid: a must be x; b must be y"
+    assert str(error) == "config is not valid: a must be x; b must be y [config]"
 
 
 def test_a_refusal_knows_its_status() -> None:
@@ -58,5 +65,6 @@ def test_one_except_clause_catches_all_of_the_tree_and_sources_alone() -> None:
 
 def test_an_error_survives_being_sent_to_another_process() -> None:
     """A backfill's workers hand their errors over pickled."""
-    error = pickle.loads(pickle.dumps(errors.Unproven("what", "why", "how")))  # noqa: S301 - our own bytes
-    assert str(error) == "what: why. how"
+    sent = errors.Unproven("what", "why", "how", code="filter-ignored")
+    error = pickle.loads(pickle.dumps(sent))  # noqa: S301 - our own bytes
+    assert str(error) == "what: why. how [filter-ignored]"

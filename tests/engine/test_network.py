@@ -115,7 +115,7 @@ def test_g9_a_port_where_nobody_listens_is_called_refused(bench: Callable[..., A
     asked = bench([], api_url=f"https://127.0.0.1:{port}", transport=None, max_attempts=8)
     assert story(asked) == (
         f"the thing failed: 2 tries, the last: the connection to 127.0.0.1:{port} was refused. "
-        "Check api_url, and that this machine may reach it"
+        "Check api_url, and that this machine may reach it [unreachable]"
     )
     assert asked.client.tally.requests == 2
 
@@ -317,5 +317,5 @@ def test_g9_a_tap_tells_of_both_with_its_other_settings(
     ]  # fmt: skip
     with caplog.at_level(logging.ERROR), pytest.raises(SystemExit), exit_with_one_line(LOGGER):
         raise caught.value
-    assert caplog.messages[:-1] == caught.value.errors
-    assert caplog.messages[-1] == f"4 settings are wrong: {'; '.join(caught.value.errors)}"
+    assert caplog.messages[:-1] == [f"{line} [config]" for line in caught.value.errors]
+    assert caplog.messages[-1] == f"4 settings are wrong: {'; '.join(caught.value.errors)} [config]"

@@ -553,7 +553,7 @@ def test_g7_tokens_are_masked_from_the_moment_they_are_known(
     made = tap(world, TapRefresh, token_store=str(tmp_path / "tokens.json"))
     with pytest.raises(AccessDenied) as caught:
         fetch(made)
-    assert "access-" not in str(caught.value)
+    assert not re.search(r"access-\d", str(caught.value))
     for secret in ("access-1", "access-2", "refresh-number-1", "refresh-number-2", *list(REFRESH.values())[1:]):
         assert secret not in caplog.text
         for form in forms(secret):

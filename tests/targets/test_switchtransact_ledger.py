@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import sqlite3
 import stat
 import subprocess
@@ -81,6 +82,11 @@ def plain(number: int) -> list[bytes]:
     return [identity, hashlib.sha256(text).digest(), digest(person(number))]
 
 
+def labels_in(log: str) -> set[str]:
+    """The labels of records in doubt."""
+    return set(re.findall(r"\[([0-9a-f]{12})\]", log))
+
+
 def test_g7_no_plain_hash_of_a_phone_number_is_shown_or_kept(desk: ReadContext) -> None:
     """A contact known by its phone: what the log shows and the ledger keeps differs from ledger to ledger."""
     labels = set()
@@ -89,7 +95,7 @@ def test_g7_no_plain_hash_of_a_phone_number_is_shown_or_kept(desk: ReadContext) 
         desk.sandbox.fault("status", "calls/record", status=400, times=1)
         ran = desk.run([*PHONES, record("contacts", **person(1))], ledger=str(desk.folder / str(turn)))
         assert ran.counts["in doubt"] == 1
-        labels.add(ran.told.partition("[")[2][:12])
+        labels |= labels_in(ran.told)
         assert not [one for one in plain(1) if one.hex()[:12] in ran.told]
     kept = everything(desk.folder)
     assert not [one for one in plain(1) if one in kept or one.hex().encode() in kept]
@@ -100,7 +106,7 @@ def test_g7_a_label_leads_to_its_record_in_the_ledger(desk: ReadContext) -> None
     """`hex(identity)` begins like the label in the log, in whichever run the record is told of."""
     desk.sandbox.fault("reset", "calls/create", times=1)
     desk.sandbox.fault("status", "calls/record", status=400)
-    labels = {desk.run([*PHONES, record("contacts", **person(1))]).told.partition("[")[2][:12] for _ in range(2)}
+    labels = set().union(*(labels_in(desk.run([*PHONES, record("contacts", **person(1))]).told) for _ in range(2)))
     with closing(sqlite3.connect(desk.folder / "ledger.sqlite")) as ledger:
         (identity,) = ledger.execute("SELECT lower(hex(identity)) FROM writes").fetchone()
     assert labels == {identity[:12]}

@@ -78,7 +78,9 @@ def _tap(name: str, configs: tuple[str, ...], state: IO[str] | None) -> VendorTa
     taps = {found.name: found for found in vendor_taps().values()}
     if name not in taps:
         why = f"the installed ones are {', '.join(taps)}"
-        raise TrunklineError(f"there is no tap {name!r}", why, "Install the package that brings it")
+        raise TrunklineError(
+            f"there is no tap {name!r}", why, "Install the package that brings it", code="not-installed"
+        )
     context = click.get_current_context()
     given = taps[name].cb_config(context, _CONFIG, configs)
     return taps[name](config=given.config, state=sdk.read_json("state", state), parse_env_config=given.parse_env)

@@ -34,6 +34,8 @@ _FUTURE = timedelta(days=366)  # no clock is further ahead, and times behind the
 class SpentError(TrunklineError):
     """All requests that were announced are used up."""
 
+    code = "unavailable"
+
 
 class CouldNotAskError(Exception):
     """No other request can show anything: the credentials are refused, or nothing responds.

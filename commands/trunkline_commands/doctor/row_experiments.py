@@ -104,7 +104,7 @@ def lists(stream: ChildStream, line: Line) -> Finding:
             )
             pending.done, pending.reply, pending.error = True, outcome.reply, outcome.error
             seen = Seen(status=outcome.status, refused=outcome.refused, problem=outcome.problem)
-            error = outcome.error or TrunklineError(outcome.problem)
+            error = outcome.error or TrunklineError(outcome.problem, code="unavailable")
             pending = steps.send(outcome.reply) if outcome.reply is not None else steps.throw(error)
     except StopIteration as end:
         seen = seen if end.value else Seen(problem=_NO_ROW)

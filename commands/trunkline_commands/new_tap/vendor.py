@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from trunkline.doors.vendors import vendor_taps
+from trunkline.errors import TrunklineError
 
 NAME_RULE = "2 to 30 lower-case letters and digits, a letter first, such as aircall"
 
@@ -48,8 +49,10 @@ _CURL = {
 }
 
 
-class CannotError(Exception):
+class CannotError(TrunklineError):
     """Why nothing was written."""
+
+    code = "vendor-package"
 
 
 def check_name(name: str) -> None:

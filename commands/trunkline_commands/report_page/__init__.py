@@ -8,6 +8,10 @@ say how a call ended, never a field that a schema marks as personal.
 
 from __future__ import annotations
 
+from trunkline.errors import TrunklineError
 
-class ReportError(Exception):
-    """What failed, why, and what to do."""
+
+class ReportError(TrunklineError):
+    """The page can't be made."""
+
+    code = "report-page"

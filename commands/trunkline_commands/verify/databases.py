@@ -28,6 +28,12 @@ _DUCKDB = "duckdb:///"
 _URLS = "duckdb:///path/of.duckdb or postgresql://user:password@host/database"
 
 
+class DatabaseError(TrunklineError):
+    """The database can't be opened, recounted or changed."""
+
+    code = "verify-database"
+
+
 class Database(abc.ABC):
     """A database that a loader has written to."""
 
@@ -40,7 +46,7 @@ class Database(abc.ABC):
         """Run a query; returns its rows.
 
         Raises:
-            TrunklineError: The database refuses it, or is gone.
+            DatabaseError: The database refuses it, or is gone.
         """
 
     @abc.abstractmethod
@@ -48,7 +54,7 @@ class Database(abc.ABC):
         """Make all changes within one transaction.
 
         Raises:
-            TrunklineError: Nothing was changed.
+            DatabaseError: Nothing was changed.
         """
 
     @abc.abstractmethod
@@ -115,7 +121,7 @@ class DuckDB(Database):
         super().__init__()
         self.place = str(path)
         if not os.path.isfile(path):  # noqa: PTH113 - Path.is_file raises for a folder that may not be entered
-            raise TrunklineError(f"can't open {path}", "there is no such file", f"Correct --database ({_URLS})")
+            raise DatabaseError(f"can't open {path}", "there is no such file", f"Correct --database ({_URLS})")
         self._connection = duckdb.connect()
         try:
             for setting in ("autoinstall_known_extensions = false", "TimeZone = 'UTC'"):
@@ -126,7 +132,7 @@ class DuckDB(Database):
             self._connection.execute("USE loaded")
         except duckdb.Error as problem:
             self._connection.close()
-            raise TrunklineError(
+            raise DatabaseError(
                 f"can't open {path}",
                 duckdb_errors.cause(problem),
                 "If a target is writing to it, wait until it has ended; else check that it is a DuckDB file",
@@ -137,7 +143,7 @@ class DuckDB(Database):
         try:
             return self._connection.execute(query).fetchall()
         except duckdb.Error as problem:
-            raise TrunklineError(f"{self.place} can't be recounted", duckdb_errors.cause(problem)) from None
+            raise DatabaseError(f"{self.place} can't be recounted", duckdb_errors.cause(problem)) from None
 
     def qualified(self, schema: str, stream: str) -> str:
         """Write a stream's table in SQL: with the file, as a schema may be called as DuckDB's own catalogs are."""
@@ -180,7 +186,7 @@ class PostgreSQL(Database):
         try:
             redactor.add([str(value) for name, value in from_url(url).items() if name in {"password", "sslpassword"}])
         except BadUrl as problem:
-            raise TrunklineError("can't connect", f"--database {problem}") from None
+            raise DatabaseError("can't connect", f"--database {problem}") from None
         access = Access({"sqlalchemy_url": url})
         self.place = access.place
         try:
@@ -188,7 +194,7 @@ class PostgreSQL(Database):
             if not writes:
                 self._connection.execute("SET default_transaction_read_only = on")
         except psycopg.Error as problem:
-            raise TrunklineError(
+            raise DatabaseError(
                 f"can't connect to {self.place}", postgres_errors.cause(problem), postgres_errors.advice(problem)
             ) from None
 
@@ -198,7 +204,7 @@ class PostgreSQL(Database):
             cursor = self._connection.execute(query.encode())
             return cursor.fetchall() if cursor.description else []
         except psycopg.Error as problem:
-            raise TrunklineError(f"{self.place} can't be recounted", postgres_errors.cause(problem)) from None
+            raise DatabaseError(f"{self.place} can't be recounted", postgres_errors.cause(problem)) from None
 
     @contextlib.contextmanager
     def changing(self) -> Iterator[None]:
@@ -207,7 +213,7 @@ class PostgreSQL(Database):
             with self._connection.transaction():
                 yield
         except psycopg.Error as problem:
-            raise TrunklineError(f"{self.place} can't be changed", postgres_errors.cause(problem)) from None
+            raise DatabaseError(f"{self.place} can't be changed", postgres_errors.cause(problem)) from None
 
     def micros(self, name: str, kind: str) -> str:
         """Write a column in SQL as microseconds since 1970."""
@@ -234,5 +240,5 @@ def connect(url: str, *, writes: bool = False) -> Database:
         return PostgreSQL(url, writes=writes)
     path = url[len(_DUCKDB) :]
     if not url.lower().startswith(_DUCKDB) or not path or why_no_file(path):
-        raise TrunklineError("can't open the database", "the URL names no DuckDB file", f"Give --database {_URLS}")
+        raise DatabaseError("can't open the database", "the URL names no DuckDB file", f"Give --database {_URLS}")
     return DuckDB(Path(os.path.expanduser(path)), writes=writes)  # noqa: PTH111 - Path raises where there is no home

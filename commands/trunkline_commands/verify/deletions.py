@@ -100,6 +100,7 @@ def check_share(findings: Sequence[Finding], most: float) -> None:
         f"that is {share:.0f} percent, and more than {most:g} percent of a span looks like a permission that was lost, "
         f"or a setting that was narrowed ({len(over)} such spans)",
         f"If they are rightly gone, give --most {min(100, int(share) + 1)}",
+        code="too-many-gone",
     )
 
 
@@ -126,6 +127,7 @@ def mark(database: Database, all_gone: Sequence[Gone], now: datetime) -> int:
                     f"{found.facts.name}: its rows can't be marked",
                     "the table has no column _sdc_deleted_at",
                     "Load it with add_record_metadata: true",
+                    code="no-proofs",
                 )
             value = f"CAST(CAST('{now.isoformat()}' AS TIMESTAMPTZ) AS {table.deleted_type})"
             changed = f"UPDATE {table.place} SET {table.deleted} = {value} WHERE {found.where}"

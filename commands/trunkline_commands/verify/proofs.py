@@ -78,5 +78,8 @@ def _proof(row: Sequence[object]) -> Proof:
 
 def _unreadable(schema: str, why: str) -> TrunklineError:
     return TrunklineError(
-        f"the proofs in schema {schema} can't be read", why, f"Load the stream {PROOFS} again, as the tap writes it"
+        f"the proofs in schema {schema} can't be read",
+        why,
+        f"Load the stream {PROOFS} again, as the tap writes it",
+        code="no-proofs",
     )

@@ -60,6 +60,7 @@ def find_schema(database: Database, tap: type[VendorTap], schema: str | None) ->
                 f"{database.place} can't be compared",
                 f"schema {schema} has no table {PROOFS}",
                 f"Give the --schema that the loader writes to, and see that the stream {PROOFS} is selected",
+                code="no-proofs",
             )
         return found
     names = {facts.name for facts in stream_facts(tap)}
@@ -73,11 +74,13 @@ def find_schema(database: Database, tap: type[VendorTap], schema: str | None) ->
             f"{database.place} can't be compared",
             f"no schema has a table {PROOFS} of {tap.name}",
             f"Load the stream {PROOFS} of {tap.name} too: it is selected by default",
+            code="no-proofs",
         )
     raise TrunklineError(
         f"{database.place} can't be compared",
         f"{len(holding)} schemas hold proofs of {tap.name}: {', '.join(holding)}",
         "Give one of them as --schema; if it was loaded twice, drop the other",
+        code="no-proofs",
     )
 
 
@@ -97,6 +100,7 @@ def compare(database: Database, tap: type[VendorTap], schema: str) -> Iterator[C
             f"{database.place} can't be compared",
             f"the proofs in schema {schema} are about no stream of {tap.name}",
             "Give the --tap that was loaded there, or another --schema",
+            code="no-proofs",
         )
     for facts in known:
         yield compare_stream(database, schema, facts, proofs[facts.name], ends)

@@ -161,6 +161,7 @@ def _sections(tap: type[VendorTap], notes: str) -> tuple[str, dict[str, str]]:
                 ]
             ),
             f"Correct the headings in the notes of {tap.vendor}",
+            code="vendor-package",
         )
     return title, sections
 

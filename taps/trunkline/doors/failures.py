@@ -10,10 +10,12 @@ import click
 from singer_sdk.exceptions import ConfigValidationError
 
 from trunkline import signals
-from trunkline.errors import ConfigInvalid, StateInvalid, Stopped, TrunklineError
+from trunkline.errors import ConfigInvalid, OutputLost, Stopped, TrunklineError
 
 if TYPE_CHECKING:
     from types import TracebackType
+
+_FAULT = "This is a fault of the tap: run it again with LOGLEVEL=DEBUG in the environment and report the traceback"
 
 
 class exit_with_one_line:  # noqa: N801 - reads as a statement: with exit_with_one_line(logger)
@@ -45,21 +47,21 @@ class exit_with_one_line:  # noqa: N801 - reads as a statement: with exit_with_o
             self.logger.error(line)
         if isinstance(error, ConfigInvalid) and len(lines) > 1:
             # Some callers show the last line alone: `meltano config test` does.
-            self.logger.error("%d settings are wrong: %s", len(lines), "; ".join(lines))
+            self.logger.error(error.coded(f"{len(lines)} settings are wrong: {'; '.join(error.errors)}"))
         sys.exit(1)
 
 
 def error_lines(error: BaseException) -> list[str]:
     """Return the lines that are logged of an error: one for each setting that is wrong, else one in all."""
     if isinstance(error, ConfigInvalid):
-        return error.errors
+        return [error.coded(line) for line in error.errors]
     if isinstance(error, ConfigValidationError):
-        return list(error.errors) or [str(error)]
-    if isinstance(error, (TrunklineError, StateInvalid)):
-        return [str(error)]
+        return [f"{line} [config]" for line in error.errors or [str(error)]]
     if type(error).__module__.startswith("singer_sdk."):
-        return [f"{error}. Correct the config (stream_maps, flattening) or the catalog"]
+        return [f"{error}. Correct the config (stream_maps, flattening) or the catalog [catalog]"]
     if isinstance(error, OSError) and error.filename is None and error.strerror:
-        return [f"standard output could not be written: {error.strerror}. Look at what reads it, and at the disk"]
-    advice = "This is a fault of the tap: run it again with LOGLEVEL=DEBUG in the environment and report the traceback"
-    return [f"unexpected {type(error).__name__}: {error}. {advice}"]
+        what, advice = "standard output could not be written", "Look at what reads it, and at the disk"
+        error = OutputLost(what, error.strerror, advice)
+    if not isinstance(error, TrunklineError):
+        error = TrunklineError(f"unexpected {type(error).__name__}", str(error), _FAULT, code="unexpected")
+    return [str(error)]

@@ -33,6 +33,7 @@ def vendor_tap(vendor: str) -> type[VendorTap]:
         f"there is no vendor {vendor!r}",
         f"no installed package names it in the entry point group {VENDORS}; there are {known}",
         "Install the package that brings it, or start the command under its own name",
+        code="not-installed",
     )
 
 
@@ -63,7 +64,10 @@ def tap_in(folder: Path) -> type[VendorTap]:
     found = re.search(rf'^\[project\.entry-points\."{VENDORS}"\]\n\w+ = "([\w.]+):(\w+)"', text, re.MULTILINE)
     if not found:
         raise TrunklineError(
-            f"{folder} has no tap", f"its pyproject.toml has no entry point in the group {VENDORS}", "Add one"
+            f"{folder} has no tap",
+            f"its pyproject.toml has no entry point in the group {VENDORS}",
+            "Add one",
+            code="vendor-package",
         )
     if str(folder) not in sys.path:
         sys.path.insert(0, str(folder))

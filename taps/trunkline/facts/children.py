@@ -236,6 +236,7 @@ class ChildStream(VendorStream):
                 f"the vendor has no {thing} ({self.statuses.replace(' or', ',')} or no {field}) of any of its "
                 f"{counted} {noun}s",
                 self._other_key(),
+                code="details-missing",
             )
         if missing:
             self.run.missing += missing

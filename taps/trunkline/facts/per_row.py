@@ -138,7 +138,7 @@ class PerRow(ChildStream, PagedStream):
                 raise
             outcome, missing = ReadOutcome(empty=True), True
         except Unproven as exc:
-            raise Unproven(f"{self.name} {exc.what}", exc.why, exc.remedy) from None
+            raise Unproven(f"{self.name} {exc.what}", exc.why, exc.remedy, code=exc.code) from None
         self.first_page = stream.first_page  # where it had to be learned
         ctx.emit(ListRows(self, parent, ended=True, missing=missing))
         return outcome

@@ -147,7 +147,12 @@ class VendorStream(sdk.OwnSync):
         for key in (*self.primary_keys, *filter(None, [self.replication_key])):
             if key not in schema["properties"]:
                 why = f"its schema has no field {key}, which is one of its keys"
-                raise TrunklineError(f"the stream {self.name} can't be read", why, "Correct its keys or its schema")
+                raise TrunklineError(
+                    f"the stream {self.name} can't be read",
+                    why,
+                    "Correct its keys or its schema",
+                    code="vendor-package",
+                )
         left = {*sdk.unmentioned(self)}
         selected = {name for name in schema["properties"] if name not in left and self.mask["properties", name]}
         return Shape(

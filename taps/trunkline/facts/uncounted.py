@@ -206,7 +206,13 @@ class UncountedStream(WindowedStream):
         if refused:
             noun = self.per.noun if self.per else ""
             others = f" (and {len(refused) - 1} more {noun}s)" if refused[1:] else ""
-            raise Refused(f"{refused[0].what}{others}", refused[0].why, refused[0].remedy, status=refused[0].status)
+            raise Refused(
+                f"{refused[0].what}{others}",
+                refused[0].why,
+                refused[0].remedy,
+                status=refused[0].status,
+                code=refused[0].code,
+            )
         return batches
 
     # -- rows --------------------------------------------------------------------------------------
@@ -232,6 +238,7 @@ class UncountedStream(WindowedStream):
                     f"{self.run.label(batch.context)}, {facts.noun}, could not be read",
                     f"the vendor ignored the filter: it sent a row whose {facts.field} is {printable(str(state))}",
                     self.tap.filter_hint,
+                    code="filter-ignored",
                 )
 
     @functools.cached_property

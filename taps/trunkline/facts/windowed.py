@@ -368,8 +368,7 @@ class WindowedStream(VendorStream):
         Raises:
             Unproven: The row is so far outside that the vendor must have ignored the filter.
         """
-        instant = moments.get(rows.by)
-        if instant is None or rows.window.holds(instant):
+        if (instant := moments.get(rows.by)) is None or rows.window.holds(instant):
             return True
         window, slack = rows.window, self.filter_tolerance
         since, until = self.bounds(window)
@@ -380,6 +379,7 @@ class WindowedStream(VendorStream):
                     f"{self.name}, {window}, could not be shown complete",
                     f"the vendor ignored the filter: it sent a row with {rows.by} {instants.to_iso(instant)}",
                     self.tap.filter_hint,
+                    code="filter-ignored",
                 )
         if self.keep_rows_outside_window:
             others = [moments.get(name) for name in self.other_filter_times]

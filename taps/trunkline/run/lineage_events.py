@@ -62,7 +62,9 @@ class Events:
     def __init__(self, tap: TapFacts) -> None:
         self._tap, self._client = tap, OpenLineageClient()
         if self._client.transport.kind == "console":
-            raise TrunklineError("OpenLineage can't send", "no transport is configured, such as http or file", "")
+            raise TrunklineError(
+                "OpenLineage can't send", "no transport is configured, such as http or file", "", code="config"
+            )
         self._producer = f"urn:trunkline:{tap.get_plugin_version()}"
         self._by: dict[str, Any] = {"producer": self._producer}
         self._namespace = os.environ.get("OPENLINEAGE_NAMESPACE") or "trunkline"

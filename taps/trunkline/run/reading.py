@@ -119,6 +119,7 @@ class StreamReading(Run):
                 f"{self.stream.name}: there is no partition {printable(str(self.context))}",
                 "the config does not name it",
                 f"Give one of {printable(str(known))}, or none to read them all",
+                code="config",
             )
         for feed in self.stream.feeds([self.stream]):
             if self._is_wanted(feed.context):

@@ -236,8 +236,9 @@ def _counted(tally: Tally) -> dict[str, Any]:
 
 def _cause(error: BaseException) -> dict[str, str]:
     if isinstance(error, TrunklineError):
-        return {"what": redactor(error.what), "why": redactor(error.why), "remedy": redactor(error.remedy)}
-    return {"what": f"unexpected {type(error).__name__}", "why": "", "remedy": _UNFORESEEN}
+        words = {"what": error.what, "why": error.why, "remedy": error.remedy}
+        return {"code": error.code, **{name: redactor(text) for name, text in words.items()}}
+    return {"code": "unexpected", "what": f"unexpected {type(error).__name__}", "why": "", "remedy": _UNFORESEEN}
 
 
 def _context(context: Mapping[str, Any]) -> dict[str, str]:

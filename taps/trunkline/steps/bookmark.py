@@ -120,6 +120,7 @@ def claim(state: dict[str, Any], ours: Mapping[str, str], streams: Collection[st
                     f"{name} was read from {_described(theirs)}, the config has {_described(ours)}",
                     "Use the state of this account; or none, to start again from start_date; or, if it is the same "
                     "account at another address, set new_account to true for one run",
+                    code="state-of-another-account",
                 )
             lines.append(
                 f"{name}: the bookmark of {_described(theirs)} is kept for {_described(ours)}, as new_account is set"

@@ -40,7 +40,9 @@ def _read_json(what: str, path: str, *, missing_ok: bool = False) -> Any:
         reason = exc.strerror or "it is no file"
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         reason = "it holds no JSON"
-    raise TrunklineError(f"the {what} could not be read", reason, f"Give --{what} the path of a JSON file")
+    raise TrunklineError(
+        f"the {what} could not be read", reason, f"Give --{what} the path of a JSON file", code="input-file"
+    )
 
 
 def read_config(path: str) -> dict[str, Any]:
@@ -51,7 +53,9 @@ def read_config(path: str) -> dict[str, Any]:
     """
     config = _read_json("config", path)
     if not isinstance(config, dict):
-        raise TrunklineError("the config could not be read", "it is no JSON object", "Give the settings as an object")
+        raise TrunklineError(
+            "the config could not be read", "it is no JSON object", "Give the settings as an object", code="input-file"
+        )
     return {name: value for name, value in config.items() if not name.startswith("_")}
 
 
@@ -82,12 +86,12 @@ def read_catalog(path: str) -> list[ConfiguredStream]:
             str(exc).replace("`", ""),
             'Give a configured catalog: {"streams": [{"stream": …, "sync_mode": …}]}',
         )
-        raise TrunklineError("the catalog could not be read", why, remedy) from None
+        raise TrunklineError("the catalog could not be read", why, remedy, code="input-file") from None
     found = []
     for chosen in catalog.streams:
         if chosen.sync_mode not in {"incremental", "full_refresh"}:
             why = f"sync_mode of {chosen.stream.name} is neither incremental nor full_refresh"
-            raise TrunklineError("the catalog could not be read", why, "Choose one of the two")
+            raise TrunklineError("the catalog could not be read", why, "Choose one of the two", code="input-file")
         fields = chosen.stream.json_schema.get("properties")
         found.append(
             ConfiguredStream(

@@ -224,7 +224,7 @@ class AirbyteSource:
         try:
             tap = self._tap(config)
         except ConfigInvalid as error:
-            return [*error.errors, *missing]
+            return [*error_lines(error), *missing]
         return missing or [f"{stream.name}: {error}" for stream, error in verdicts(tap) if error]
 
     def discover(self, path: str) -> dict[str, Any]:

@@ -127,6 +127,7 @@ class _Connection(HTTPConnection):
                 "nothing was sent",
                 f"{self.host} leads to another machine, and an unencrypted connection would show it the credentials",
                 "Set api_url (or the setting of this address) to an https:// address, or have the name lead here",
+                code="tls",
             )
 
 

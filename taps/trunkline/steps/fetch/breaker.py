@@ -17,8 +17,8 @@ class Breaker:
 
     def __init__(self) -> None:
         self._tripped = self._shut = False
-        self.why, self.remedy = _DOWN, _LATER
-        """Why nothing is sent any more, and what to do."""
+        self.why, self.remedy, self.code = _DOWN, _LATER, ""
+        """Why nothing is sent any more, what to do, and the code of that."""
         self._probes_failed: Counter[str] = Counter()  # by endpoint: one that is broken means little for the others
         self._last_success = float("-inf")
         self._lock = threading.Lock()
@@ -33,15 +33,15 @@ class Breaker:
         """Note that the vendor responded: whatever failed before was that request's own trouble."""
         with self._lock:
             self._tripped = self._shut = False
-            self.why, self.remedy = _DOWN, _LATER
+            self.why, self.remedy, self.code = _DOWN, _LATER, ""
             self._probes_failed.clear()
             self._last_success = time.monotonic()
 
-    def open(self, why: str, remedy: str) -> None:
+    def open(self, why: str, remedy: str, code: str) -> None:
         """Send nothing more: the vendor is closed for long, by its own response, or it can't be reached at all."""
         with self._lock:
             self._tripped = self._shut = True
-            self.why, self.remedy = why, remedy or _LATER
+            self.why, self.remedy, self.code = why, remedy or _LATER, code
 
     def failure(self, endpoint: str, began: float, *, probe: bool) -> None:
         """Note a request, begun at `began`, that used up its tries; it counts if nothing else succeeded meanwhile."""

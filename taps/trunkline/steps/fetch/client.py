@@ -157,7 +157,9 @@ class Client:
         endpoint = request.endpoint or request.stream
         most = self.breaker.tries(endpoint, self.max_attempts)
         if not most:
-            raise Unavailable(f"{request.about} was not sent", self.breaker.why, self.breaker.remedy)
+            raise Unavailable(
+                f"{request.about} was not sent", self.breaker.why, self.breaker.remedy, code=self.breaker.code
+            )
         attempt, renewed = 0, False
         while True:
             attempt += 1
@@ -170,7 +172,7 @@ class Client:
                 tries = min(most, CONNECT_TRIES) if self._is_out_of_reach(request, exc) else most
                 if attempt >= tries:
                     if tries < most:
-                        self.breaker.open(exc.why, exc.remedy)
+                        self.breaker.open(exc.why, exc.remedy, exc.code)
                     self.breaker.failure(endpoint, began, probe=most < self.max_attempts)
                     raise self._failed(request, exc, attempt) from None
                 # The vendor's word is a lower bound: a `Retry-After: 0` must not spend all tries in a few milliseconds.
@@ -219,7 +221,7 @@ class Client:
     def _failed(request: Request, exc: Retriable, tries: int) -> SourceError:
         counted = f"{tries} tries, the last" if tries > 1 else "one try"
         remedy = exc.remedy or ("Run again later" if exc.final is Unavailable else _REPORT)
-        return exc.final(f"{request.about} failed", f"{counted}: {exc.why}", remedy)
+        return exc.final(f"{request.about} failed", f"{counted}: {exc.why}", remedy, code=exc.code)
 
     def _pause(self, request: Request, seconds: float, message: str, cancelled: threading.Event) -> None:
         self.logger.warning(message)
@@ -251,7 +253,7 @@ class Client:
                 raise Cancelled
             if why := self.forbidden.get(request.stream):
                 hint = self.vendor.hint(HTTPStatus.FORBIDDEN)
-                raise Refused(f"{request.about} was not sent", why, hint, status=HTTPStatus.FORBIDDEN)
+                raise Refused(f"{request.about} was not sent", why, hint, status=HTTPStatus.FORBIDDEN, code="forbidden")
             sent = place.clock()
             status, headers, body = self._send(request)
             not_before = place.learn(status, headers, sent=sent)
@@ -271,10 +273,10 @@ class Client:
         reply = Reply(request, status, headers, body)
         if status != HTTPStatus.NO_CONTENT:
             if not body:
-                raise Retriable(f"an empty response with HTTP {status}", final=BadResponse)
+                raise Retriable(f"an empty response with HTTP {status}", final=BadResponse, code="not-json")
             if page := words.page(body, request.personal):
                 remedy = _PAGE.format(request.base or "api_url")
-                raise Retriable(f"{page} where JSON is expected", final=BadResponse, remedy=remedy)
+                raise Retriable(f"{page} where JSON is expected", final=BadResponse, remedy=remedy, code="not-json")
             try:
                 reply = Reply(request, status, headers, one_line(body))
                 parsed = open_body(reply)
@@ -346,16 +348,21 @@ class Client:
         if status in RETRIED_4XX or status >= HTTPStatus.INTERNAL_SERVER_ERROR:
             if not_before is not None and not_before > MAX_VENDOR_WAIT:
                 wait = f"the vendor requests a wait of {not_before:.0f} s"
-                self.breaker.open(wait, _AFTER)  # every other request would get the same response
-                raise Unavailable(what, wait, _AFTER)
-            raise Retriable(why, not_before=not_before)
+                self.breaker.open(wait, _AFTER, "rate-limited")  # every other request would get the same response
+                raise Unavailable(what, wait, _AFTER, code="rate-limited")
+            limited = status == HTTPStatus.TOO_MANY_REQUESTS
+            raise Retriable(why, not_before=not_before, code="rate-limited" if limited else "")
         if HTTPStatus.MULTIPLE_CHOICES <= status < HTTPStatus.BAD_REQUEST:
-            why = (
+            raise Refused(
+                what,
                 f"the vendor responded with a redirect (HTTP {status}), which is never followed: it would carry the "
-                "credentials to another address"
+                "credentials to another address",
+                f"Set {request.base or 'api_url'} to the address that the vendor serves the API on",
+                status=status,
+                code="redirect",
             )
-            hint = f"Set {request.base or 'api_url'} to the address that the vendor serves the API on"
-        raise Refused(what, why, hint, status=status)
+        code = "forbidden" if status == HTTPStatus.FORBIDDEN else ""
+        raise Refused(what, why, hint, status=status, code=code)
 
     def _is_forbidden(self, request: Request, why: str) -> bool:
         """Take note of a 403, which costs its stream or partition one request; whether it is about the credentials."""

@@ -120,9 +120,10 @@ class Retriable(Exception):  # noqa: N818 - not an error yet: it becomes one whe
         final: The error this becomes when no try is left.
         remedy: What to do then; when left out, to run again.
         trouble: What kept the request from the server, if anything did.
+        code: Code of that error, where it is neither the trouble's nor its class's own.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what is known of a failed try, each named where it is raised
         self,
         why: str,
         *,
@@ -130,8 +131,10 @@ class Retriable(Exception):  # noqa: N818 - not an error yet: it becomes one whe
         final: type[SourceError] = Unavailable,
         remedy: str = "",
         trouble: Trouble | None = None,
+        code: str = "",
     ) -> None:
-        self.why, self.not_before, self.final, self.remedy, self.trouble = why, not_before, final, remedy, trouble
+        self.why, self.not_before, self.final, self.remedy = why, not_before, final, remedy
+        self.trouble, self.code = trouble, code or (trouble.code if trouble else "")
         super().__init__(why)
 
 
@@ -194,6 +197,7 @@ class Exchanges:
                     f"{request.about} could not be sent",
                     f"the value of the header {name} has characters that no header can carry",
                     "Look for a line break or a letter beyond ASCII in the credentials",
+                    code="config",
                 )
         if request.form is not None:
             prepared.body = urlencode(request.form if body is None else body).encode()
@@ -231,12 +235,12 @@ class Exchanges:
             ):
                 return response.status_code, response.headers, self._read_or_none(request, response, deadline)
         except Late as exc:
-            raise Retriable(exc.why) from None
+            raise Retriable(exc.why, code="timeout") from None
         except (requests.exceptions.RequestException, urllib3.exceptions.HTTPError, OSError) as exc:
             trouble = network.trouble(exc, base.url, base.proxies, base.setting)
             # The exception's own text holds the URL, which may hold personal data: it is left out.
             if trouble.lasting:
-                raise Refused(f"{request.about} failed", trouble.why, trouble.remedy) from None
+                raise Refused(f"{request.about} failed", trouble.why, trouble.remedy, code=trouble.code) from None
             raise Retriable(trouble.why, remedy=trouble.remedy, trouble=trouble) from None
 
     def _read_or_none(self, request: Request, response: requests.Response, deadline: Deadline) -> bytes:
@@ -261,10 +265,15 @@ class Exchanges:
             size += len(chunk)
             if size > MAX_BODY:
                 why = f"the response is larger than {MAX_BODY // 2**20} MiB"
-                raise Refused(f"{request.about} failed", why, _LESS)
+                raise Refused(f"{request.about} failed", why, _LESS, code="response-too-large")
             deadline.body(len(chunk))
         body = chunks[0] if len(chunks) == 1 else b"".join(chunks)
         # Counting takes time, and no response has more values than bytes.
         if size > MOST_VALUES and sum(map(body.count, (b",", b"[", b"{"))) > MOST_VALUES:
-            raise Refused(f"{request.about} failed", f"the response has more than {MOST_VALUES:,} values", _LESS)
+            raise Refused(
+                f"{request.about} failed",
+                f"the response has more than {MOST_VALUES:,} values",
+                _LESS,
+                code="response-too-large",
+            )
         return body.removeprefix(codecs.BOM_UTF8)  # which RFC 8259 lets a reader ignore, and some servers write

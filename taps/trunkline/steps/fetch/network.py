@@ -38,12 +38,14 @@ class Trouble:
 
     Args:
         why: One clause, with host and port.
+        code: Code of the error.
         remedy: What to do when it stays.
         connected: Whether there was a connection, so that the server itself may be at fault.
         lasting: Whether another try can't change it.
     """
 
     why: str
+    code: str
     remedy: str = "Run again later"
     connected: bool = False
     lasting: bool = False
@@ -93,16 +95,16 @@ def _connections(causes: list[BaseException], host: str, server: str, remedy: st
     """Name the trouble of a connection that does not stand yet."""
     for cause in causes:
         if isinstance(cause, (urllib3.exceptions.NameResolutionError, socket.gaierror)):
-            return Trouble(f"the DNS lookup of {host} failed", remedy)
+            return Trouble(f"the DNS lookup of {host} failed", "dns", remedy)
         if isinstance(cause, (urllib3.exceptions.ConnectTimeoutError, requests.exceptions.ConnectTimeout)):
             if not isinstance(cause, urllib3.exceptions.NewConnectionError):
-                return Trouble(f"the connection to {server} timed out", remedy)
+                return Trouble(f"the connection to {server} timed out", "unreachable", remedy)
         elif isinstance(cause, ConnectionRefusedError):
-            return Trouble(f"the connection to {server} was refused", remedy)
+            return Trouble(f"the connection to {server} was refused", "unreachable", remedy)
         elif isinstance(cause, OSError) and cause.errno in _NO_ROUTE:
-            return Trouble(f"there is no route to {server}", remedy)
+            return Trouble(f"there is no route to {server}", "unreachable", remedy)
     if any(isinstance(cause, urllib3.exceptions.NewConnectionError) for cause in causes):
-        return Trouble(f"the connection to {server} failed", remedy)
+        return Trouble(f"the connection to {server} failed", "unreachable", remedy)
     return None
 
 
@@ -121,12 +123,12 @@ def _certificates(cause: BaseException, host: str, server: str, setting: str) ->
             why, remedy = "is not signed by an authority that this machine trusts", private
         else:
             why, remedy = "could not be verified", private
-        return Trouble(f"the TLS certificate of {server} {why}", remedy, lasting=True)
+        return Trouble(f"the TLS certificate of {server} {why}", "tls", remedy, lasting=True)
     if isinstance(cause, ssl.SSLError) and not isinstance(cause, (ssl.SSLEOFError, ssl.SSLZeroReturnError)):
         if cause.reason in {"WRONG_VERSION_NUMBER", "HTTP_REQUEST", "UNKNOWN_PROTOCOL", "RECORD_LAYER_FAILURE"}:
-            return Trouble(f"{server} does not speak TLS", f"Check host and port in {setting}")
+            return Trouble(f"{server} does not speak TLS", "tls", f"Check host and port in {setting}")
         kind = f" ({cause.reason})" if cause.reason else ""
-        return Trouble(f"the TLS handshake with {server} failed{kind}", _URL.format(setting))
+        return Trouble(f"the TLS handshake with {server} failed{kind}", "tls", _URL.format(setting))
     return None
 
 
@@ -138,25 +140,27 @@ def _proxys(causes: list[BaseException], proxy: str, name: str) -> Trouble:
     status = next((found[1] for cause in causes if (found := _TUNNEL.search(str(cause)))), None)
     if status == str(int(HTTPStatus.PROXY_AUTHENTICATION_REQUIRED)):
         remedy = f"Put user name and password into {name}: http://user:password@host:port"
-        return Trouble(f"the proxy {place} requires credentials (HTTP 407)", remedy, lasting=True)
+        return Trouble(f"the proxy {place} requires credentials (HTTP 407)", "proxy", remedy, lasting=True)
     if status:
-        return Trouble(f"the proxy {place} does not connect to the server (HTTP {status})", remedy)
+        return Trouble(f"the proxy {place} does not connect to the server (HTTP {status})", "proxy", remedy)
     way = _connections(causes, parts.host or "", place, remedy)
-    return Trouble(f"no way through the proxy: {way.why if way else f'{place} failed'}", remedy)
+    return Trouble(f"no way through the proxy: {way.why if way else f'{place} failed'}", "proxy", remedy)
 
 
 def _responses(causes: list[BaseException], server: str) -> Trouble:
     """Name the trouble of a connection that stands."""
     for kind, why in _KINDS.items():
         if any(isinstance(cause, kind) for cause in causes):
-            return Trouble(f"no complete response from {server} ({why})", connected=True)
-    return Trouble(f"no complete response from {server} ({type(causes[0]).__name__})", connected=True)
+            code = "timeout" if why == _TIMED_OUT else "unavailable"
+            return Trouble(f"no complete response from {server} ({why})", code, connected=True)
+    return Trouble(f"no complete response from {server} ({type(causes[0]).__name__})", "unavailable", connected=True)
 
 
+_TIMED_OUT = "it timed out"
 _KINDS: Mapping[type[BaseException], str] = {
-    urllib3.exceptions.ReadTimeoutError: "it timed out",
-    requests.exceptions.ReadTimeout: "it timed out",
-    TimeoutError: "it timed out",
+    urllib3.exceptions.ReadTimeoutError: _TIMED_OUT,
+    requests.exceptions.ReadTimeout: _TIMED_OUT,
+    TimeoutError: _TIMED_OUT,
     urllib3.exceptions.DecodeError: "it could not be decompressed",
     requests.exceptions.ContentDecodingError: "it could not be decompressed",
     urllib3.exceptions.ProtocolError: "it was cut off",

@@ -97,6 +97,7 @@ class TokenStore:
                 "the file holds something else than the refresh tokens that a run keeps in it",
                 "Set token_store to a file of its own; one that does not exist is made",
                 status=0,
+                code="token-store",
             ) from None
 
     def _write(self, tokens: dict[str, str]) -> None:
@@ -129,6 +130,7 @@ class TokenStore:
             f"the file could not be read or replaced ({exc.strerror or type(exc).__name__}); no token was requested",
             "Set token_store to a file in a folder that this process may write to",
             status=0,
+            code="token-store",
         )
 
 

@@ -146,11 +146,16 @@ class Tokens:
         """
         if request.base and request.base == self.facts.base:
             why = "its base URL is that of the token requests, which gets no access token"
-            raise Refused(f"{request.about} was not sent", why, "Give the request another base URL")
+            raise Refused(
+                f"{request.about} was not sent", why, "Give the request another base URL", code="vendor-package"
+            )
         token = self._token
         if token is None:
             raise Refused(
-                f"{request.about} was not sent", "there is no access token", "Send it through the tap's client"
+                f"{request.about} was not sent",
+                "there is no access token",
+                "Send it through the tap's client",
+                code="vendor-package",
             )
         self._sent.token = token
         return {"Authorization": f"{self.facts.scheme} {token.value}"}, request.json

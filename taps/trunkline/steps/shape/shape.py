@@ -43,7 +43,7 @@ MOST_UNKNOWN = 100
 """Unknown fields that are logged by name; a vendor may send a new one in every row."""
 
 _PLACE = re.compile(r"\[\d+\]")
-
+_REPORT = "Nothing after it was written and the bookmark stays; report it with the vendor's documentation"
 _ODD = (*BROKEN, TypeError, KeyError, AttributeError, IndexError)
 
 
@@ -235,7 +235,8 @@ class Shape:
         record[EXTRA] = self._noted(odd, extra) if odd else extra
         for name in self._required:
             if record[name] is None:
-                raise self._bad(row, f"field {name} is missing or null", keyless=name in self.primary_keys)
+                why = f"field {name} is missing or null"
+                raise Keyless(self._what(row), why, _REPORT) if name in self.primary_keys else self._bad(row, why)
         self._finish(row, record)
         return record, moments
 
@@ -360,17 +361,16 @@ class Shape:
             else:
                 self.unnamed += 1
 
-    def _bad(self, row: t.Any, why: str, remedy: str = "", *, keyless: bool = False) -> BadRecord:
+    def _bad(self, row: t.Any, why: str, remedy: str = "") -> BadRecord:
+        return BadRecord(self._what(row), why, remedy or _REPORT)
+
+    def _what(self, row: t.Any) -> str:
         parts = []
         for name in self.primary_keys:
             spec = self.properties.get(name, {})
             value = "(personal)" if spec.get("x-personal") else printable(str(row.get(name)))
             parts.append(f"{name} {value}")
-        return (Keyless if keyless else BadRecord)(
-            f"{self.stream}, the record with {', '.join(parts) or 'no key'}, contradicts its schema",
-            why,
-            remedy or "Nothing after it was written and the bookmark stays; report it with the vendor's documentation",
-        )
+        return f"{self.stream}, the record with {', '.join(parts) or 'no key'}, contradicts its schema"
 
 
 def _latest(moments: dict[str, datetime], name: str, names: Sequence[str], record: t.Any) -> str | None:
