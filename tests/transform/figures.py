@@ -208,6 +208,39 @@ def by_interval(
     return {key: _figures(group, repeated, threshold, short) for key, group in groups.items()}
 
 
+def quiet_intervals(
+    found: Iterable[Contact], zone: str, minutes: int, since: datetime, until: datetime
+) -> dict[tuple[Any, ...], dict[str, Any]]:
+    """Return zeros for each interval in which a stream was proven and had no contact, under the marts' names.
+
+    Args:
+        found: The contacts.
+        zone: The centre's time zone.
+        minutes: Length of an interval: 1440 or 30.
+        since: From when all streams are proven.
+        until: Until when; a dialog's proof goes by its end, so that a day later has to be proven too.
+    """
+    met = defaultdict(list)
+    for row in found:
+        met[row["vendor"], row["stream"]].append(row["started_at"])
+    quiet = {}
+    for vendor, stream in _MAKERS:
+        end = until - timedelta(days=1) if stream == "dialogs" else until
+        local = since.astimezone(ZoneInfo(zone)).replace(hour=0, minute=0)
+        while local < end:
+            begin, local = local, local + timedelta(minutes=minutes)
+            if begin >= since and local <= end and not any(begin <= at < local for at in met[vendor, stream]):
+                key = (begin.replace(tzinfo=None), vendor, stream, *[None] * 5)
+                quiet[key] = _ZEROS | ({} if vendor == "bspk" else {"answered": 0, "abandoned": 0})
+    return quiet
+
+
+_ZEROS = {"contacts": 0, "proven": 0, "repeats": 0} | dict.fromkeys((
+    "answered", "abandoned", "offered", "abandonment_rate", "handled", "handle_seconds", "average_handle_time",
+    "average_speed_of_answer", "service_level_abandons_negative", "service_level_answered_only", "timed_answers",
+))  # fmt: skip
+
+
 def customer_of(row: Contact) -> Any:
     """Return what tells a contact's customer from others."""
     first, second = ("customer_id", "customer_phone") if row["vendor"] == "bspk" else ("customer_phone", "customer_id")

@@ -182,8 +182,10 @@ def test_spans_that_adjoin_are_one(built: Built) -> None:
 def test_figures_are_those_that_python_computes(
     built: Built, wanted: dict[str, figures.Contact], mart: str, interval: str, minutes: int
 ) -> None:
-    """Counts, service levels by each formula, speed of answer, handle time and repeats of every interval and group."""
-    expected = figures.by_interval(wanted.values(), ZONE, minutes, threshold=THRESHOLD, short=SHORT, repeat_days=7)
+    """Every figure of every interval and group, and zeros where a stream was proven and had no contact."""
+    expected = figures.quiet_intervals(wanted.values(), ZONE, minutes, START, START + timedelta(days=15))
+    assert expected
+    expected |= figures.by_interval(wanted.values(), ZONE, minutes, threshold=THRESHOLD, short=SHORT, repeat_days=7)
     rows = built.rows(f"contacts_{mart}")
     found = {(local(row[interval]), *(row[name] for name in figures.KEYS)): row for row in rows}
     assert len(found) == len(rows)
@@ -347,6 +349,20 @@ def test_the_page_names_every_variable_and_model() -> None:
     page = (ROOT / "docs" / "model.md").read_text(encoding="utf-8")
     variables = yaml.safe_load((ROOT / "transform" / "dbt_project.yml").read_text(encoding="utf-8"))["vars"]
     assert [name for name in (*variables, *MODELS) if f"`{name}`" not in page] == []
+
+
+def test_every_column_is_described(built: Built) -> None:
+    """What core.yml and marts.yml list, which docs/model.md shows, is what the tables have."""
+    folder = ROOT / "transform" / "models"
+    page = (ROOT / "docs" / "model.md").read_text(encoding="utf-8")
+    texts = ((folder / layer / f"{layer}.yml").read_text(encoding="utf-8") for layer in ("core", "marts"))
+    models = [one for text in texts for one in yaml.safe_load(text)["models"]]
+    described = {one["name"]: {column["name"] for column in one["columns"]} for one in models}
+    assert sorted(described) == MODELS
+    for model, columns in described.items():
+        shared = {"contacts_by_day": {"day"}, "contacts_by_half_hour": {"half_hour"}}.get(model, set())
+        assert columns | shared == built.rows(model)[0].keys(), model
+        assert f"<!-- generated: model {model} -->" in page or model == "contacts_by_half_hour"
 
 
 @at_night("a start of dbt")

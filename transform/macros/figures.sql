@@ -1,6 +1,6 @@
 {#- The figures of contacts by an interval of the centre's clocks. What a vendor can't say is null: a count is of the
     contacts whose outcome is known, and null when there are none. -#}
-{% macro contact_figures(name, interval) %}
+{% macro contact_figures(name, type, length, interval) %}
 {%- set keys = ['vendor', 'stream', 'channel', 'direction', 'queue_kind', 'queue_id', 'campaign_id'] -%}
 {%- set within = 'wait_seconds <= ' ~ var('service_level_seconds') -%}
 {%- set short = 'wait_seconds < ' ~ var('short_abandon_seconds') -%}
@@ -25,9 +25,24 @@ with counted as (
     case when count(is_repeat) > 0 then count(*) filter (where is_repeat) end as repeats
   from {{ ref('contacts_made') }} left join {{ ref('contact_repeats') }} using (contact_key)
   group by {{ interval }}, {{ keys | join(', ') }}
+),
+{{ trunkline.proven_intervals(length) }},
+figures as (
+  select * from counted
+  union all
+  {#- Nobody made contact, which is known and so a row of zeros, of the stream alone. #}
+  select cast(began as {{ type }}), vendor, stream{% for _ in keys[2:] %}, cast(null as text){% endfor %},
+    0, 0, case when has_outcome then 0 end, case when has_outcome then 0 end, cast(null as int8),
+    0, 0, 0, 0, 0, cast(null as float8), 0{% for _ in range(3) %}, cast(null as float8){% endfor %}, 0
+  from proven_intervals
+  where not exists (
+    select 1 from counted
+    where counted.vendor = proven_intervals.vendor and counted.stream = proven_intervals.stream
+      and counted.{{ name }} = proven_intervals.began
+  )
 )
-select {{ name }}, counted.{{ keys | join(', counted.') }}, queues.queue_name, campaigns.queue_name as campaign_name,
-  counted.contacts, proven, offered, answered, abandoned,
+select {{ name }}, figures.{{ keys | join(', figures.') }}, queues.queue_name, campaigns.queue_name as campaign_name,
+  figures.contacts, proven, offered, answered, abandoned,
   cast(abandoned as float8) / nullif(answered + abandoned, 0) as abandonment_rate,
   {%- for name, good, of in [
     ('abandons_ignored', 'answers_within', 'timed_answers + timed_abandons - abandons_within'),
@@ -46,11 +61,11 @@ select {{ name }}, counted.{{ keys | join(', counted.') }}, queues.queue_name, c
   nullif(handled, 0) as handled, handle_seconds,
   handle_seconds / nullif(handled, 0) as average_handle_time,
   talk_seconds, hold_seconds, repeats
-from counted
-left join {{ ref('queues') }} as queues on queues.vendor = counted.vendor
-  and queues.queue_kind = counted.queue_kind and queues.queue_id = counted.queue_id
-left join {{ ref('queues') }} as campaigns on campaigns.vendor = counted.vendor
-  and campaigns.queue_kind = 'campaign' and campaigns.queue_id = counted.campaign_id
+from figures
+left join {{ ref('queues') }} as queues on queues.vendor = figures.vendor
+  and queues.queue_kind = figures.queue_kind and queues.queue_id = figures.queue_id
+left join {{ ref('queues') }} as campaigns on campaigns.vendor = figures.vendor
+  and campaigns.queue_kind = 'campaign' and campaigns.queue_id = figures.campaign_id
 {% endmacro %}
 
 
@@ -58,4 +73,33 @@ left join {{ ref('queues') }} as campaigns on campaigns.vendor = counted.vendor
 {% macro half_hour(time) -%}
 date_trunc('hour', {{ time }})
   + case when extract(minute from {{ time }}) >= 30 then interval '30 minutes' else interval '0 minutes' end
+{%- endmacro %}
+
+
+{#- The intervals of the centre's clocks in which all of a stream is proven, as one more part of a query. Proofs of
+    dialogs go by the time at which one ended, so the day after has to be proven too before none can have begun. -#}
+{% macro proven_intervals(length) -%}
+{%- set end = "began + interval '" ~ length ~ "'" -%}
+streams as (
+  select vendor, stream, bool_and(field <> 'outcome' or supplied <> 'no') as has_outcome,
+    case stream when 'dialogs' then 'cdr_dialogs' else stream end as proven_in,
+    case stream when 'dialogs' then interval '1 day' else interval '0 days' end as later
+  from {{ ref('coverage') }}
+  group by vendor, stream
+),
+spans as (
+  select streams.vendor, streams.stream, has_outcome, since, until - later as until,
+    {{ trunkline.series(
+      "date_trunc('day', " ~ trunkline.local_time('since') ~ ")", trunkline.local_time('until'), length) }} as began
+  from streams join {{ ref('proven_spans') }} as proven
+    on proven.vendor = streams.vendor and proven.stream = proven_in and partition_id = ''
+),
+proven_intervals as (
+  select vendor, stream, has_outcome, began
+  from spans
+  where {{ trunkline.instant('began') }} >= since and {{ trunkline.instant(end) }} <= until
+    {#- Of an hour that comes twice the first time too; a half hour that the clocks skip is none. #}
+    and {{ trunkline.instant("began - interval '1 hour'") }} + interval '1 hour' >= since
+    and {{ trunkline.local_time(trunkline.instant('began')) }} < {{ end }}
+)
 {%- endmacro %}

@@ -59,6 +59,12 @@ timezone('{{ var("centre_timezone") }}', {{ instant }})
 {%- endmacro %}
 
 
+{#- The instant at which the clocks of the centre show a time. -#}
+{% macro instant(local) -%}
+timezone('{{ var("centre_timezone") }}', {{ local }})
+{%- endmacro %}
+
+
 {#- A time that a vendor writes without a zone and in UTC, in a text; null when it is none. -#}
 {% macro utc_text(text) -%}
 case when {{ text }} ~ '^[0-9]{4}-[0-9]{2}-[0-9]{2}[ T][0-9]{2}:[0-9]{2}:[0-9]{2}.*$'
@@ -87,3 +93,8 @@ case when {{ text }} ~ '^[0-9]{4}-[0-9]{2}-[0-9]{2}[ T][0-9]{2}:[0-9]{2}:[0-9]{2
     with ordinality as found (item, position)
 )
 {% endmacro %}
+
+{#- Times from one to another, a row each, as a column of a query. -#}
+{% macro series(since, until, step) %}{{ return(adapter.dispatch('series', 'trunkline')(since, until, step)) }}{% endmacro %}
+{% macro duckdb__series(since, until, step) %}unnest(generate_series({{ since }}, {{ until }}, interval '{{ step }}')){% endmacro %}
+{% macro postgres__series(since, until, step) %}generate_series({{ since }}, {{ until }}, interval '{{ step }}'){% endmacro %}

@@ -1,1 +1,1 @@
-{{ trunkline.contact_figures('day', 'cast(started_local as date)') }}
+{{ trunkline.contact_figures('day', 'date', '1 day', 'cast(started_local as date)') }}
