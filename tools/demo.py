@@ -1,4 +1,4 @@
-"""The demo: a sandbox on a free port, Meltano's job `everything`, and what is in the DuckDB file after it.
+"""The demo: a sandbox on a free port, Meltano's job `everything`, dbt's models of what it loaded, and a page about it.
 
 The second run goes on from the first one's bookmarks, as it would against a real account.
 """
@@ -12,6 +12,7 @@ import subprocess
 import sys
 import time
 from collections import deque
+from concurrent.futures import ThreadPoolExecutor
 from datetime import date, datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -27,14 +28,21 @@ from trunkline_sandbox import Running, running, world
 from trunkline_sandbox.world import World
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from concurrent.futures import Future
 
 ROOT = Path(__file__).resolve().parents[1]
 DATABASE = "output/trunkline.duckdb"
 LOG = "output/demo.log"
+MODELS_LOG = "output/demo-models.log"
+INSTALL_LOG, PARSE_LOG = "output/demo-install.log", "output/demo-parse.log"
 REPORT = "output/report.html"
+RUNS = "output/runs"
+"""Gets the report of each tap's run."""
 FIRST_DAY = "output/demo-first-day"
 """Keeps on which day the data begins."""
+PARSED = "transform/target/partial_parse.msgpack"
+"""Is there when dbt was installed and has read its project."""
 MELTANO = str(Path(sys.executable).with_name("meltano"))
 
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
@@ -48,6 +56,7 @@ _MARKS = (
     ),
     (re.compile(r"\b(?:tap|target)-(\w+) +.*\b(?:ERROR|CRITICAL)\b(.*)"), "{0}: {1}"),
     (re.compile(r"\[error +\] (.*)"), "{0}"),
+    (re.compile(r"Done\. PASS=(\d+) .*\bERROR=(\d+)"), "dbt: {0} models and tests passed, {1} failed"),
 )
 """Lines of Meltano's log that are progress, and how they are told."""
 
@@ -63,9 +72,9 @@ class Row(NamedTuple):
 
 
 def main() -> int:
-    """Run the demo; 0 when every vendor was loaded."""
+    """Run the demo; 0 when every vendor was loaded and the models were built."""
     started = time.monotonic()
-    (ROOT / "output").mkdir(exist_ok=True)
+    (ROOT / RUNS).mkdir(parents=True, exist_ok=True)
     say(started, "starting a sandbox of five vendors on this machine")
     again = (ROOT / DATABASE).exists()
     with running(first_day=first_day(again=again)) as sandbox:
@@ -73,23 +82,61 @@ def main() -> int:
             started,
             f"meltano run everything, {'from the last bookmarks on' if again else 'from the start'} (log: {LOG})",
         )
-        failed = load(sandbox, started, full_refresh=not again)
+        variables = environment(sandbox)
+        failed = load(variables, started, full_refresh=not again)
     if failed:
-        print(f"\nMeltano ended with exit code {failed}. The last lines of {ROOT / LOG}:\n", file=sys.stderr)
-        print("\n".join(f"    {line}" for line in tail(ROOT / LOG)), file=sys.stderr)
-        print("\nWhat to do: read the line of the vendor that failed; then start the demo again.", file=sys.stderr)
+        explain(f"Meltano ended with exit code {failed}", LOG, "read the line of the vendor that failed")
         return 1
+    unbuilt = build(variables, started)
     rows, missing = table()
+    page(started)
     say(started, "done\n")
     print("\n".join(rows))
+    print(f"\n{recounted()}")
+    print(_NEXT.format(root=ROOT, database=DATABASE, report=REPORT))
+    if unbuilt:
+        explain(
+            f"The rows are loaded, but the models are not built: Meltano ended with exit code {unbuilt}",
+            MODELS_LOG,
+            f"read what dbt says of the first error; if it could not be installed, {INSTALL_LOG}",
+        )
     if missing:
         print(f"\nNothing was loaded of {', '.join(missing)}: see {ROOT / LOG}", file=sys.stderr)
-        return 1
-    print(f"\n{recounted()}")
-    page = report_page.page(ROOT / DATABASE, datetime.now(timezone.utc))
-    (ROOT / REPORT).write_text(page, encoding="utf-8")
-    print(_NEXT.format(root=ROOT, database=DATABASE, report=REPORT))
-    return 0
+    return 1 if unbuilt or missing else 0
+
+
+def explain(what: str, log: str, remedy: str) -> None:
+    """Print what failed, the end of its log, and what to do."""
+    print(f"\n{what}. The last lines of {ROOT / log}:\n", file=sys.stderr)
+    print("\n".join(f"    {line}" for line in tail(ROOT / log)), file=sys.stderr)
+    print(f"\nWhat to do: {remedy}; then start the demo again.", file=sys.stderr)
+
+
+def page(started: float) -> None:
+    """Write the page."""
+    begun = time.monotonic()
+    now = datetime.now(report_page.default_zone(ROOT / DATABASE))
+    made = report_page.page(ROOT / DATABASE, now, folder=ROOT / RUNS)
+    (ROOT / REPORT).write_text(made, encoding="utf-8")
+    say(started, f"page written in {time.monotonic() - begun:.1f} s: {REPORT}")
+
+
+def build(variables: Mapping[str, str], started: float) -> int:
+    """Build the models of what was loaded.
+
+    Args:
+        variables: The environment of Meltano.
+        started: When the demo began (monotonic seconds).
+
+    Returns:
+        Meltano's exit code.
+    """
+    begun = time.monotonic()
+    say(started, f"meltano run dbt-duckdb:build (log: {MODELS_LOG})")
+    code = meltano("run", "dbt-duckdb:build", log=MODELS_LOG, variables=variables, tell=lambda line: say(started, line))
+    if not code:
+        say(started, f"models built in {time.monotonic() - begun:.1f} s: contact_centre.contacts_made and others")
+    return code
 
 
 def recounted() -> str:
@@ -120,11 +167,11 @@ def first_day(*, again: bool) -> date:
 
 
 _NEXT = """
+A page about it, for a manager and whoever loads: {root}/{report}
 All of it is in {root}/{database}
-A page about it: {root}/{report}
 
-Look inside (from {root}):
-  .venv/bin/python -c "import duckdb; duckdb.connect('{database}').sql('FROM tap_evolux.studio_calls LIMIT 5').show()"
+Look at the contacts of every vendor (from {root}):
+  .venv/bin/python -c "import duckdb; duckdb.connect('{database}').sql('FROM contact_centre.contacts_made').show()"
 
 The same from a real account, Evolux for example:
   cp .env.example .env                                       then fill in the lines of Evolux
@@ -137,11 +184,11 @@ def say(started: float, what: str) -> None:
     print(f"{time.monotonic() - started:5.1f} s  {what}", flush=True)
 
 
-def load(sandbox: Running, started: float, *, full_refresh: bool) -> int:
-    """Run the job.
+def load(variables: Mapping[str, str], started: float, *, full_refresh: bool) -> int:
+    """Run the job; install dbt meanwhile, where it is not there yet.
 
     Args:
-        sandbox: Where the vendors are.
+        variables: The environment of Meltano.
         started: When the demo began (monotonic seconds).
         full_refresh: Forget the bookmarks: without the file they would leave all but the newest rows out.
 
@@ -149,34 +196,66 @@ def load(sandbox: Running, started: float, *, full_refresh: bool) -> int:
         Meltano's exit code.
     """
     options = ["--full-refresh"] if full_refresh else []
+    with ThreadPoolExecutor(1) as pool:
+        installing: list[Future[int]] = []
+
+        def tell(line: str) -> None:
+            say(started, line)
+            # Not sooner: Meltano's first run makes its own database.
+            if not installing and not (ROOT / PARSED).exists():
+                installing.append(pool.submit(install, variables))
+                say(started, f"meltano install utility dbt-duckdb, meanwhile (log: {INSTALL_LOG})")
+
+        return meltano("run", *options, "everything", log=LOG, variables=variables, tell=tell)
+
+
+def install(variables: Mapping[str, str]) -> int:
+    """Install dbt, and have it read its project, so that the build need not. The build says what failed here."""
+    failed = meltano("install", "utility", "dbt-duckdb", log=INSTALL_LOG, variables=variables)
+    return failed or meltano("invoke", "dbt-duckdb", "parse", log=PARSE_LOG, variables=variables)
+
+
+def meltano(*arguments: str, log: str, variables: Mapping[str, str], tell: Callable[[str], object] = str) -> int:
+    """Run Meltano.
+
+    Args:
+        arguments: What it is to do.
+        log: Gets its output.
+        variables: Its environment.
+        tell: Gets the lines of progress.
+
+    Returns:
+        Its exit code.
+    """
     process = subprocess.Popen(
-        [MELTANO, "--environment=sandbox", "run", *options, "everything"],
+        [MELTANO, "--environment=sandbox", *arguments],
         cwd=ROOT,
-        env=environment(sandbox),
+        env=variables,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
         errors="replace",
     )
-    with process, (ROOT / LOG).open("w", encoding="utf-8") as log:
+    with process, (ROOT / log).open("w", encoding="utf-8") as file:
         for line in process.stdout or ():
             plain = _COLOUR.sub("", line)
-            log.write(plain)
-            log.flush()
+            file.write(plain)
+            file.flush()
             for told in progress(plain):
-                say(started, told)
+                tell(told)
     return process.returncode
 
 
 def environment(sandbox: Running) -> dict[str, str]:
     """The caller's variables, with this sandbox in place of whatever account they or .env name."""
-    ours = ("TAP_", "TARGET_DUCKDB_", "MELTANO_")
+    ours = ("TAP_", "TARGET_DUCKDB_", "MELTANO_", "DBT_", "TRUNKLINE_DBT_")
     made = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
     for tap in vendors():
         for name, value in sandbox.config(tap.vendor).items():
             variable = f"{tap.name}_{name}".replace("-", "_").upper()
             made[variable] = value if isinstance(value, str) else json.dumps(value)
-    return {**made, "TARGET_DUCKDB_PATH": DATABASE, "NO_COLOR": "1"}
+        made[f"{tap.name}_run_report".replace("-", "_").upper()] = str(ROOT / RUNS)
+    return {**made, "TARGET_DUCKDB_PATH": DATABASE, "NO_COLOR": "1", "DO_NOT_TRACK": "1"}
 
 
 def progress(line: str) -> Iterator[str]:
