@@ -47,7 +47,7 @@ FACTS = {
     "zone": Fact("times are in the zone that the tap reads them in", "every time is wrong by hours"),
     "zone-names": Fact("zones have names of IANA or of Windows", "they are not compared with the setting"),
     "detail-key": Fact("a detail is known by the number that the setting names", "no detail is found"),
-    "not-found": Fact("a lookup that finds nothing is told apart from an error", "the lookup fails"),
+    "not-found": Fact("a lookup that finds nothing is distinguished from an error", "the lookup fails"),
     "search": Fact("a lookup finds one object, or a list of them", "the lookup fails"),
     "limit": Fact("the limit is the one that is documented", "the vendor refuses requests, and the tap waits"),
 }
