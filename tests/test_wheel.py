@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import configparser
 import json
+import os
 import re
 import subprocess
 import sys
@@ -12,10 +13,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
-from tests.night import NIGHT
+from bench import environments
+from tests.night import NIGHT, at_night
 
 from trunkline.doors.vendors import vendor_taps
-from trunkline_sandbox import Sandbox
+from trunkline_sandbox import Sandbox, running
 
 ROOT = Path(__file__).parents[1]
 VENDORS = tuple(vendor_taps("trunkline"))
@@ -160,3 +162,46 @@ def test_wheel_holds_the_code_and_nothing_else(installed: Installed) -> None:
     for path in (ROOT / "schemas").rglob("*.json"):
         assert f"trunkline/schemas/{path.relative_to(ROOT / 'schemas').as_posix()}" in names
     assert any(name.endswith("/licenses/LICENSE") for name in names)
+
+
+@at_night("installs everything three times")
+@pytest.mark.parametrize("tool", ["pip", "pipx", "uvx"])
+def test_a_tap_reads_a_vendor_however_the_wheel_is_installed(installed: Installed, tool: str, tmp_path: Path) -> None:
+    """By pip, by pipx and by uvx, from a folder that is no checkout: the connection test, and a run with its rows."""
+    started = {
+        "pip": lambda: _by_pip(installed.wheel, tmp_path),
+        "pipx": lambda: _by_pipx(installed.wheel, tmp_path),
+        "uvx": lambda: [*UV, "tool", "run", "--python", sys.executable, "--from", str(installed.wheel), "tap-evolux"],
+    }[tool]()
+    with running(size=20, vendors=["evolux"]) as served:
+        (tmp_path / "evolux.json").write_text(json.dumps(served.config("evolux")), encoding="utf-8")
+        for options in (["--test"], []):
+            done = subprocess.run(
+                [*started, "--config", "evolux.json", *options],
+                cwd=tmp_path, capture_output=True, text=True, check=False,
+            )  # fmt: skip
+            assert done.returncode == 0, done.stderr[-2000:]
+        rows = {line["record"]["id"] for line in map(json.loads, done.stdout.splitlines())
+                if line["type"] == "RECORD" and line["stream"] == "studio_calls"}  # fmt: skip
+        first = served.config("evolux")["start_date"]
+        assert rows == {
+            row["id"] for row in served.sandbox.truth("evolux", "studio_calls") if row["start_time"] >= first
+        }
+
+
+def _by_pip(wheel: Path, folder: Path) -> list[str]:
+    _do([sys.executable, "-m", "venv", str(folder / "venv")])
+    _do([str(folder / "venv" / "bin" / "pip"), "install", "--quiet", str(wheel)])
+    return [str(folder / "venv" / "bin" / "tap-evolux")]
+
+
+def _by_pipx(wheel: Path, folder: Path) -> list[str]:
+    places = {
+        "PIPX_HOME": str(folder / "pipx"),
+        "PIPX_BIN_DIR": str(folder / "bin"),
+        "PIPX_MAN_DIR": str(folder / "man"),
+    }
+    command = [environments.program("pipx", "pipx"), "install", "--python", sys.executable, str(wheel)]
+    done = subprocess.run(command, env={**os.environ, **places}, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return [str(folder / "bin" / "tap-evolux")]
