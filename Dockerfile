@@ -5,6 +5,9 @@
 FROM python:3.13-slim AS build
 RUN pip install --no-cache-dir uv==0.13.9
 WORKDIR /src
+# Git stays outside: the version comes with --build-arg VERSION=1.2.3, which `python3 run.py container` does.
+ARG VERSION=0.1.0.dev0
+ENV SETUPTOOLS_SCM_PRETEND_VERSION_FOR_TRUNKLINE=$VERSION
 COPY pyproject.toml requirements.lock README.md LICENSE CHANGELOG.md ./
 COPY schemas schemas
 COPY taps taps

@@ -78,6 +78,8 @@ TASKS = {
     "recipes": Task("try the recipes of docs/recipes.md with the real tools", [("python", "-m", "tools.recipes")]),
     "hub-schema": Task("validate plugins/ with Meltano Hub's own schema", [("python", "-m", "tools.hub_schema")]),
     "audit": Task("compare the lock with the known weaknesses", [("python", "tools/audit.py")]),
+    "package": Task("build a release into dist/ and try it; see docs/releasing.md", [("python", "tools/package.py")]),
+    "container": Task("build the image and try it; needs docker", [("python", "-m", "tools.container")]),
     "new-tap": Task("begin a vendor, here or in a package of its own", [(*COMMAND, "new-tap")]),
     "report": Task("make one HTML page of what a DuckDB file holds", [(*COMMAND, "report")]),
     "meltano-yml": Task("write the plugins of meltano.yml from the settings", [("python", "tools/meltano_yml.py")]),

@@ -42,11 +42,14 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).resolve().parent.parent
 VENDORS = vendor_taps("trunkline")
-OUTSIDE = ("README.md", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md")
+OUTSIDE = ("README.md", "CHANGELOG.md", "CONTRIBUTING.md", "CODE_OF_CONDUCT.md", "SECURITY.md")
 PAGES = sorted([*(ROOT / name for name in OUTSIDE), *(ROOT / "docs").rglob("*.md")])
 READ = [page for page in PAGES if page.parent.name != "notes"]  # notes are read woven into their vendor's page
 EXAMPLES = sorted(page for page in (ROOT / "examples").rglob("*.md") if page.name != "notes.md")
-OTHER_TOOLS = {".", "cat", "cd", "chmod", "cp", "dbt", "echo", "export", "mv", "pipx", "tail", "test", "uv"}
+OTHER_TOOLS = {
+    *(".", "cat", "cd", "chmod", "cp", "dbt", "echo", "export", "gh", "git", "mv", "pipx", "sha256sum", "tail", "test"),
+    *("towncrier", "uv"),
+}
 IN_ANY_PROJECT = {
     ("job", "add"),
     *(("schedule", verb) for verb in ("add", "list", "run")),

@@ -402,7 +402,7 @@ def test_lock_satisfies_pyproject() -> None:
     locked: dict[str, list[Requirement]] = {}
     for line in re.findall(r"^([a-z0-9].*?) \\$", LOCK, re.MULTILINE):
         locked.setdefault(Requirement(line).name, []).append(Requirement(line))
-    for python in ("3.10", "3.11", "3.12", "3.13"):
+    for python in ("3.10", "3.11", "3.12", "3.13", "3.14"):
         environment = {"python_version": python, "python_full_version": f"{python}.5"}
         for requirement in map(Requirement, wanted):
             if requirement.marker and not requirement.marker.evaluate(environment):
