@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
-from tests.night import at_night
 from tools import package
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -77,9 +78,31 @@ def test_texts_are_as_editorconfig_has_them() -> None:
     assert not wrong
 
 
-@at_night("builds twice and installs")
-def test_a_release_is_built_and_tried() -> None:
-    """The task leaves a wheel, a source distribution, a bill of what is installed, the sums and the notes."""
-    subprocess.run([sys.executable, "tools/package.py"], cwd=ROOT, check=True)
-    assert {"".join(file.suffixes[-2:]) for file in (ROOT / "dist").iterdir()} >= {".cdx.json", ".tar.gz", ".md"}
-    subprocess.run(["sha256sum", "--check", "--strict", "SHA256SUMS"], cwd=ROOT / "dist", check=True)
+def test_the_version_is_named_by_tag_archive_or_variable(tmp_path: Path) -> None:
+    """A tag, an archive of it, and the variable of packagers give the release; what has none of them never does."""
+    for name in ("pyproject.toml", "README.md", "LICENSE", ".git_archival.txt", ".gitattributes"):
+        (tmp_path / name).write_bytes((ROOT / name).read_bytes())
+
+    def version(folder: Path, **variables: str) -> str:
+        command = [str(Path(sys.executable).with_name("hatchling")), "version"]
+        variables = {"PATH": os.environ["PATH"], "HOME": str(tmp_path), **variables}
+        return subprocess.run(command, cwd=folder, env=variables, capture_output=True, text=True, check=True).stdout
+
+    def git(*arguments: str) -> None:
+        by = ("-c", "user.name=t", "-c", "user.email=t@example.com", "-c", "init.defaultBranch=main")
+        subprocess.run(["git", *by, *arguments], cwd=tmp_path, capture_output=True, check=True)
+
+    def archived(name: str) -> Path:
+        git("archive", "--format=zip", f"--output={name}.zip", "HEAD")
+        shutil.unpack_archive(tmp_path / f"{name}.zip", tmp_path / "output" / name)
+        return tmp_path / "output" / name
+
+    (tmp_path / ".gitignore").write_text("/output/\n/*.zip\n")
+    git("init")
+    git("add", "--all")
+    git("commit", "--message", "one")
+    assert version(tmp_path).startswith("0.1.0.dev1+g")
+    assert version(archived("untagged")).strip() == "0.1.0.dev0"
+    assert version(archived("named"), SETUPTOOLS_SCM_PRETEND_VERSION_FOR_TRUNKLINE="1.2.3").strip() == "1.2.3"
+    git("tag", "v0.3.0")
+    assert version(tmp_path).strip() == version(archived("tagged")).strip() == "0.3.0"
