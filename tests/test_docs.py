@@ -48,7 +48,7 @@ READ = [page for page in PAGES if page.parent.name != "notes"]  # notes are read
 EXAMPLES = sorted(page for page in (ROOT / "examples").rglob("*.md") if page.name != "notes.md")
 OTHER_TOOLS = {
     *(".", "cat", "cd", "chmod", "cp", "dbt", "echo", "export", "gh", "git", "mv", "pipx", "sha256sum", "tail", "test"),
-    *("towncrier", "uv"),
+    *("set", "towncrier", "uv"),
 }
 IN_ANY_PROJECT = {
     ("job", "add"),

@@ -98,12 +98,13 @@ def _streams(page: Path, root: Path, _: str) -> str:
 
 
 def _vendor_table(page: Path, root: Path, _: str) -> str:
-    rows = ["| vendor | tap | streams |", "|---|---|---|"]
+    rows = ["| vendor | tap | what it reads | streams |", "|---|---|---|---|"]
     for vendor, tap in ours().items():
         link = _link(page, root / "docs" / "vendors" / f"{vendor}.md")
-        streams = [f"`{one.name}`" + ("" if one.selected else "\\*") for one in docs.stream_facts(tap)]
-        rows.append(f"| [{docs.summary(tap).partition(':')[0]}]({link}) | `{tap.name}` | {', '.join(streams)} |")
-    return "\n".join([*rows, "", "\\* personal or financial: read once you select it."])
+        title, _, reads = docs.summary(tap).removesuffix(".").partition(": ")
+        streams = ", ".join(f"`{one.name}`" + ("" if one.selected else r"\*") for one in docs.stream_facts(tap))
+        rows.append(f"| [{title}]({link}) | `{tap.name}` | {reads} | {streams} |")
+    return "\n".join([*rows, "", r"\* not read unless you select it: personal data of customers, or payments."])
 
 
 def _vendors(page: Path, root: Path, _: str) -> str:
