@@ -9,6 +9,7 @@ there is written by hand.
 from __future__ import annotations
 
 import ast
+import functools
 import inspect
 import os
 import re
@@ -204,12 +205,16 @@ def tests_of(guarantee: str, root: Path) -> Iterator[tuple[Path, str, str]]:
     """
     suite = root / "sandbox" / "trunkline_contract" / "suite.py"
     for path in [*sorted((root / "tests").rglob("test_*.py")), *([suite] if suite.exists() else [])]:
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            if not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) or not node.name.startswith("test"):
-                continue
-            if guarantee[1:] in _GUARANTEE.findall(node.name):
-                sentence = (ast.get_docstring(node) or "").split("\n\n")[0]
-                yield path, node.name, docs.prose(sentence)
+        for name, sentence in _named_tests(path.read_text(encoding="utf-8")):
+            if guarantee[1:] in _GUARANTEE.findall(name):
+                yield path, name, docs.prose(sentence)
+
+
+@functools.cache  # ten guarantees ask the same files twice
+def _named_tests(code: str) -> list[tuple[str, str]]:
+    functions = [node for node in ast.walk(ast.parse(code)) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)]
+    tests = [node for node in functions if node.name.startswith("test") and _GUARANTEE.search(node.name)]
+    return [(node.name, (ast.get_docstring(node) or "").split("\n\n")[0]) for node in tests]
 
 
 BLOCKS: dict[str, Callable[[Path, Path, str], str]] = {
