@@ -23,7 +23,7 @@ CONFINED = ("--read-only", "--tmpfs", "/tmp", "--cap-drop", "ALL", "--security-o
 PIPE = """
 tap-evolux --config evolux.json | target-duckdb --config duckdb.json > state.jsonl
 test -s state.jsonl
-python -c 'import duckdb; print(*duckdb.connect("calls.duckdb").sql("SELECT count(*) FROM studio_calls").fetchone())'
+python -c 'import duckdb as d; print(*d.connect("calls.duckdb").execute("SELECT count() FROM studio_calls").fetchone())'
 """
 
 
