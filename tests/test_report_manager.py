@@ -248,7 +248,7 @@ def test_without_models_the_page_says_how_to_build_them(tmp_path: Path) -> None:
     other = modelled(tmp_path / "other.duckdb", at("2026-03-30 10:00Z"))
     loaded(other, "ALTER TABLE contact_centre.model_settings DROP COLUMN repeat_days")
     text = page.page(other, NOW)
-    assert "The models in this file could not be read (BinderException)" in text
+    assert "The models in this database could not be read (BinderException)" in text
     assert "--full-refresh" in text
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import click
 
+from trunkline.errors import TrunklineError
 from trunkline_commands.report_page import ReportError
 from trunkline_commands.report_page.page import DAYS, default_zone, page
 
@@ -25,8 +26,24 @@ class Zone(click.ParamType[tzinfo]):
             self.fail("must be an IANA time zone, such as Europe/Warsaw", param, ctx)
 
 
+class Place(click.ParamType[Path | str]):
+    """A DuckDB file, or the URL of a PostgreSQL database."""
+
+    name = "place"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> Path | str:  # noqa: ARG002 - click's
+        """Tell a URL from a path."""
+        text = str(value)
+        return text if text.startswith(("postgresql://", "postgres://")) else Path(text)
+
+
+_PLACE = "A DuckDB file, or a postgresql:// URL, whose contacts are shown alone."
+
+
 @click.command("report")
-@click.option("--database", type=click.Path(path_type=Path), default=Path("output/trunkline.duckdb"), show_default=True)
+@click.option(
+    "--database", type=Place(), default="output/trunkline.duckdb", show_default=True, help="File, or postgresql:// URL."
+)
 @click.option("--output", type=click.Path(path_type=Path), default=Path("output/report.html"), show_default=True)
 @click.option("--runs", type=click.Path(path_type=Path), help="The folder that the taps' run_report names.")
 @click.option("--days", type=click.IntRange(1, 3660), default=DAYS, show_default=True, help="Days to show at most.")
@@ -35,13 +52,13 @@ class Zone(click.ParamType[tzinfo]):
     type=Zone(),
     help="Zone that days are counted in.  [default: the models' own, or UTC without any]",
 )
-def command(database: Path, output: Path, runs: Path | None, days: int, timezone: tzinfo | None) -> int:
-    """Make one HTML page of what a DuckDB file holds: contacts and service for a manager, and how its loads go."""
+def command(database: Path | str, output: Path, runs: Path | None, days: int, timezone: tzinfo | None) -> int:
+    """Make one HTML page of what a database holds: contacts and service for a manager, and how its loads go."""
     try:
         made = page(database, now(timezone or default_zone(database)), days=days, folder=runs)
         output.parent.mkdir(parents=True, exist_ok=True)
         output.write_text(made, encoding="utf-8", errors="backslashreplace")
-    except (ReportError, OSError) as problem:
+    except (ReportError, TrunklineError, OSError) as problem:
         click.echo(str(problem), err=True)
         return 1
     click.echo(str(output.absolute()))
