@@ -198,14 +198,14 @@ def by_interval(
         repeat_days: How long ago a contact may be to make the next one a repeat.
     """
     rows = [*found]
-    repeated = _repeats(rows, timedelta(days=repeat_days))
+    repeated = repeats(rows, repeat_days)
     groups = defaultdict(list)
     for row in rows:
         local = row["started_at"].astimezone(ZoneInfo(zone)).replace(tzinfo=None, second=0, microsecond=0)
         begin = local - timedelta(minutes=(local.hour * 60 + local.minute) % minutes)
         key = (begin, *(row[name] for name in KEYS))
         groups[key].append(row)
-    return {key: _figures(group, repeated, threshold, short) for key, group in groups.items()}
+    return {key: of_group(group, repeated, threshold, short) for key, group in groups.items()}
 
 
 def quiet_intervals(
@@ -254,7 +254,14 @@ def handle_time(row: Contact) -> float | None:
     return float(row["talk_seconds"] + (row["hold_seconds"] or 0) + (row["wrap_up_seconds"] or 0))
 
 
-def _repeats(rows: list[Contact], window: timedelta) -> dict[str, bool]:
+def repeats(rows: Iterable[Contact], days: int) -> dict[str, bool]:
+    """Return whether a contact is a repeat, of those whose customer is known.
+
+    Args:
+        rows: All contacts.
+        days: How long ago a contact may be to make the next one a repeat.
+    """
+    window = timedelta(days=days)
     latest: dict[Any, datetime] = {}
     found = {}
     for row in sorted(rows, key=lambda row: row["started_at"]):
@@ -267,7 +274,8 @@ def _repeats(rows: list[Contact], window: timedelta) -> dict[str, bool]:
     return found
 
 
-def _figures(group: list[Contact], repeated: dict[str, bool], threshold: float, short: float) -> dict[str, Any]:
+def of_group(group: list[Contact], repeated: dict[str, bool], threshold: float, short: float) -> dict[str, Any]:
+    """Return the figures of some contacts; a service level if the first of them is incoming."""
     known = [row for row in group if row["outcome"]]
     answered = [row for row in known if row["outcome"] in _ANSWERED]
     abandoned = [row for row in known if row["outcome"] == "abandoned"]
@@ -278,7 +286,7 @@ def _figures(group: list[Contact], repeated: dict[str, bool], threshold: float, 
     good, lost = sum(wait <= threshold for wait in waits), sum(wait <= threshold for wait in given_up)
     both = len(waits) + len(given_up)
     inward = bool(known) and group[0]["direction"] == "inbound"
-    repeats = [repeated[row["contact_key"]] for row in group if row["contact_key"] in repeated]
+    again = [repeated[row["contact_key"]] for row in group if row["contact_key"] in repeated]
 
     def level(part: int, whole: int) -> float | None:
         return part / whole if inward and whole else None
@@ -299,5 +307,5 @@ def _figures(group: list[Contact], repeated: dict[str, bool], threshold: float, 
         "handled": len(handled) or None,
         "handle_seconds": sum(handled) if handled else None,
         "average_handle_time": sum(handled) / len(handled) if handled else None,
-        "repeats": sum(repeats) if repeats else None,
+        "repeats": sum(again) if again else None,
     }

