@@ -109,7 +109,8 @@ def test_today_is_compared_up_to_the_same_time_on_the_wall(tmp_path: Path) -> No
     assert [source.vendor for source in made.partial] == ["hostedsuite"]
     text = Page(page.page(path, LOCAL)).text
     assert "not loaded since 2026-03-30 23:00" in text
-    assert "its last days are not whole" in text
+    assert "Not whole: hostedsuite calls up to 2026-03-30 23:00" in text
+    assert {tile.change for tile in made.tiles} == {""}
 
 
 def test_days_are_those_of_the_models_unless_another_zone_is_named(
@@ -297,3 +298,12 @@ def test_troubles_stand_at_the_top_with_links() -> None:
         ("failed", "tap-x, 2026-03-31 00:00", "it broke", "run0"),
         ("before", "1 earlier run was not complete", "", "runs"),
     ]
+
+
+def test_late_streams_of_a_vendor_are_one_line_with_a_link(tmp_path: Path) -> None:
+    """Four names and how many more, the longest time, and the place of the first of them."""
+    path = evolux(tmp_path / "x.duckdb", {date(2026, 3, day): 2 for day in range(1, 20)})
+    copies = [f"CREATE TABLE tap_evolux.{name} AS FROM tap_evolux.studio_calls" for name in "abcde"]
+    shown = Page(page.page(loaded(path, *copies), NOW))
+    assert "tap_evolux a, b, c, d and 1 more: up to 11 days passed without rows that usually have some" in shown.text
+    assert ("href", "#s1") in shown.attributes

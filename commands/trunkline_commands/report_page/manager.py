@@ -225,7 +225,7 @@ def _add_days(made: Manager, query: Query, days: int) -> None:
     for metric in metrics(made.models.settings):
         now, then = made.sums
         if metric.applies(now) or metric is CONTACTS:
-            change = metric.change(now, then) if known else ""
+            change = metric.change(now, then) if known and not made.partial else ""
             then_text = metric.text(then) if known else ""
             made.tiles.append(Tile(metric.name, metric.text(now), change, then_text, metric.note))
     made.cards = [_card(made, source, by_day[source.key]) for source in made.models.sources]
@@ -262,7 +262,7 @@ def _card(made: Manager, source: Source, by_day: Mapping[date, Sums]) -> Card:
             Bar(f"{week.first} to {week.last}", sums.contacts, 100 * (value or 0) / (top or 1), metric.text(sums))
             for week, sums, value in zip(weeks, by_week, values, strict=True)
         ]
-        change = metric.change(by_week[-1], by_week[-2]) if len(weeks) > 1 else ""
+        change = metric.change(by_week[-1], by_week[-2]) if len(weeks) > 1 and source not in made.partial else ""
         lines.append(Line(metric, metric.text(by_week[-1]), change, bars))
     return Card(source, by_week[-1], weeks, lines, unknown(source, whole, metrics(made.models.settings)))
 

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
     from datetime import datetime
 
     from trunkline_commands.report_page.manager import Manager
     from trunkline_commands.report_page.story import Story
+
+_NAMED = 4  # streams of a vendor; the others are a number
 
 
 class Trouble(NamedTuple):
@@ -39,21 +42,27 @@ def troubles(stories: Sequence[Story], runs: Sequence[Mapping[str, Any]], manage
         manager: The manager's part, where there are models.
     """
     yield from _runs(runs)
-    for place, story in enumerate(stories):
-        if story.verdict == "late":
-            passed = f"{story.missed:,} {'day' if story.missed == 1 else 'days'} without rows that usually have some"
-            yield Trouble("late", "late", f"{story.table.vendor} {story.name}", passed, f"s{place}")
+    late = [(place, story, story.missed) for place, story in enumerate(stories) if story.verdict == "late"]
+    yield from _by_vendor("late", late, "days passed without rows that usually have some")
     if manager:
         yield from _lag(stories, manager)
-    for place, story in enumerate(stories):
-        if story.recent_gaps:
-            days = f"{story.recent_gaps} {'day' if story.recent_gaps == 1 else 'days'} without rows"
-            yield Trouble("gap", "gap", f"{story.table.vendor} {story.name}", days, f"s{place}")
+    gaps = [(place, story, story.recent_gaps) for place, story in enumerate(stories) if story.recent_gaps]
+    yield from _by_vendor("gap", gaps, "days without rows between others")
     for place, story in enumerate(stories):
         if story.left_out:
-            yield Trouble(
-                "gap", "left out", f"{story.table.vendor} {story.name}", ", ".join(story.left_out), f"s{place}"
-            )
+            names = ", ".join(story.left_out)
+            yield Trouble("gap", "left out", f"{story.table.vendor} {story.name}", names, f"s{place}")
+
+
+def _by_vendor(kind: str, found: Iterable[tuple[int, Story, int]], what: str) -> Iterator[Trouble]:
+    """List streams of a trouble, a vendor's as one: their places on the page, and how many days it is about."""
+    for vendor, group in itertools.groupby(found, key=lambda one: one[1].table.vendor):
+        listed = list(group)
+        names = ", ".join(story.name for _, story, _ in listed[:_NAMED])
+        more = f" and {len(listed) - _NAMED} more" if len(listed) > _NAMED else ""
+        most = max(days for _, _, days in listed)
+        detail = f"{'up to ' if len(listed) > 1 else ''}{most:,} {what}"
+        yield Trouble(kind, kind, f"{vendor} {names}{more}", detail, f"s{listed[0][0]}")
 
 
 def _runs(runs: Sequence[Mapping[str, Any]]) -> Iterator[Trouble]:
