@@ -43,6 +43,7 @@ NAVIGATION: dict[str, tuple[str, ...]] = {
         "docs/settings",
         "docs/streams",
         "docs/loaders",
+        "docs/troubleshooting",
         "docs/errors",
         "docs/model",
         "docs/watching",

@@ -283,6 +283,29 @@ def test_g9_every_error_has_a_code_that_its_page_explains(told: messages.Message
     assert codes <= set(told.by_code)
 
 
+QUOTED = re.findall(
+    r"^```text\n(.*?)^```$",
+    (ROOT / "docs" / "troubleshooting.md").read_text(encoding="utf-8"),
+    re.DOTALL | re.MULTILINE,
+)
+
+
+@pytest.mark.parametrize("line", [line for block in QUOTED for line in block.splitlines()])
+def test_a_message_that_troubleshooting_quotes_is_in_the_source(told: messages.Messages, line: str) -> None:
+    """Somebody who searches for the words of a message finds the page; words that no code has mislead."""
+    assert told.has(line)
+
+
+def test_troubleshooting_leads_to_the_codes(told: messages.Messages) -> None:
+    """Every part says why and what to do, and each link to a code names it."""
+    page = (ROOT / "docs" / "troubleshooting.md").read_text(encoding="utf-8")
+    parts = re.split(r"^### ", page, flags=re.MULTILINE)[1:]
+    assert all("**Why.** " in part and "**What to do.** " in part for part in parts)
+    links = re.findall(r"\[`([a-z-]+)`\]\(errors\.md#([a-z-]+)\)", page)
+    assert links
+    assert all(name == anchor and name in told.by_code for name, anchor in links)
+
+
 def kinds(base: type[TrunklineError]) -> Iterator[type[TrunklineError]]:
     """The classes of errors that are imported."""
     yield base

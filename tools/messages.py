@@ -256,8 +256,10 @@ class Messages:
 
     @functools.cached_property
     def texts(self) -> list[str]:
-        """Every text of the source, whatever it is for."""
-        return [_flat(text) for one in self.sources for node in one.nodes if _is_text(node) for text in one.texts(node)]
+        """Every text of the source, whatever it is for, and the messages that are put together from several."""
+        every = [(one, node) for one in self.sources for node in one.nodes if _is_text(node)]
+        alone = [_flat(text) for one, node in every for text in one.texts(node)]
+        return [*alone, *(text for found in self.by_code.values() for text in found)]
 
     def has(self, quoted: str) -> bool:
         """Return whether the source has what a page quotes: each part between its placeholders, in one text."""
