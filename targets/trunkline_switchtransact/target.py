@@ -74,8 +74,8 @@ class TargetSwitchTransact(sdk.ConfigFiles, Target):
                 default="switchtransact-ledger.sqlite",
             ),
             "in_doubt": text(
-                "What becomes of a record that may be written or not, where a look-up can't tell: stop and have "
-                "somebody decide, resend it (it may be there twice), or skip it (it may be missing).",
+                "Handling of a record that may or may not be written, if no look-up shows which: stop so that a "
+                "person decides, resend it (it may be there twice), or skip it (it may be missing).",
                 enum=["stop", "resend", "skip"],
                 default="stop",
             ),
