@@ -221,12 +221,10 @@ def test_g9_a_wrong_file_is_told_as_such(walk: Walk, command: str, content: str 
 
 @pytest.mark.slow
 def test_g9_an_env_file_that_is_not_filled_in_is_told_by_meltano(walk: Walk) -> None:
-    """The README's commands before `.env` is filled in: the settings that are missing, and not a fault of the tap."""
+    """`.env` as it is copied, before it is filled in: the settings that are missing, and not a fault of the tap."""
     meltano_yml.copied(walk.folder)
     (walk.folder / ".env.example").write_bytes((ROOT / ".env.example").read_bytes())
     (walk.folder / ".venv").symlink_to(sys.prefix)
-    script = commands(README, "run at night")
-    assert "cp .env.example .env\nmeltano --environment=prod config test tap-evolux\n" in script
     done = walk.types(
         "cp .env.example .env\nmeltano --environment=prod config test tap-evolux",
         MELTANO_HUB_URL="http://127.0.0.1:9",

@@ -20,12 +20,16 @@ import io
 import re
 import shutil
 import sys
-from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import yaml
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # started as a file, as `run.py meltano-yml` does
 
@@ -217,9 +221,14 @@ def definitions() -> dict[Path, str]:
 
 def _links() -> dict[str, str]:
     """Give the addresses of repository and pages, where the distribution names them (`project.urls`)."""
-    urls = dict(line.split(", ", 1) for line in metadata.metadata("trunkline").get_all("Project-URL") or ())
     fields = {"repo": "Repository", "docs": "Documentation"}
-    return {field: urls[name] for field, name in fields.items() if name in urls}
+    return {field: _declared()["urls"][name] for field, name in fields.items() if name in _declared().get("urls", {})}
+
+
+def _declared() -> dict[str, Any]:
+    # Not the installed metadata: `new-tap` starts this with metadata that hold the entry points alone.
+    declared: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    return declared
 
 
 def _site(name: str, tap: type[VendorTap] | None) -> dict[str, str]:
@@ -232,9 +241,8 @@ def _site(name: str, tap: type[VendorTap] | None) -> dict[str, str]:
 
 def _pythons() -> list[str]:
     """Give the releases of Python that the distribution is tried with."""
-    classifiers = metadata.metadata("trunkline").get_all("Classifier") or ()
     prefix = "Programming Language :: Python :: "
-    return [one.removeprefix(prefix) for one in classifiers if one.startswith(f"{prefix}3.")]
+    return [one.removeprefix(prefix) for one in _declared()["classifiers"] if one.startswith(f"{prefix}3.")]
 
 
 def _switches(tap: type[VendorTap] | None) -> list[dict[str, Any]]:

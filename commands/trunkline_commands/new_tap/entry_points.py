@@ -38,9 +38,10 @@ class seen:  # noqa: N801 - reads as a statement: with seen(projects) as environ
         self._folder = tempfile.TemporaryDirectory(prefix="entry-points-")
         for project_file in self.projects:
             project = tomllib.loads(project_file.read_text(encoding="utf-8"))["project"]
-            info = Path(self._folder.name) / f"{project['name'].replace('-', '_')}-{project['version']}.dist-info"
+            version = project.get("version", "0")  # one that comes from a tag is in no file
+            info = Path(self._folder.name) / f"{project['name'].replace('-', '_')}-{version}.dist-info"
             info.mkdir()
-            head = f"Metadata-Version: 2.1\nName: {project['name']}\nVersion: {project['version']}\n"
+            head = f"Metadata-Version: 2.1\nName: {project['name']}\nVersion: {version}\n"
             (info / "METADATA").write_text(head, encoding="utf-8")
             groups = {"console_scripts": project.get("scripts", {}), **project.get("entry-points", {})}
             lines = [
