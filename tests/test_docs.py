@@ -283,6 +283,16 @@ def test_g9_every_error_has_a_code_that_its_page_explains(told: messages.Message
     assert codes <= set(told.by_code)
 
 
+NOT_OUR_WORDS = re.compile(
+    r"\b(ask(s|ed|ing)?|answer(s|ed|ing)?|tells?|told|want(s|ed)?|mend(s|ed)?|desk|tickets?)\b(?!>)", re.IGNORECASE
+)
+
+
+def test_messages_are_in_the_words_of_the_field(told: messages.Messages) -> None:
+    """Request, response, log: what a search engine knows. Names in angle brackets are values."""
+    assert [text for texts in told.by_code.values() for text in texts if NOT_OUR_WORDS.search(text)] == []
+
+
 QUOTED = re.findall(
     r"^```text\n(.*?)^```$",
     (ROOT / "docs" / "troubleshooting.md").read_text(encoding="utf-8"),

@@ -284,7 +284,7 @@ def read(path: Path) -> dict[str, Any] | None:
         return None
     except (OSError, ValueError) as exc:
         why = getattr(exc, "strerror", None) or "it holds no JSON"
-        raise SettingsInvalid(f"{path} can't be read", why, "Remove it: what it tells of is then read again") from None
+        raise SettingsInvalid(f"{path} can't be read", why, "Remove it: what it describes is then read again") from None
     return value if isinstance(value, dict) else None
 
 

@@ -140,7 +140,7 @@ class PostgreSQL(Store):
         pause = next(pauses, None)
         if pause is None:
             return False
-        self.logger.warning("No answer from %s: %s. Trying again in %g s", self.place, cause(problem), pause)
+        self.logger.warning("No response from %s: %s. Trying again in %g s", self.place, cause(problem), pause)
         self._sleep(pause)
         with contextlib.suppress(psycopg.Error, OSError):  # a certificate is away while it is exchanged
             fresh = self._access.connect()

@@ -242,8 +242,8 @@ def denial(request: Request, status: int, answer: Answer | None) -> AccessDenied
     reason = (answer.error if answer else None) or ""
     shown = CALLS[request.stream].reason(reason, request.json) if request.json else ""
     if answer is not None and answer.status is False and "not authorized" in reason.lower():
-        return AccessDenied(what, f"the vendor answered: {shown or 'Not authorized'}", _PERMISSION)
+        return AccessDenied(what, f"the vendor's message is: {shown or 'Not authorized'}", _PERMISSION)
     if status in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}:
-        why = f"the vendor answered HTTP {status}" + (f", saying: {shown}" if shown else "")
+        why = f"the vendor responded with HTTP {status}" + (f", with the words: {shown}" if shown else "")
         return AccessDenied(what, why, TapSwitchTransact.hints[status])
     return None

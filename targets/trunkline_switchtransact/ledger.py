@@ -190,7 +190,7 @@ class Ledger:
         known = self._value("SELECT value FROM about WHERE name = 'api_url'")
         if known != self.api_url:
             raise self._refused(
-                f"it belongs to {known}, and what was written there says nothing about {self.api_url}",
+                f"it belongs to {known}, and what was written there has nothing about {self.api_url}",
                 "Set ledger to a path of its own for each account",
             )
         if not self._unkeyed:

@@ -138,7 +138,7 @@ class Orders:
 
     def give_up(self) -> list[Result]:
         """Wait no longer for what is in flight, once nothing more is sent: its intent is noted, and no outcome is."""
-        why = "a signal ended the run before the vendor answered"
+        why = "a signal ended the run before the vendor responded"
         return [Result(lane[0], End.DOUBT, why) for lane in self._lanes.values()]
 
     def close(self) -> None:

@@ -177,7 +177,7 @@ class Sender:
     # -- one try -------------------------------------------------------------------------------------------------------
 
     def _try(self, order: Order) -> Result | tuple[str, float | None]:
-        """Send once: the end, or why there may be another try and the seconds that the vendor asks to wait."""
+        """Send once: the end, or why there may be another try and the seconds that the vendor requests a wait of."""
         request = Request(order.about, order.call.path, method="POST", json=order.body, stream=order.call.stream)
         before, order.doubt = order.doubt, "the run was ended while it was sent"
         order.sent_at = order.sent_at or self.clock()
@@ -207,7 +207,7 @@ class Sender:
             self.client.succeeded.set()
             return Result(order, End.WRITTEN)
         if _may_be_a_no(status) and answer is not None and answer.status is False and answer.error:
-            return self._rejected(order, f"the vendor answered: {order.call.reason(answer.error, order.body)}")
+            return self._rejected(order, f"the vendor's message is: {order.call.reason(answer.error, order.body)}")
         if _is_no(status):
             return self._no(order, status)
         order.doubt = _doubt(status)
@@ -221,7 +221,7 @@ class Sender:
 
     def _no(self, order: Order, status: int) -> Result:
         """A 4xx without a word of the vendor's."""
-        why = f"the vendor answered HTTP {status}, without a reason"
+        why = f"the vendor responded with HTTP {status}, without a reason"
         hint = NOBODY_THERE.get(status)
         if hint is None:
             return self._rejected(order, why)
@@ -231,8 +231,8 @@ class Sender:
     def _not_yet(self, order: Order, response: WriteResponse) -> Result | tuple[str, float | None]:
         """A 429 or 425: it was not acted on."""
         if response.not_before is None or response.not_before <= MAX_VENDOR_WAIT:
-            return f"the vendor answered HTTP {response.status}", response.not_before
-        why = f"the vendor asks to wait {response.not_before:.0f} s"
+            return f"the vendor responded with HTTP {response.status}", response.not_before
+        why = f"the vendor requests a wait of {response.not_before:.0f} s"
         return self._open(
             order, why, Unavailable(f"{order.about} failed", why, "Run again after that time", code="rate-limited")
         )
@@ -276,10 +276,10 @@ class Sender:
         try:
             reply = self.client.fetch(request, LOOKUPS.open, self.cancelled)
         except (Unavailable, BadResponse) as exc:
-            self.log(f"{exc}: nothing can be said about that record yet")
+            self.log(f"{exc}: nothing is known about that record yet")
             return False
         except Refused as exc:
-            self.log(f"{exc}: nothing can be said about that record")
+            self.log(f"{exc}: nothing is known about that record")
             return None
         # The phone alone may be somebody else's, or an older contact's that hides ours.
         rows: list[dict[str, Any]] = reply.parsed or []
@@ -325,5 +325,5 @@ def _doubt(status: int) -> str:
     if HTTPStatus.MULTIPLE_CHOICES <= status < HTTPStatus.BAD_REQUEST:
         return f"a redirect (HTTP {status}), which is never followed; see that api_url is the address of the API itself"
     if status < HTTPStatus.MULTIPLE_CHOICES:
-        return f"an answer with HTTP {status} that is not what the vendor documents"
-    return f"the vendor answered HTTP {status}"
+        return f"a response with HTTP {status} that is not what the vendor documents"
+    return f"the vendor responded with HTTP {status}"

@@ -178,7 +178,7 @@ class TargetSwitchTransact(sdk.ConfigFiles, Target):
             if ledger.key_changed:
                 self.logger.warning(
                     "api_key is another one than the ledger's last. If it is for another account, stop and set ledger "
-                    "to a path of its own: this one says nothing about that account"
+                    "to a path of its own: this one has nothing about that account"
                 )
             orders = Preview(ledger) if config["dry_run"] else self._orders(ledger)
             zone = ZoneInfo(config["timezone"])

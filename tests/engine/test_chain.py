@@ -105,7 +105,7 @@ def test_a_cursor_that_expired_is_no_end() -> None:
 
     def follow(cursor: str | None, time: int) -> Any:
         if cursor == "x" and time == 1:
-            return Refused("x failed", "the vendor answered HTTP 400", status=400)
+            return Refused("x failed", "the vendor responded with HTTP 400", status=400)
         return {None: link("ab", "x"), "x": link("cd")}[cursor]
 
     play = Chain(follow)

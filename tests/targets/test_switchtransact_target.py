@@ -151,7 +151,7 @@ def test_another_error_rejects_its_record_alone(desk: ReadContext, status: int) 
     assert (ran.code, ran.states) == (1, [1])
     assert (ran.counts["written"], ran.counts["rejected"]) == (2, 1)
     assert (
-        "contacts, record 2 (line 4): rejected: the vendor answered: (personal) is on the list of (personal)"
+        "contacts, record 2 (line 4): rejected: the vendor's message is: (personal) is on the list of (personal)"
         in ran.told
     )
     assert desk.run(lines).counts["written"] == 1
@@ -349,7 +349,7 @@ def test_g2_a_rejection_says_nothing_about_an_earlier_try(desk: ReadContext) -> 
     desk.sandbox.fault("status", "calls/log", status=422, body='{"status": false, "error": "It is there."}', times=1)
     ran = desk.run(lines, in_doubt="resend")
     assert (ran.code, ran.counts["rejected"]) == (1, 0)
-    assert "sent again, the vendor answered: It is there" in ran.told
+    assert "sent again, the vendor's message is: It is there" in ran.told
     assert desk.run(lines).counts["in doubt"] == 1
     assert len(desk.requests) == 2
 

@@ -206,7 +206,8 @@ def _facts(tap: type[VendorTap], stream: StreamFacts) -> Iterator[tuple[str, str
 def one_row_is(schema: Mapping[str, Any]) -> str:
     """Describe what a row stands for, in the words its schema begins with ("One call that …, known by …")."""
     words = re.split(r", known by |[.;] ", schema["description"])[0].rstrip(".")
-    return prose(re.sub(r"^One ", "a ", words[:1].lower() + words[1:], flags=re.IGNORECASE))
+    one = re.sub(r"^One (?=[aeiou])", "an ", words[:1].lower() + words[1:], flags=re.IGNORECASE)
+    return prose(re.sub(r"^One ", "a ", one, flags=re.IGNORECASE))
 
 
 def fields_table(schema: Mapping[str, Any]) -> str:
