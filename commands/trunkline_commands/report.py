@@ -9,7 +9,6 @@ from pathlib import Path
 import click
 
 from trunkline.errors import TrunklineError
-from trunkline_commands.report_page import ReportError
 from trunkline_commands.report_page.page import DAYS, default_zone, page
 
 
@@ -58,7 +57,7 @@ def command(database: Path | str, output: Path, runs: Path | None, days: int, ti
         made = page(database, now(timezone or default_zone(database)), days=days, folder=runs)
         output.parent.mkdir(parents=True, exist_ok=True)
         output.write_text(made, encoding="utf-8", errors="backslashreplace")
-    except (ReportError, TrunklineError, OSError) as problem:
+    except (TrunklineError, OSError) as problem:
         click.echo(str(problem), err=True)
         return 1
     click.echo(str(output.absolute()))
