@@ -36,7 +36,7 @@ def attempt(tool: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Ca
     """`attempt({"new": "n / 3"})`: exit code and output for a small tree with these mutants."""
 
     def go(*mutants: dict[str, Any], test: str = TEST) -> tuple[int, str]:
-        for folder in ("taps", "targets", "sandbox", "schemas", "tests"):
+        for folder in (name for name in tool.TREE if "." not in name):
             (tmp_path / folder).mkdir()
         (tmp_path / "pyproject.toml").write_text("[tool.pytest.ini_options]\n", encoding="utf-8")
         (tmp_path / "taps" / "halves.py").write_text(CODE, encoding="utf-8")
