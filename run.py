@@ -208,7 +208,7 @@ _ADVICE = (
 
 
 def _version() -> str:
-    """The release of the environment's Python; empty where there is none that Trunkline can run on."""
+    """Return the release of the environment's Python; empty where there is none that Trunkline can run on."""
     found = _output([str(PYTHON), "-c", "import sys; print('%d.%d.%d' % sys.version_info[:3])"]).strip()
     return found if tuple(int(part) for part in found.split(".") if part) >= (3, 10) else ""
 
@@ -234,18 +234,18 @@ def _why_anew(version: str) -> str:
 
 
 def _place() -> str:
-    """What an environment can't survive a change of: the folder that its commands name."""
+    """Return what an environment can't survive a change of: the folder that its commands name."""
     return hashlib.sha256(str(ROOT).encode()).hexdigest()
 
 
 def _contents() -> str:
-    """What is to be installed in it."""
+    """Return what is to be installed in it."""
     parts = (LOCK.read_bytes(), (ROOT / "pyproject.toml").read_bytes(), _release())
     return hashlib.sha256(b"\0".join(parts)).hexdigest()
 
 
 def _release() -> bytes:
-    """The tag of a release's own commit, else nothing: `--version` names a release there, and nowhere else."""
+    """Return the tag of a release's own commit, else nothing: `--version` names a release there, and nowhere else."""
     return _output(["git", "-C", str(ROOT), "describe", "--tags", "--exact-match", "--match", "v*"]).strip().encode()
 
 
@@ -263,7 +263,7 @@ def _alone() -> Iterator[None]:
 
 
 def _variables() -> dict[str, str]:
-    """The caller's variables, without those that would lead Python or Meltano out of the environment."""
+    """Return the caller's variables, without those that would lead Python or Meltano out of the environment."""
     dropped = {"PYTHONHOME", "PYTHONPATH", "UV_SYSTEM_PYTHON", "UV_PYTHON"}
     kept = {name: value for name, value in os.environ.items() if name not in dropped}
     return {**kept, "VIRTUAL_ENV": str(VENV), "PATH": os.pathsep.join([str(BIN), kept.get("PATH", os.defpath)])}
@@ -297,7 +297,7 @@ def _with_pip(environment: dict[str, str], *options: str) -> None:
 
 
 def _uv(environment: dict[str, str]) -> str:
-    """The uv of the lock, in a folder of its own; without a pip to get it, the one that is there or on the PATH."""
+    """Return the uv of the lock, in a folder of its own; without a pip to get it, the one there or on the PATH."""
     there = VENV / "uv" / "bin" / "uv"
     found = str(there) if there.exists() else shutil.which("uv")
     if not _pip():
@@ -311,13 +311,13 @@ def _uv(environment: dict[str, str]) -> str:
 
 
 def _locked(name: str) -> str:
-    """The lines of a package in the lock: release and hashes."""
+    """Return the lines of a package in the lock: release and hashes."""
     block = re.search(rf"^{name}==.*?(?=^\S|\Z)", LOCK.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
     return block.group() if block else name
 
 
 def _pip() -> list[str]:
-    """The command pip: this Python's own, or one on the PATH; empty when there is none."""
+    """Return the command pip: this Python's own, or one on the PATH; empty when there is none."""
     # The environment has none of its own.
     base = str(getattr(sys, "_base_executable", sys.executable))
     commands = [[base, "-m", "pip"], [sys.executable, "-m", "pip"], ["pip3"], ["pip"]]
@@ -325,7 +325,7 @@ def _pip() -> list[str]:
 
 
 def _uv_settings() -> dict[str, str]:
-    """What pip is set to, said to uv, which reads neither pip.conf nor PIP_*; and what pip must not be set to.
+    """Return what pip is set to in uv's words, as it reads neither pip.conf nor PIP_*; and what pip must not be set to.
 
     What the user set for uv itself is left as it is.
     """

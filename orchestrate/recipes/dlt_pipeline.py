@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 def singer(tap: str, config: str) -> Any:
-    """A resource that runs a tap and yields its records, each to the table of its stream.
+    """Return a resource that runs a tap and yields its records, each to the table of its stream.
 
     Args:
         tap: The tap's command.
@@ -67,7 +67,7 @@ def _items(process: subprocess.Popen[bytes], kept: dict[str, Any]) -> Iterator[A
 
 
 def columns(properties: dict[str, Any]) -> dict[str, Any]:
-    """The types of the tap's SCHEMA as dlt's column hints.
+    """Return the types of the tap's SCHEMA as dlt's column hints.
 
     Without them dlt takes each column's type from the first value that comes: 0 and then 3.5 makes two columns, a note
     that looks like a date makes a timestamp, and a column without any value is not there at all.

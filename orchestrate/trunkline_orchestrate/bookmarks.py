@@ -44,7 +44,7 @@ class Mark:
 
 
 def proven(source: Source, units: Sequence[Unit], results: Mapping[str, Result]) -> dict[Place, Mark]:
-    """The bookmarks that the units of a source have proven together.
+    """Return the bookmarks that the units of a source have proven together.
 
     Args:
         source: The source.
@@ -76,7 +76,7 @@ def _latest(done: Iterable[tuple[Unit, Result]], source: Source) -> dict[Place, 
 
 
 def marks(state: Mapping[str, Any]) -> dict[Place, Mark]:
-    """The bookmarks of a state."""
+    """Return the bookmarks of a state."""
     found = {}
     for stream, entry in state.get("bookmarks", {}).items():
         for part in entry.get("partitions") or [entry]:
@@ -87,7 +87,7 @@ def marks(state: Mapping[str, Any]) -> dict[Place, Mark]:
 
 
 def advanced(source: Source, state: Mapping[str, Any], proved: Mapping[Place, Mark], now: datetime) -> dict[str, Any]:
-    """A state moved on to what was proven, in the SDK's form; never back.
+    """Return a state moved on to what was proven, in the SDK's form; never back.
 
     Args:
         source: The source.

@@ -56,7 +56,7 @@ def definitions(path: Path, executor: dg.ExecutorDefinition | None = None) -> dg
 
 
 def processes(settings: Settings) -> dg.ExecutorDefinition:
-    """Processes of this machine: `workers` at once, and of each source as many as its limit says."""
+    """Return processes of this machine: `workers` at once, and of each source as many as its limit says."""
     limits = [{"key": TAG, "value": source.name, "limit": source.limit} for source in settings.sources.values()]
     config = {
         "max_concurrent": settings.workers,
@@ -82,7 +82,7 @@ def retries(settings: Settings) -> dg.RetryPolicy:
 
 
 def backfill(settings: Settings, executor: dg.ExecutorDefinition) -> dg.JobDefinition:
-    """The job: for each source its plan, its units, and at the end its bookmark; a source that fails stops no other."""
+    """Return the job: for each source its plan, its units, its bookmark at the end; a failed source stops no other."""
     steps = [
         (_plan_op(settings, source), _load_op(settings, source), _mark_op(settings, source))
         for source in settings.sources.values()
@@ -144,7 +144,7 @@ def _mark_op(settings: Settings, source: Source) -> dg.OpDefinition:
 
 
 def daily(settings: Settings, source: Source, days: dg.DailyPartitionsDefinition) -> dg.AssetsDefinition:
-    """The asset of a source, by day.
+    """Return the asset of a source, by day.
 
     A day after the bookmark is loaded by a plain run up to its end, from the bookmark less the lookback: so a day that
     was left out is made up for by the next one. A day before the bookmark is read again, and the bookmark stays.

@@ -63,7 +63,7 @@ class Answer:
 
 
 def command(name: str) -> str:
-    """The path of a program: beside this interpreter, else on the PATH.
+    """Return the path of a program: beside this interpreter, else on the PATH.
 
     Raises:
         SettingsInvalid: It is in neither place.
@@ -115,7 +115,7 @@ def handed() -> Iterator[Handed]:
 
 
 def _nameless(name: str) -> IO[bytes]:
-    """A file in memory; where the system has none, one that loses its name before anything is written to it."""
+    """Return a file in memory; where the system has none, one that loses its name before anything is written to it."""
     in_memory = getattr(os, "memfd_create", None)
     return os.fdopen(in_memory(name), "w+b", buffering=0) if in_memory else tempfile.TemporaryFile(buffering=0)
 
@@ -277,14 +277,14 @@ def judge(ended: Ended, what: str, tap_log: Path, target_log: Path) -> None:
 
 
 def verdict(path: Path) -> str:
-    """The last line of a foreign program's log that names an error, up to the first value that it may quote."""
+    """Return the last line of a foreign program's log that names an error, up to the first value that it may quote."""
     lines = tail(path, _SEARCHED)
     named = [line for line in lines if _ERROR.search(line)] or lines
     return re.split(r"[\"'{\[]", named[-1])[0].strip()[:_LONGEST] if named else ""
 
 
 def tail(path: Path, count: int = _TOLD) -> list[str]:
-    """The last lines of a file."""
+    """Return the last lines of a file."""
     try:
         with path.open(encoding="utf-8", errors="replace") as lines:
             return [line.strip() for line in deque(lines, maxlen=count) if line.strip()]

@@ -50,13 +50,13 @@ class Unit:
         return f"{self.source}{f' {self.partition}' if self.partition else ''}{span}"
 
     def to_json(self) -> dict[str, Any]:
-        """The unit as JSON can hold it."""
+        """Return the unit as JSON can hold it."""
         since, until = (instants.to_iso(edge) if edge else None for edge in (self.since, self.until))
         return {"source": self.source, "since": since, "until": until, "partition": self.partition}
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> Unit:
-        """The unit that `to_json` wrote."""
+        """Return the unit that `to_json` wrote."""
         since, until = (instants.from_iso(value[name]) if value[name] else None for name in ("since", "until"))
         return cls(value["source"], since, until, value["partition"])
 
@@ -67,14 +67,14 @@ def _edge(instant: datetime) -> str:
 
 
 def _tag(partition: str) -> str:
-    """The partition itself, or, where it has other characters, what is left of it with a piece of its hash."""
+    """Return the partition itself, or, where it has other characters, what is left of it with a piece of its hash."""
     if _PLAIN.fullmatch(partition):
         return partition
     return f"{re.sub('[^A-Za-z0-9]', '', partition)}_{hashlib.sha256(partition.encode()).hexdigest()[:12]}"
 
 
 def units(source: Source, now: datetime) -> list[Unit]:
-    """The units of a source: by campaign, then by time, adjoining, on whole ticks, the last one perhaps shorter.
+    """Return the units of a source: by campaign, then by time, adjoining, on whole ticks, the last one perhaps shorter.
 
     Args:
         source: With `since` and perhaps `until`.
@@ -118,14 +118,14 @@ def end(source: Source, now: datetime) -> datetime:
 
 
 def campaigns(source: Source) -> list[str]:
-    """The partitions that a source is split by; one without a name when it has none."""
+    """Return the partitions that a source is split by; one without a name when it has none."""
     split = source.partitions
     listed = list(dict.fromkeys(source.config.get(split[0]) or ())) if split else []
     return [str(one) for one in listed] or [""]
 
 
 def share(rate: float, limit: int) -> float:
-    """What each of several units may ask for of a rate that they share: a whole number, where that leaves one."""
+    """Return the part of a shared rate that each of several units may use: a whole number, where that leaves one."""
     each = rate / limit
     return int(each) if each >= 1 else each
 

@@ -115,7 +115,7 @@ class Target:
     config: Mapping[str, Any] | None = field(default=None, repr=False)
 
     def of(self, source: Source) -> Target:
-        """The target of one source: `{source}` and `{vendor}` in its texts are filled in."""
+        """Return the target of one source: `{source}` and `{vendor}` in its texts are filled in."""
         names = {"{source}": source.name, "{vendor}": source.tap.vendor}
         filled: Target = Target(_replaced(list(self.command), names), _replaced(self.config, names))
         return filled
@@ -142,7 +142,7 @@ class Settings:
     retry_delay: timedelta = timedelta(seconds=30)
 
     def source(self, name: str) -> Source:
-        """A source by its name.
+        """Return a source by its name.
 
         Raises:
             SettingsInvalid: There is none.
@@ -171,7 +171,7 @@ def load(path: Path) -> Settings:
 
 
 def of(raw: Any) -> Settings:
-    """Settings from what the file holds.
+    """Return settings from what the file holds.
 
     Raises:
         SettingsInvalid: Something in it can't be.
@@ -265,7 +265,7 @@ def _one_writer(made: Settings) -> None:
 
 
 def fingerprint(source: Source, target: Target) -> str:
-    """What a unit that is done must not outlive a change of: what is read, and where to; credentials may change."""
+    """Return a mark of what is read, and where to: a done unit does not outlive its change; credentials may change."""
     schema = source.tap.config_jsonschema["properties"]
     steering = {"start_date", "end_date", "concurrency", "requests_per_minute", "request_timeout", "max_attempts"}
     config = {
@@ -279,7 +279,7 @@ def fingerprint(source: Source, target: Target) -> str:
 
 
 def _public(config: dict[str, Any]) -> dict[str, Any]:
-    """A foreign target's settings without what may be secret: it does not say which are."""
+    """Return a foreign target's settings without what may be secret: it does not say which are."""
     return {
         name: _USER.sub("", value) if isinstance(value, str) else value
         for name, value in config.items()

@@ -52,7 +52,7 @@ class Result:
     ran: bool = True
 
     def to_json(self) -> dict[str, Any]:
-        """The result as a state file has it."""
+        """Return the result as a state file has it."""
         return {
             "rows": self.rows,
             "seconds": round(self.seconds, 3),
@@ -62,7 +62,7 @@ class Result:
 
 
 def planned(settings: Settings, name: str, now: datetime | None = None) -> list[Unit]:
-    """The units of a source; where the plan ends is written down, so that a later call plans the same ones.
+    """Return the units of a source; where the plan ends is written down, so that a later call plans the same ones.
 
     Args:
         settings: The backfill.
@@ -141,7 +141,7 @@ def _first(settings: Settings, source: Source) -> Iterator[None]:
 
 
 def finished(settings: Settings, unit: Unit) -> Result | None:
-    """What became of a unit that is done; None when it is not."""
+    """Return what became of a unit that is done; None when it is not."""
     kept = read(settings.folder / unit.source / "units" / f"{unit.key}.json")
     if kept is None:
         return None
@@ -189,7 +189,7 @@ def check(source: Source) -> None:
 
 
 def unit_config(source: Source, unit: Unit) -> dict[str, Any]:
-    """The tap's settings for one unit."""
+    """Return the tap's settings for one unit."""
     config = dict(source.config)
     if unit.since and unit.until:
         config |= {"start_date": instants.to_iso(unit.since), "end_date": instants.to_iso(unit.until)}
@@ -255,14 +255,14 @@ def _target_line(target: Target, files: pipe.Handed) -> list[str]:
 
 
 def _environment(source: Source) -> dict[str, str]:
-    """The caller's variables, without the tap's settings (they are in its file), with a log that tells the rows."""
+    """Return the caller's variables without the tap's settings (they are in its file), with a log that names rows."""
     prefix = f"{source.tap.name.upper().replace('-', '_')}_"
     kept = {name: value for name, value in os.environ.items() if not name.startswith(prefix)}
     return {**kept, f"{prefix}LOGLEVEL": "INFO"}
 
 
 def _rows(log: Path, begin: int) -> int | None:
-    """The rows that a tap says it wrote, from a place in its log on; None when it says nothing."""
+    """Return the rows that a tap logs as written, from a place in its log on; None when it logs none."""
     with log.open("rb") as file:
         file.seek(begin)
         found = _COMPLETE.findall(file.read().decode(errors="replace"))
@@ -273,7 +273,7 @@ def _rows(log: Path, begin: int) -> int | None:
 
 
 def read(path: Path) -> dict[str, Any] | None:
-    """What a state file holds; None when there is none.
+    """Return what a state file holds; None when there is none.
 
     Raises:
         SettingsInvalid: It can't be read.
@@ -321,7 +321,7 @@ def locked(path: Path, what: str, *, wait: bool = False) -> Iterator[IO[bytes]]:
 
 
 def named(units: Sequence[Unit], key: str) -> Unit:
-    """The unit with this key.
+    """Return the unit with this key.
 
     Raises:
         SettingsInvalid: There is none.

@@ -53,5 +53,5 @@ widened = TYPES.widened
 
 
 def identifier(name: str, taken: Mapping[str, str]) -> str:
-    """The table or column name that stands for a stream or property; DuckDB compares without regard to case."""
+    """Return the table or column name that stands for a stream or property; DuckDB compares without regard to case."""
     return named(name, taken, str.lower)

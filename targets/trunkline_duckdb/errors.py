@@ -45,7 +45,7 @@ _SAYABLE = (
 
 
 def cause(problem: BaseException) -> str:
-    """Say why DuckDB or the disk refused, without a record's values."""
+    """Return why DuckDB or the disk refused, without a record's values."""
     if isinstance(problem, duckdb.ConversionException) or not isinstance(problem, _SAYABLE):
         return type(problem).__name__
     return str(problem).strip().split("\n", 1)[0].rstrip(".!")
@@ -58,7 +58,7 @@ def code(problem: BaseException) -> str:
 
 
 def advice(problem: BaseException) -> str:
-    """Say what to do about an error of DuckDB or the disk."""
+    """Return what to do about an error of DuckDB or the disk."""
     if isinstance(problem, duckdb.CatalogException) and "depend" in str(problem):
         return _LINKED
     return next((text for kind, text in _ADVICE if isinstance(problem, kind)), _DISK)

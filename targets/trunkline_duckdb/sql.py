@@ -24,7 +24,7 @@ _OBJECT = 1 << 20  # bytes of a line that DuckDB is told to expect at least
 
 
 def batch_of(codec: Codec, staging: Path, longest: int) -> str:
-    """The staged lines as a table called `batch`.
+    """Return the staged lines as a table called `batch`.
 
     Args:
         codec: What staged the lines.
@@ -40,19 +40,19 @@ def batch_of(codec: Codec, staging: Path, longest: int) -> str:
 
 
 def newest(codec: Codec, batch: str) -> str:
-    """The statement that finds the last line of each key: a narrow table, as to sort whole rows costs the most."""
+    """Return the statement that finds each key's last line: a narrow table, as sorting whole rows costs the most."""
     keys = ", ".join(f"{_staged(codec, column)} AS k{at}" for at, column in enumerate(_keyed(codec)))
     return f"CREATE OR REPLACE TEMP TABLE {_NEWEST} AS SELECT max(batch.n) AS n, {keys} FROM {batch} GROUP BY ALL"
 
 
 def meets(codec: Codec, into: str) -> str:
-    """The query that gives a row if the table holds any key of the batch."""
+    """Return the query that gives a row if the table holds any key of the batch."""
     same = " AND ".join(f"stored.{quoted(column.name)} = fresh.k{at}" for at, column in enumerate(_keyed(codec)))
     return f"SELECT 1 FROM {into} AS stored JOIN {_NEWEST} AS fresh ON ({same}) LIMIT 1"
 
 
 def write(codec: Codec, into: str, batch: str, *, merge: bool) -> str:
-    """The statement that writes the staged lines, of those with one key the last one.
+    """Return the statement that writes the staged lines, of those with one key the last one.
 
     Args:
         codec: What staged the lines.
@@ -88,7 +88,7 @@ def _staged(codec: Codec, column: Column) -> str:
 
 
 def _staged_types(codec: Codec) -> str:
-    """The staged line's fields as a DuckDB struct literal for `read_json(columns = …)`: nothing is ever guessed."""
+    """Return a staged line's fields as a DuckDB struct literal for `read_json(columns = …)`: nothing is guessed."""
     pairs = [("n", "BIGINT"), *((codec.place(column), _staged_type(column)) for column in codec.staged)]
     return "{" + ", ".join(f"'{name}': '{kind}'" for name, kind in pairs) + "}"
 
@@ -99,7 +99,7 @@ def _staged_type(column: Column) -> str:
 
 
 def conversion(name: str, stored: str, target: str) -> str:
-    """SQL that turns a stored value into its like in a wider type."""
+    """Return SQL that turns a stored value into its like in a wider type."""
     text = _ISO.format(name) if stored == TIMESTAMPTZ else f"{name}::VARCHAR"
     as_text = stored == TIMESTAMPTZ and target in {VARCHAR, JSON}
     rules: Mapping[str, Callable[[], str]] = {
@@ -110,5 +110,5 @@ def conversion(name: str, stored: str, target: str) -> str:
 
 
 def literal(text: str) -> str:
-    """A text as an SQL string."""
+    """Return a text as an SQL string."""
     return "'" + text.replace("'", "''") + "'"

@@ -108,20 +108,20 @@ class DuckDB(Store):
         return self._run(statement).fetchall()
 
     def names(self) -> list[str]:
-        """The tables and views of the schema."""
+        """Return the tables and views of the schema."""
         rows = self._rows("SELECT table_name FROM duckdb_tables()") + self._rows("SELECT view_name FROM duckdb_views()")
         return [name for (name,) in rows]
 
     def stored(self, table: str) -> dict[str, str]:
-        """A table's columns with their types."""
+        """Return a table's columns with their types."""
         return dict(self._rows("SELECT column_name, data_type FROM duckdb_columns()", table))
 
     def qualified(self, table: str) -> str:
-        """A table in SQL."""
+        """Return a table in SQL."""
         return f"{_CATALOG}.{quoted(self.schema)}.{quoted(table)}"
 
     def conversion(self, name: str, stored: str, target: str) -> str:
-        """SQL that turns a stored value into its like in a wider type."""
+        """Return SQL that turns a stored value into its like in a wider type."""
         return conversion(name, stored, target)
 
     def fold(self, name: str) -> str:
@@ -229,7 +229,7 @@ class DuckDB(Store):
 
     @contextlib.contextmanager
     def changing(self, doing: str, table: str | None = None) -> Iterator[None]:  # noqa: ARG002 - one process has the file
-        """Say why a change failed; a statement is a transaction, and no other process has the file."""
+        """Explain why a change failed; a statement is a transaction, and no other process has the file."""
         try:
             yield
         except (duckdb.Error, OSError, MemoryError) as problem:

@@ -40,7 +40,7 @@ class TargetDuckDB(LoadingTarget):
     }
 
     def open_store(self) -> Store:
-        """The file that `path` names, not yet open."""
+        """Return the file that `path` names, not yet open."""
         return DuckDB(Path(self.config["path"]), self.config.get("default_target_schema") or "main", self.logger)
 
     def problems(self, given: dict[str, Any]) -> list[str]:

@@ -74,7 +74,7 @@ class TypeNames:
         return self.first[Kind.JSON]
 
     def widened(self, stored: str, wanted: str) -> str | None:
-        """The type that holds every value of both types, if there is one that invents nothing.
+        """Return the type that holds every value of both types, if there is one that invents nothing.
 
         Returns:
             `stored`, `wanted` or a wider type; None when the two have nothing in common (a BOOLEAN and a DATE). Of
@@ -188,7 +188,7 @@ def _collect(schema: Any) -> tuple[set[str], set[str | None]]:
 
 
 def named(name: str, taken: Mapping[str, str], fold: Callable[[str], str], longest: int | None = None) -> str:
-    """The table or column name that stands for a stream or property, the same in every run.
+    """Return the table or column name that stands for a stream or property, the same in every run.
 
     No database has an empty name, or one with a NUL character; some compare names without regard to case, some cut
     them. A name that is free is kept as it is; any other one gets eight hex digits of its own SHA-256 behind it.
@@ -209,5 +209,5 @@ def named(name: str, taken: Mapping[str, str], fold: Callable[[str], str], longe
 
 
 def quoted(name: str) -> str:
-    """A name as an SQL identifier."""
+    """Return a name as an SQL identifier."""
     return '"' + name.replace('"', '""') + '"'

@@ -36,6 +36,6 @@ class StoreError(LoadError):
 
 
 def shown(name: object) -> str:
-    """A stream, column or key as a message shows it: quoted, on one line, never longer than a line."""
+    """Return a stream, column or key as a message shows it: quoted, on one line, never longer than a line."""
     text = str(name)
     return repr(text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…")

@@ -227,7 +227,7 @@ class Loader(MessageHandler):
         batch.codec = batch.codec.with_column(need.column, wider)
 
     def _version(self, message: Message) -> int | None:
-        """The table version of a message, null being none."""
+        """Return the table version of a message, null being none."""
         try:
             version: int | None = msgspec.json.decode(message.version, type=_VERSION)
         except msgspec.DecodeError:
@@ -244,7 +244,7 @@ class Loader(MessageHandler):
         batch.codec = batch.codec.with_version(Column(VERSION, column.name, column.stored))
 
     def _stamps(self, message: Message, stream: _Stream) -> tuple[Any, ...]:
-        """The metadata of a record, without what its own schema declares."""
+        """Return the metadata of a record, without what its own schema declares."""
         if self._lines and self._lines.received != self._received:
             self._received = self._lines.received
             self._received_at = datetime.fromtimestamp(self._received, timezone.utc).isoformat()

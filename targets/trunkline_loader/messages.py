@@ -134,7 +134,7 @@ class InputLines:
 
 
 def _block_reader(source: IO[str]) -> Callable[[], bytes]:
-    """A function that returns the next bytes, b"" at the end."""
+    """Return a function that returns the next bytes, b"" at the end."""
     try:
         descriptor = source.fileno()
     except (AttributeError, OSError, io.UnsupportedOperation):
@@ -224,7 +224,7 @@ class MessageHandler:
         return message.stream, schema, properties
 
     def state_value(self, message: Message) -> bytes:
-        """The value of a STATE message, as it came.
+        """Return the value of a STATE message, as it came.
 
         Raises:
             InputError: It has none.
@@ -234,7 +234,7 @@ class MessageHandler:
         return bytes(message.value)
 
     def fault(self, what: str, remedy: str = REMEDY) -> InputError:
-        """The error of the line at hand."""
+        """Return the error of the line at hand."""
         return InputError(self.place.format(self._line), what, f"{self.before}{remedy}, then run again")
 
     def _unreadable(self, line: bytes, problem: Exception, *, cut: bool) -> InputError:
@@ -276,7 +276,7 @@ def write_state(state: bytes, kept: str) -> None:
 
 
 def _lenient(line: bytes) -> dict[str, Any] | None:
-    """A line that msgspec refuses and JSON's grammar lets pass: then a string holds half a surrogate pair."""
+    """Return a line that msgspec refuses and JSON's grammar lets pass: then a string holds half a surrogate pair."""
     try:
         message = json.loads(line, parse_constant=_refuse, parse_int=str)
     except (ValueError, RecursionError):
@@ -289,7 +289,7 @@ def _refuse(constant: str) -> None:
 
 
 def _field_with_half_surrogate(record: Any) -> str | None:
-    """The record's first field in which a text is not Unicode."""
+    """Return the record's first field in which a text is not Unicode."""
     if not isinstance(record, dict):
         return None
     return next(

@@ -11,7 +11,7 @@ _SCHEME = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+._-]+):")  # of two letters
 
 
 def why_no_file(path: str) -> str | None:
-    """Say why a text can't be the path of a file on this machine.
+    """Return why a text can't be the path of a file on this machine.
 
     Databases read more into a path than a file's name (`md:x`, `s3://…`, `:memory:`). Taken as a name it would make a
     file that nobody looks for.

@@ -132,7 +132,7 @@ class Codec:
         return extras
 
     def _staged(self, decoded: Any) -> Sequence[Any]:
-        """The values of a decoded record, those that msgspec passed on as text converted."""
+        """Return the values of a decoded record, those that msgspec passed on as text converted."""
         found = msgspec.structs.astuple(decoded)
         if not self._late:
             return found[: len(self.columns)]
@@ -152,7 +152,7 @@ class Codec:
         return result
 
     def _typed_decoder(self) -> Any:
-        """A decoder for whole records, or one that refuses all of them when msgspec can't take the property names."""
+        """Return a decoder for whole records, or one that refuses all when msgspec can't take the property names."""
         fields = [(f"c{at}", *self._field(column)) for at, column in enumerate(self.columns)]
         counted = self.extras if self._counts_extras else []
         extras = [(f"x{at}", Raw, None) for at in range(len(counted))]
@@ -172,7 +172,7 @@ class Codec:
         return msgspec.json.Decoder(record).decode
 
     def _examined(self, record: Raw, line: int) -> tuple[list[Any], Extras | None]:
-        """The record value by value: slower, exact, and able to say what is wrong."""
+        """Return the record value by value: slower, exact, and able to say what is wrong."""
         try:
             fields = msgspec.json.decode(record, type=dict[str, Raw])
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
@@ -236,12 +236,12 @@ class Codec:
         )
 
     def with_column(self, column: Column, wider: Column) -> Codec:
-        """The codec of the same stream with another column in the place of one."""
+        """Return the codec of the same stream with another column in the place of one."""
         columns = [wider if one == column else one for one in self.columns]
         return self._like(columns, self.added)
 
     def with_version(self, version: Column) -> Codec:
-        """The codec of the same stream whose records have a table version, as the first added value."""
+        """Return the codec of the same stream whose records have a table version, as the first added value."""
         return self._like(self.columns, (version, *self.added))
 
     def _like(self, columns: Sequence[Column], added: Sequence[Column]) -> Codec:
@@ -258,7 +258,7 @@ class Codec:
         return any(column.declared is VERSION for column in self.added)
 
     def place(self, column: Column) -> str:
-        """The name of a column in a staged line."""
+        """Return the name of a column in a staged line."""
         return f"c{self._positions[column.declared.name]}"
 
     def _is_typed(self, column: Column) -> bool:
@@ -276,7 +276,7 @@ class Codec:
 
 
 def _replaced(record: bytes) -> tuple[bytes, int]:
-    """A record's JSON text with U+FFFD in the place of NUL characters, and how many there were."""
+    """Return a record's JSON text with U+FFFD in the place of NUL characters, and how many there were."""
     found = 0
 
     def replacement(escape: re.Match[bytes]) -> bytes:

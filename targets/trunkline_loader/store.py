@@ -90,23 +90,23 @@ class Store:
         raise NotImplementedError
 
     def names(self) -> list[str]:
-        """The names in the schema that no new table may have."""
+        """Return the names in the schema that no new table may have."""
         raise NotImplementedError
 
     def stored(self, table: str) -> dict[str, str]:
-        """A table's columns with their types; none of a table that does not exist."""
+        """Return a table's columns with their types; none of a table that does not exist."""
         raise NotImplementedError
 
     def qualified(self, table: str) -> str:
-        """A table in SQL."""
+        """Return a table in SQL."""
         raise NotImplementedError
 
     def conversion(self, name: str, stored: str, target: str) -> str:
-        """SQL that turns a stored value into its like in a wider type."""
+        """Return SQL that turns a stored value into its like in a wider type."""
         raise NotImplementedError
 
     def fold(self, name: str) -> str:
-        """A name in the form in which the database compares it."""
+        """Return a name in the form in which the database compares it."""
         return name
 
     def fits(self, column: Column) -> bool:
@@ -122,7 +122,7 @@ class Store:
     # -- what is the same in all of them -------------------------------------------------------------------------------
 
     def table_for(self, stream: str) -> str:
-        """The name of the table that holds a stream, the same in every run.
+        """Return the name of the table that holds a stream, the same in every run.
 
         Raises:
             StoreError: Another stream has the name.

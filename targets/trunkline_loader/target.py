@@ -88,11 +88,11 @@ class LoadingTarget(sdk.ConfigFiles, Target):
         """Leave signals alone until a run begins: the SDK's handler exits with 0 in the middle of anything."""
 
     def open_store(self) -> Store:
-        """The store that the settings name, not yet open."""
+        """Return the store that the settings name, not yet open."""
         raise NotImplementedError
 
     def problems(self, given: dict[str, Any]) -> list[str]:
-        """What is wrong beside what the settings' schema says; a setting that was found wrong is taken out."""
+        """Return what is wrong beside what the settings' schema says; a setting that was found wrong is taken out."""
         raise NotImplementedError
 
     def _load(self, source: IO[str] | None) -> Counter[str]:
@@ -129,7 +129,7 @@ class LoadingTarget(sdk.ConfigFiles, Target):
 
     @classmethod
     def variable(cls, setting: str) -> str:
-        """The environment variable of a setting."""
+        """Return the environment variable of a setting."""
         return f"{cls.name}_{setting}".replace("-", "_").upper()
 
     @classmethod

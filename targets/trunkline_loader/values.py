@@ -57,7 +57,7 @@ Convert = Callable[[bytes], Any]
 
 
 def json_type(text: bytes) -> str:
-    """The JSON type of a JSON text."""
+    """Return the JSON type of a JSON text."""
     named = _FIRST_BYTES.get(text[0])
     if named:
         return named
@@ -65,7 +65,7 @@ def json_type(text: bytes) -> str:
 
 
 def converter(column: Column, types: TypeNames) -> Convert:
-    """The function that turns a property's JSON text into the value that the batch holds.
+    """Return the function that turns a property's JSON text into the value that the batch holds.
 
     Returns:
         A function of the JSON text (never `null`). It raises Mismatch when the text contradicts the schema and
@@ -82,7 +82,7 @@ def converter(column: Column, types: TypeNames) -> Convert:
 
 
 def _as_text(_checked: Any, text: bytes) -> str:
-    """A checked scalar as text: a string's content, anything else as it is written in JSON."""
+    """Return a checked scalar as text: a string's content, anything else as it is written in JSON."""
     return msgspec.json.decode(text, type=str) if text[:1] == b'"' else text.decode()
 
 
@@ -113,7 +113,7 @@ def _is_whole(text: bytes) -> bool:
 
 
 def _integer(column: Column, text: bytes, types: TypeNames) -> int | str | msgspec.Raw:
-    """A whole number: itself in a BIGINT, its digits in anything wider. In JSON schema `1.0` and `1e3` are whole."""
+    """Return a whole number: itself in a BIGINT, else its digits. In JSON schema `1.0` and `1e3` are whole."""
     if not _WHOLE.fullmatch(text):
         text = _whole_text(text)
     if column.stored == types.double:
@@ -138,7 +138,7 @@ def _whole_text(text: bytes) -> bytes:
 
 
 def _number(column: Column, text: bytes, types: TypeNames) -> msgspec.Raw | str:
-    """A number's own text; the store reads it as a double, which is checked to be exact to the last written digit."""
+    """Return a number's own text; the store's double of it is checked to be exact to the last written digit."""
     if json_type(text) not in {"integer", "number"}:
         raise Mismatch(json_type(text))
     if column.stored == types.double:
@@ -183,7 +183,7 @@ def _string(_column: Column, text: bytes, _types: TypeNames) -> str:
 
 
 def _date_time(column: Column, text: bytes, types: TypeNames) -> datetime:
-    """An instant. Forms that RFC 3339 leaves out (no seconds, `+0200`, a bare date) are read too; no zone is UTC."""
+    """Return an instant. Forms beyond RFC 3339 (no seconds, `+0200`, a bare date) are read too; no zone is UTC."""
     written = _to_microseconds(_string(column, text, types))
     try:
         value = msgspec.convert(written, datetime)

@@ -37,7 +37,7 @@ class BadUrl(ValueError):  # noqa: N818 - reads as what it is
 
 
 def from_url(url: str) -> dict[str, Any]:
-    """The parts of a URL.
+    """Return the parts of a URL.
 
     Args:
         url: `postgresql://`, `postgres://`, with or without a driver's name (`postgresql+psycopg2://`).
@@ -75,7 +75,7 @@ class Access:
         self._folder: tempfile.TemporaryDirectory[str] | None = None
 
     def connect(self) -> psycopg.Connection[tuple[Any, ...]]:
-        """A connection, each statement of which is a transaction unless one is begun; its time zone is UTC.
+        """Return a connection, each statement of which is a transaction unless one is begun; its time zone is UTC.
 
         Raises:
             psycopg.Error: There is none.

@@ -61,7 +61,7 @@ def cause(problem: psycopg.Error) -> str:
 
 
 def advice(problem: psycopg.Error) -> str:
-    """What to do about an error, in one or two sentences."""
+    """Return what to do about an error, in one or two sentences."""
     state = problem.sqlstate
     if not state:  # while it connects, libpq has nothing but words
         return _TLS if any(word in str(problem) for word in _OF_TLS) else _UNREACHED
@@ -77,7 +77,7 @@ def code(problem: psycopg.Error | OSError) -> str:
 
 
 def place(problem: psycopg.Error) -> str | None:
-    """The staged column that a value was refused for, if COPY says so."""
+    """Return the staged column that a value was refused for, if COPY says so."""
     found = _AT.search(problem.diag.context or "")
     return found[1] if found else None
 

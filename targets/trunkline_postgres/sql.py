@@ -30,7 +30,7 @@ _ISO = "to_char({}::timestamptz AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.U
 
 
 def stage_table(codec: Codec) -> str:
-    """The statement that makes the temporary table for a batch, gone with the transaction."""
+    """Return the statement that makes the temporary table for a batch, gone with the transaction."""
     columns = ", ".join(["n bigint", *(f"{codec.place(column)} {column.stored}" for column in codec.staged)])
     return f"CREATE TEMPORARY TABLE {STAGE} ({columns}) ON COMMIT DROP"
 
@@ -50,7 +50,7 @@ def csv(lines: bytearray) -> Iterator[bytes]:
 
 
 def _with_controls(part: bytes) -> bytes:
-    """A part with the characters in the place of their escapes."""
+    """Return a part with the characters in the place of their escapes."""
     part = part.replace(rb"\\", b"\0")  # no NUL character comes so far
     for escape, control in _CONTROLS:
         part = part.replace(escape, control)
@@ -60,7 +60,7 @@ def _with_controls(part: bytes) -> bytes:
 
 
 def insert(codec: Codec, into: str, *, append: bool) -> str:
-    """The statement that brings a batch into the table. Of several records with one key the last one stays.
+    """Return the statement that brings a batch into the table. Of several records with one key the last one stays.
 
     Args:
         codec: What staged the lines.
@@ -85,7 +85,7 @@ def insert(codec: Codec, into: str, *, append: bool) -> str:
 
 
 def conversion(name: str, stored: str, target: str) -> str:
-    """SQL that turns a stored value into its like in a wider type."""
+    """Return SQL that turns a stored value into its like in a wider type."""
     if TYPES.widened(stored, TIMESTAMPTZ) == TIMESTAMPTZ and target in {TEXT, JSONB}:
         return f"to_jsonb({_ISO.format(name)})" if target == JSONB else _ISO.format(name)
     if target == JSONB and stored != "json":

@@ -185,13 +185,13 @@ class PostgreSQL(Store):
     # -- tables --------------------------------------------------------------------------------------------------------
 
     def names(self) -> list[str]:
-        """The tables of the schema, and whatever shares their names."""
+        """Return the tables of the schema, and whatever shares their names."""
         with self._explained("read the tables of"):
             self._reach()
             return [name for (name,) in self._rows(_NAMES, self.schema)]
 
     def _found(self, table: str) -> int | None:
-        """The number of a table; None when there is none.
+        """Return the number of a table; None when there is none.
 
         Raises:
             StoreError: Something else has its name.
@@ -207,17 +207,17 @@ class PostgreSQL(Store):
         return int(found[0][0]) if found else None
 
     def stored(self, table: str) -> dict[str, str]:
-        """A table's columns with their types; a type that is as good as one of ours is called so."""
+        """Return a table's columns with their types; a type that is as good as one of ours is called so."""
         number = self._found(table)
         rows = self._rows(_COLUMNS, number) if number else []
         return {name: AS_GOOD.get(kind, kind) for name, kind in rows}
 
     def qualified(self, table: str) -> str:
-        """A table in SQL."""
+        """Return a table in SQL."""
         return f"{quoted(self.schema)}.{quoted(table)}"
 
     def conversion(self, name: str, stored: str, target: str) -> str:
-        """SQL that turns a stored value into its like in a wider type."""
+        """Return SQL that turns a stored value into its like in a wider type."""
         return conversion(name, stored, target)
 
     def prepare(self, stream: str, table: str, columns: Sequence[Column], keys: Sequence[str]) -> None:
@@ -321,7 +321,7 @@ class PostgreSQL(Store):
         raise StoreError(f"Can't write a batch to {self.place}", "the server has not ended a cut off transaction yet")
 
     def _refused(self, batches: Sequence[Batch], problem: psycopg.Error) -> StoreError:
-        """The error of a batch that PostgreSQL does not take, with stream and field where it says so."""
+        """Return the error of a batch that PostgreSQL does not take, with stream and field where it says so."""
         error, at = self._failed("write a batch to", problem), place(problem)
         for batch in batches:
             codec = batch.codec
@@ -346,6 +346,6 @@ class Interrupted(Exception):  # noqa: N818 - what happened to a batch
 
 
 def _lock(schema: str, table: str) -> int:
-    """The number of the advisory lock for changes of a table, the same in every process."""
+    """Return the number of the advisory lock for changes of a table, the same in every process."""
     digest = hashlib.sha256(f"trunkline\0{schema}\0{table}".encode()).digest()
     return int.from_bytes(digest[:8], "big", signed=True)

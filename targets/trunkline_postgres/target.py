@@ -113,7 +113,7 @@ class TargetPostgres(LoadingTarget):
     }
 
     def open_store(self) -> Store:
-        """The database that the settings name, not yet connected to."""
+        """Return the database that the settings name, not yet connected to."""
         config = self.config
         return PostgreSQL(
             Access(config),
@@ -125,7 +125,7 @@ class TargetPostgres(LoadingTarget):
         )
 
     def problems(self, given: dict[str, Any]) -> list[str]:
-        """What is wrong with the URL, and whether there is any database at all."""
+        """Return what is wrong with the URL, and whether there is any database at all."""
         url = given.get("sqlalchemy_url")
         redactor.add([value for name in ("password", "sqlalchemy_url") if isinstance(value := given.get(name), str)])
         if not url:

@@ -42,7 +42,7 @@ METADATA = "_sdc_"
 
 
 def text(value: Any, _: ZoneInfo) -> str:
-    """A text as it is.
+    """Return a text as it is.
 
     Raises:
         ValueError: It is something else.
@@ -57,7 +57,7 @@ def text(value: Any, _: ZoneInfo) -> str:
 
 
 def one_of(*choices: str) -> Read:
-    """A text out of a list."""
+    """Return a text out of a list."""
 
     def read(value: Any, _: ZoneInfo) -> str:
         if value not in choices:
@@ -68,7 +68,7 @@ def one_of(*choices: str) -> Read:
 
 
 def duration(value: Any, _: ZoneInfo) -> str:
-    """A duration as `hh:mm:ss`, from that form, a number of seconds or an ISO 8601 duration; half seconds count as one.
+    """Return a duration as `hh:mm:ss`, from that form, seconds or an ISO 8601 duration; half seconds count as one.
 
     Raises:
         ValueError: It is none of these, negative, or longer than two digits of hours can say.
@@ -97,7 +97,7 @@ def _seconds(value: Any) -> int | None:
 
 
 def stamp(value: Any, zone: ZoneInfo) -> str:
-    """A moment as `dd-mm-yy hh:mm:ss` on the clocks of `zone`, from that form or an ISO 8601 date-time.
+    """Return a moment as `dd-mm-yy hh:mm:ss` on the clocks of `zone`, from that form or an ISO 8601 date-time.
 
     A part of a second is cut off. What has no zone is taken to be on the clocks of `zone` already.
 
@@ -120,7 +120,7 @@ def stamp(value: Any, zone: ZoneInfo) -> str:
 
 
 def time_of_day(value: Any, zone: ZoneInfo) -> str:
-    """A time of day as `hh:mm:ss`, from that form, or of an ISO 8601 date-time on the clocks of `zone`.
+    """Return a time of day as `hh:mm:ss`, from that form, or of an ISO 8601 date-time on the clocks of `zone`.
 
     Raises:
         ValueError: It is neither.
@@ -134,7 +134,7 @@ def time_of_day(value: Any, zone: ZoneInfo) -> str:
 
 
 def _local(value: Any, zone: ZoneInfo) -> datetime | None:
-    """A date-time on the clocks of a zone; None when the value is none."""
+    """Return a date-time on the clocks of a zone; None when the value is none."""
     try:
         if isinstance(value, datetime):  # as a stream map may make one
             return (value if value.tzinfo else value.replace(tzinfo=zone)).astimezone(zone)
@@ -224,12 +224,12 @@ class Call:
         return made, problems
 
     def masked(self, body: Mapping[str, str]) -> dict[str, str]:
-        """A body as it may be shown: of a personal value only its form, +00000000000 or Xxxxx."""
+        """Return a body as it may be shown: of a personal value only its form, +00000000000 or Xxxxx."""
         personal = {field.name for field in self.fields if field.personal}
         return {name: _form(value) if name in personal else value for name, value in body.items()}
 
     def reason(self, reason: str, body: Mapping[str, str]) -> str:
-        """A vendor's reason for refusing a record, without the personal values that they may repeat."""
+        """Return a vendor's reason for refusing a record, without the personal values that they may repeat."""
         return one_line(reason, [body[field.name] for field in self.fields if field.personal and field.name in body])
 
     def lane(self, body: Mapping[str, str]) -> str:
@@ -294,12 +294,12 @@ def is_e164(number: str) -> bool:
 
 
 def key_identity(stream: str, record: Mapping[str, Any], keys: Collection[str]) -> bytes:
-    """What a record with key properties is known by: a hash, as a key may be a phone number."""
+    """Return what a record with key properties is known by: a hash, as a key may be a phone number."""
     return _digest([stream, {key: record.get(key) for key in keys}])
 
 
 def content_identity(stream: str, record: Mapping[str, Any]) -> bytes:
-    """What equal records without a key have in common; which of them one is, its ordinal says.
+    """Return what equal records without a key have in common; which of them one is, its ordinal says.
 
     It is of the record and not of the body, so that another `timezone` does not make every record a new one. What is
     null or about the transport does not count: it differs from one release of a tap to the next.
@@ -309,22 +309,22 @@ def content_identity(stream: str, record: Mapping[str, Any]) -> bytes:
 
 
 def numbered(identity: bytes, ordinal: int) -> bytes:
-    """The identity of the ordinal-th (from 1) among equal records."""
+    """Return the identity of the ordinal-th (from 1) among equal records."""
     return hashlib.sha256(identity + ordinal.to_bytes(8, "big")).digest()
 
 
 def gist(body: Mapping[str, str]) -> bytes:
-    """The hash of what a look-up can tell of a contact: whose number it is, and the names however they are written."""
+    """Return the hash of what a look-up shows of a contact: whose number it is, and names however written."""
     return _digest([CREATE.lane(body), *(folded(body[name]) for name in NAMES)])
 
 
 def folded(name: str) -> str:
-    """A name without what a vendor may change in it: space around it, and the case of its letters."""
+    """Return a name without what a vendor may change in it: space around it, and the case of its letters."""
     return name.strip().casefold()
 
 
 def digest(body: Mapping[str, str]) -> bytes:
-    """The hash of a body, by which two records that say the same are told from two that do not."""
+    """Return the hash of a body, by which two records that say the same are told from two that do not."""
     return _digest(dict(body))
 
 
@@ -334,7 +334,7 @@ def _digest(value: Any) -> bytes:
 
 
 def _plain(value: Any) -> Any:
-    """A value so that equal numbers are written alike: 90 and 90.0."""
+    """Return a value so that equal numbers are written alike: 90 and 90.0."""
     if isinstance(value, (float, Decimal)):
         return int(value) if value == value // 1 else float(value)
     if isinstance(value, dict):

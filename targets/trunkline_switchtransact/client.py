@@ -187,11 +187,11 @@ class Account:
         self._headers = {"Authorization": api_key, "Content-Type": "application/json"}
 
     def sign(self, request: Request, /) -> tuple[Mapping[str, str], Any]:
-        """The key as it is, without a scheme."""
+        """Return the key as it is, without a scheme."""
         return self._headers, request.json
 
     def refuse(self, request: Request, status: int, body: bytes) -> None:
-        """The body decides before HTTP, for look-ups: `status: false` with an error is a no.
+        """Let the body decide before HTTP, for look-ups: `status: false` with an error is a no.
 
         Raises:
             AccessDenied: The key may not do this.
@@ -206,7 +206,7 @@ class Account:
             raise Refused(f"{request.about} failed", f"the vendor refused it (HTTP {status})", status=status)
 
     def is_success(self, status: int, body: bytes) -> bool:
-        """A 404 that says `status: false` is a look-up that found nobody."""
+        """Return a 404 that says `status: false` is a look-up that found nobody."""
         return TapSwitchTransact.errors.is_success(status, body)
 
     def reason(self, body: bytes) -> str:  # noqa: ARG002 - a look-up's error may repeat what was looked up
@@ -214,7 +214,7 @@ class Account:
         return ""
 
     def hint(self, status: int) -> str:
-        """What to do when the vendor answers with this status."""
+        """Return what to do when the vendor answers with this status."""
         return TapSwitchTransact.hints.get(status) or NOBODY_THERE.get(status, "")
 
 
@@ -225,7 +225,7 @@ NOBODY_THERE: Mapping[int, str] = {
 
 
 def answer_of(body: bytes) -> Answer | None:
-    """The vendor's envelope, if it is one."""
+    """Return the vendor's envelope, if it is one."""
     try:
         return _read(body)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
@@ -233,7 +233,7 @@ def answer_of(body: bytes) -> Answer | None:
 
 
 def denial(request: Request, status: int, answer: Answer | None) -> AccessDenied | None:
-    """The error of an answer that says that the key may not do this; None when it says something else.
+    """Return the error of an answer that says that the key may not do this; None when it says something else.
 
     The vendor's reason may repeat what was sent: it is shown without. Of a look-up's nothing is shown, which may be
     about whom it found.

@@ -224,17 +224,17 @@ class Ledger:
     # -- who a record is -----------------------------------------------------------------------------------------------
 
     def keyed(self, digest: bytes) -> bytes:
-        """The HMAC of a hash, as the ledger keeps it; of an old one that must not change (`dry_run`), the bare hash."""
+        """Return the HMAC of a hash, as the ledger keeps it; of an old ledger that must not change, the bare hash."""
         return digest if self._unkeyed else hmac.digest(self._hash_key, digest, "sha256")
 
     def label(self, identity: bytes) -> str:
-        """The beginning of an identity as a log shows it: `hex(identity)` in the ledger begins so."""
+        """Return the beginning of an identity as a log shows it: `hex(identity)` in the ledger begins so."""
         return (hmac.digest(self._hash_key, identity, "sha256") if self._unkeyed else identity).hex()[:_LABEL]
 
     # -- reading -------------------------------------------------------------------------------------------------------
 
     def find(self, identity: bytes) -> Entry | None:
-        """What is known of a record; None when nothing is."""
+        """Return what is known of a record; None when nothing is."""
         with self._explained("read"):
             row = self._execute(f"{_SELECT} WHERE identity = ?", identity).fetchone()
         return _entry(row) if row else None

@@ -51,17 +51,17 @@ class States:
         self._turn = 0
 
     def begin(self) -> int:
-        """A record came; returns its turn."""
+        """Return a record came; returns its turn."""
         self._turn += 1
         self._open[self._turn] = None
         return self._turn
 
     def end(self, turn: int) -> None:
-        """A record has ended."""
+        """Note that a record has ended."""
         self._open.pop(turn, None)
 
     def hold(self, state: bytes) -> None:
-        """A state came."""
+        """Note that a state came."""
         if self._held and self._held[-1][0] == self._turn:
             del self._held[-1]
         self._held.append((self._turn, state))
@@ -69,7 +69,7 @@ class States:
             del self._held[1::2]  # a state is a whole one: some of those in between can be spared
 
     def due(self) -> bytes | None:
-        """The state to pass on now, if there is a new one."""
+        """Return the state to pass on now, if there is a new one."""
         first = next(iter(self._open), self._turn + 1)
         found = None
         while self._held and self._held[0][0] < first:
@@ -295,7 +295,7 @@ class Loader(MessageHandler):
     # -- the end -------------------------------------------------------------------------------------------------------
 
     def _report(self, error: Exception | None, signum: int | None) -> int:
-        """Say what ended the run and, at the very end, how many records ended how.
+        """Log what ended the run and, at the very end, how many records ended how.
 
         Returns:
             The exit code.

@@ -61,7 +61,7 @@ class Orders:
         return not self._flying
 
     def earlier(self) -> Iterator[Order]:
-        """What earlier runs left in doubt, as orders."""
+        """Yield what earlier runs left in doubt, as orders."""
         for entry in self._ledger.doubtful():
             call = CALLS[entry.stream]
             yield Order(
@@ -207,7 +207,7 @@ class Orders:
         return bool(self._ready) and self.stopping is None and len(self._flying) < most
 
     def _next(self, at_once: list[Result]) -> Iterator[Order]:
-        """The records that can be sent now; those that need not be sent go to `at_once`."""
+        """Yield the records that can be sent now; those that need not be sent go to `at_once`."""
         while self._can_start:
             order = self._ready.popleft()
             known = None if order.doubt else self._ledger.find(order.identity)
@@ -284,7 +284,7 @@ class Preview:
         self._results.append(Result(order, end, why))
 
     def advance(self, *, wait: bool = False) -> list[Result]:
-        """What would become of the records taken."""
+        """Return what would become of the records taken."""
         del wait
         results, self._results = self._results, []
         return results
@@ -305,6 +305,6 @@ class Preview:
 
 
 def _unnoted(result: Result, error: LedgerError) -> Result:
-    """A record whose outcome is on no disk: the next run will find its intent."""
+    """Return a record whose outcome is on no disk: the next run will find its intent."""
     why = f"it ended as {result.end.value}, but that could not be noted"
     return Result(result.order, End.DOUBT, why, error)

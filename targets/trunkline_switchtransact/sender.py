@@ -166,7 +166,7 @@ class Sender:
             why, wait = verdict
 
     def _open(self, order: Order, why: str, error: Exception | None = None) -> Result:
-        """The end of a record that is not written as far as we know."""
+        """Return the end of a record that is not written as far as we know."""
         return Result(order, End.DOUBT if order.doubt else End.UNSENT, order.doubt or why, error)
 
     def _pause(self, order: Order, why: str, seconds: float) -> None:
@@ -196,7 +196,7 @@ class Sender:
         return self._judge(order, request, response)
 
     def _judge(self, order: Order, request: Request, response: WriteResponse) -> Result | tuple[str, float | None]:
-        """What an answer means: the body decides before HTTP."""
+        """Return what an answer means: the body decides before HTTP."""
         answer, status = answer_of(response.body), response.status
         if denied := denial(request, status, answer):
             self.client.denied = denied
@@ -214,13 +214,13 @@ class Sender:
         return order.doubt, response.not_before
 
     def _rejected(self, order: Order, why: str) -> Result:
-        """A no to this try, which is none to an earlier one that may have been written: that stays in doubt."""
+        """Return a no to this try, which is none to an earlier one that may have been written: that stays in doubt."""
         if order.doubt:
             return Result(order, End.SKIPPED, f"{order.doubt}; sent again, {why}")
         return Result(order, End.REJECTED, why)
 
     def _no(self, order: Order, status: int) -> Result:
-        """A 4xx without a word of the vendor's."""
+        """Return a 4xx without a word of the vendor's."""
         why = f"the vendor responded with HTTP {status}, without a reason"
         hint = NOBODY_THERE.get(status)
         if hint is None:
@@ -229,7 +229,7 @@ class Sender:
         return self._open(order, why, Refused(f"{order.about} failed", why, hint, status=status))
 
     def _not_yet(self, order: Order, response: WriteResponse) -> Result | tuple[str, float | None]:
-        """A 429 or 425: it was not acted on."""
+        """Return a 429 or 425: it was not acted on."""
         if response.not_before is None or response.not_before <= MAX_VENDOR_WAIT:
             return f"the vendor responded with HTTP {response.status}", response.not_before
         why = f"the vendor requests a wait of {response.not_before:.0f} s"
