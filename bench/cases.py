@@ -41,10 +41,10 @@ class Case(Protocol):
         """Rounds, if the command line does not say."""
 
     def smaller(self) -> Case:
-        """The same for `--quick`."""
+        """Return the same for `--quick`."""
 
     def measure(self, rounds: int, say: Callable[[str], None]) -> dict[str, list[Sample]]:
-        """The samples of each peer; one run of each peer a round, in turn."""
+        """Return the samples of each peer; one run of each peer a round, in turn."""
 
 
 @dataclass(frozen=True)
@@ -82,7 +82,7 @@ class Reading:
         return f"{self.vendor}, {self.size:,} rows, page {self.page_size}, {wait}, {self.workers} workers"
 
     def smaller(self) -> Reading:
-        """A tenth, and no wait above 20 ms."""
+        """Return a tenth, and no wait above 20 ms."""
         return replace(self, size=max(60, self.size // 10), latency=min(self.latency, 0.02), window=self.small_window)
 
     def measure(self, rounds: int, say: Callable[[str], None]) -> dict[str, list[Sample]]:
@@ -200,7 +200,7 @@ class Loading:
         return f"bspk, {self.size:,} rows, 0 ms, into a database"
 
     def smaller(self) -> Loading:
-        """A tenth."""
+        """Return a tenth."""
         return replace(self, size=self.size // 10)
 
     def measure(self, rounds: int, say: Callable[[str], None]) -> dict[str, list[Sample]]:
@@ -252,7 +252,7 @@ class LoaderAlone:
         return f"{self.vendor}, {self.size:,} rows from a file, {what}, net of its start"
 
     def smaller(self) -> LoaderAlone:
-        """A tenth."""
+        """Return a tenth."""
         return replace(self, size=self.size // 10)
 
     def measure(self, rounds: int, say: Callable[[str], None]) -> dict[str, list[Sample]]:
@@ -303,7 +303,7 @@ class Growth:
         return f"{self.new} new rows of bspk into tables of {self.size:,} and {self.size * self.times:,} rows"
 
     def smaller(self) -> Growth:
-        """A tenth."""
+        """Return a tenth."""
         return replace(self, times=self.times // 10)
 
     def measure(self, rounds: int, say: Callable[[str], None]) -> dict[str, list[Sample]]:
@@ -357,7 +357,7 @@ def _schema(name: str, turn: int) -> str:
 
 @contextmanager
 def folder() -> Iterator[Path]:
-    """A folder for one case, gone afterwards."""
+    """Yield a folder for one case, gone afterwards."""
     path = Path(tempfile.mkdtemp(prefix="bench-"))
     try:
         yield path

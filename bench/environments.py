@@ -76,7 +76,7 @@ class NoEnvironment(Exception):  # noqa: N818 - reads as what happened
 
 
 def program(name: str, command: str = "python") -> str:
-    """The path of a command in an environment, which is made if it is missing or pinned otherwise.
+    """Return the path of a command in an environment, which is made if it is missing or pinned otherwise.
 
     Raises:
         NoEnvironment: uv is missing or could not install.
@@ -113,7 +113,7 @@ print(json.dumps({one.name.lower(): one.version for one in importlib.metadata.di
 
 
 def versions(name: str | None = None) -> dict[str, str]:
-    """What is installed in an environment, by distribution; without a name, in the one our own taps run in."""
+    """Return what is installed in an environment, by distribution; without a name, in the one our own taps run in."""
     python = program(name) if name else sys.executable
     done = subprocess.run([python, "-c", _LIST], capture_output=True, text=True, check=True)  # noqa: S603 - our own
     found: dict[str, str] = json.loads(done.stdout)

@@ -99,7 +99,7 @@ class Faulty:
 
 
 def named(moments: Sequence[float], seconds: float) -> float:
-    """The seconds that refusals ask to wait, those that overlap counted once."""
+    """Return the seconds that refusals ask to wait, those that overlap counted once."""
     total, until = 0.0, 0.0
     for moment in sorted(moments):
         total += max(0.0, moment + seconds - max(moment, until))

@@ -82,7 +82,7 @@ class Job:
         return f"{self.url}/{self.vendor}"
 
     def ours(self) -> dict[str, Any]:
-        """The config of our tap."""
+        """Return the config of our tap."""
         own: dict[str, dict[str, Any]] = {
             "bspk": {"auth_token": _TOKENS["bspk"]},
             "conpeek": {"api_key": _TOKENS["conpeek"], "voice_campaign_ids": list(CAMPAIGNS)},
@@ -106,7 +106,7 @@ class Job:
         }
 
     def theirs(self) -> dict[str, Any]:
-        """The configuration of every other peer."""
+        """Return the configuration of every other peer."""
         return {
             "vendor": self.vendor,
             "api_url": self.api_url,
@@ -153,7 +153,7 @@ _TOKENS = {
 
 
 def installed(command: str) -> str:
-    """An installed command of ours, beside the interpreter that runs the benchmark."""
+    """Return an installed command of ours, beside the interpreter that runs the benchmark."""
     return str(Path(sys.executable).parent / command)
 
 

@@ -52,7 +52,7 @@ class Sample:
 
 
 def environment() -> dict[str, str]:
-    """The caller's variables without those that change how a measured program runs.
+    """Return the caller's variables without those that change how a measured program runs.
 
     Above all PYTHONDONTWRITEBYTECODE (every start would compile) and PYTHONUNBUFFERED (every line would be a write).
     """

@@ -78,7 +78,7 @@ class Results:
         return Spread.of(sample[figure] for sample in self.samples(case, peer))
 
     def median(self, case: str, peer: str, figure: str) -> float:
-        """The median of a figure."""
+        """Return the median of a figure."""
         return self.spread(case, peer, figure).median
 
     def net(self, case: str, peer: str, vendor: str) -> float:
@@ -86,7 +86,7 @@ class Results:
         return self.median(case, peer, "cpu") - self.median("start-up", start_of(peer, vendor), "cpu")
 
     def title(self, case: str) -> str:
-        """What a case is."""
+        """Return what a case is."""
         return str(self._cases[case]["title"])
 
     def rounds(self, case: str) -> str:
@@ -104,7 +104,7 @@ class Results:
 
 
 def start_of(peer: str, vendor: str) -> str:
-    """The start-up that is subtracted for a peer."""
+    """Return the start-up that is subtracted for a peer."""
     return {
         "trunkline": _STARTS[vendor],
         "vanilla": f"vanilla {vendor} --discover",
@@ -115,7 +115,7 @@ def start_of(peer: str, vendor: str) -> str:
 
 
 def verdicts(results: Mapping[str, Any]) -> list[Verdict]:
-    """The table of targets."""
+    """Return the table of targets."""
     read = Results(results)
     rows: list[Verdict] = []
     for what, reach, find in _TARGETS:
@@ -251,7 +251,7 @@ def _cost(read: Results, vendor: str, loader: str) -> float:
 
 
 def _postgres_cpu(vendor: str, most: float) -> Callable[[Results], Found]:
-    """A bound, and a third of the published one's."""
+    """Return a bound, and a third of the published one's."""
 
     def find(read: Results) -> Found:
         ours, theirs = (_cost(read, vendor, name) for name in ("target-postgres", "published target-postgres"))
@@ -405,7 +405,7 @@ _NAMES = {
 
 
 def versions() -> dict[str, dict[str, str]]:
-    """The releases that matter, by peer."""
+    """Return the releases that matter, by peer."""
     wanted = {
         "Trunkline": ("trunkline", "singer-sdk", "requests", "msgspec", "duckdb", "psycopg"),
         "vanilla": ("singer-sdk", "requests"),
@@ -436,7 +436,7 @@ def write(results: Mapping[str, Any], rows: Sequence[Verdict], to: Path) -> None
 
 
 def page(results: Mapping[str, Any], rows: Sequence[Verdict]) -> str:
-    """The page's Markdown."""
+    """Return the page's Markdown."""
     machine, read = results["machine"], Results(results)
     parts = [
         "# Performance",
@@ -570,7 +570,7 @@ def _case_row(read: Results, name: str, vendor: str, peer: str, ours: float) -> 
 
 
 def _odd_rows(read: Results, name: str, peer: str) -> str:
-    """What is to be said of a peer whose rows are not those of the limit."""
+    """Return what is to be said of a peer whose rows are not those of the limit."""
     told = []
     more = read.median(name, peer, "rows") - read.median(name, "limit", "rows")
     if more:
@@ -602,7 +602,7 @@ def _load_tables(read: Results) -> Iterator[str]:
 
 
 def _loader_tables(read: Results) -> Iterator[str]:
-    """What loaders cost by themselves, then what two drivers do."""
+    """Yield what loaders cost by themselves, then what two drivers do."""
     for beginning, title, text in (
         ("loader-", "Loaders alone", _LOADERS),
         ("driver-", "Drivers for PostgreSQL", _DRIVERS),
@@ -687,7 +687,7 @@ def _failures(results: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _panels(read: Results) -> list[dict[str, Any]]:
-    """What the plot shows: a panel for each vendor and latency."""
+    """Return what the plot shows: a panel for each vendor and latency."""
     panels = []
     for name, case in read.cases():
         if name.startswith(("bspk-", "conpeek-", "details-")) and name.endswith("ms-8"):

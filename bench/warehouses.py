@@ -58,7 +58,7 @@ print(0)
 
 @contextmanager
 def postgres() -> Iterator[str]:
-    """A PostgreSQL of its own; gives its URL."""
+    """Yield a PostgreSQL of its own; gives its URL."""
     command = [environments.program("postgres"), str(PEERS / "postgres_server.py")]
     process = subprocess.Popen(  # noqa: S603 - our own
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment()
@@ -142,7 +142,7 @@ def _dlt_arrow(at: Path, url: str, schema: str) -> list[str]:
 
 
 def _file(at: Path, schema: str) -> Path:
-    """The DuckDB file for a schema; DuckDB confuses a file with a schema of the same name."""
+    """Return the DuckDB file for a schema; DuckDB confuses a file with a schema of the same name."""
     return at / f"{schema}-file.duckdb"
 
 

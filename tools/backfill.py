@@ -217,7 +217,7 @@ def _state(settings: Settings, name: str) -> dict[str, Any]:
 
 
 def _goes_on(settings: Settings, source: Source, marks: dict[bookmarks.Place, bookmarks.Mark]) -> list[str]:
-    """What a plain run read, that was not from its bookmark less the lookback on."""
+    """Return what a plain run read, that was not from its bookmark less the lookback on."""
     if not source.dated:
         return []
     log = (settings.folder / source.name / "logs" / "plain.tap.log").read_text(encoding="utf-8")

@@ -247,7 +247,7 @@ def meltano(*arguments: str, log: str, variables: Mapping[str, str], tell: Calla
 
 
 def environment(sandbox: Running) -> dict[str, str]:
-    """The caller's variables, with this sandbox in place of whatever account they or .env name."""
+    """Return the caller's variables, with this sandbox in place of whatever account they or .env name."""
     ours = ("TAP_", "TARGET_DUCKDB_", "MELTANO_", "DBT_", "TRUNKLINE_DBT_")
     made = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
     for tap in vendors():
@@ -259,7 +259,7 @@ def environment(sandbox: Running) -> dict[str, str]:
 
 
 def progress(line: str) -> Iterator[str]:
-    """What a line of the log says about the progress, in a user's words."""
+    """Yield what a line of the log says about the progress, in a user's words."""
     for pattern, told in _MARKS:
         found = pattern.search(line)
         if found:
@@ -274,13 +274,13 @@ def _twice(received: str, rows: str) -> str:
 
 
 def tail(path: Path) -> list[str]:
-    """The last lines of a file."""
+    """Return the last lines of a file."""
     with path.open(encoding="utf-8") as lines:
         return [line.rstrip() for line in deque(lines, maxlen=15)]
 
 
 def table() -> tuple[list[str], list[str]]:
-    """What is in the file: the lines of a table, and the streams that are not there."""
+    """Return what is in the file: the lines of a table, and the streams that are not there."""
     rows, missing = [Row("vendor", "stream", "rows", "earliest", "latest")], []
     with duckdb.connect(str(ROOT / DATABASE), read_only=True) as connection:
         there = set(connection.execute("SELECT schema_name, table_name FROM duckdb_tables()").fetchall())

@@ -67,12 +67,12 @@ def pages(root: Path = ROOT) -> dict[Path, str]:
 
 
 def ours() -> dict[str, type[VendorTap]]:
-    """The vendors of this checkout: another package's, installed beside it, has its page elsewhere."""
+    """Return the vendors of this checkout: another package's, installed beside it, has its page elsewhere."""
     return vendor_taps("trunkline")
 
 
 def written(root: Path = ROOT) -> Iterator[Path]:
-    """The pages written by hand."""
+    """Yield the pages written by hand."""
     yield root / "README.md"
     for page in sorted((root / "docs").rglob("*.md")):
         if page.relative_to(root / "docs").parts[0] not in _SKIPPED:

@@ -42,7 +42,7 @@ class _Loads(html.parser.HTMLParser):
 
 
 def loads(site: Path) -> Iterator[tuple[str, str]]:
-    """What the pages and styles of a site load from elsewhere, as file and address.
+    """Yield what the pages and styles of a site load from elsewhere, as file and address.
 
     Args:
         site: The folder.

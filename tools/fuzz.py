@@ -87,7 +87,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _environment() -> Path:
-    """The Python that has atheris; made when it is missing, or the lock has changed.
+    """Return the Python that has atheris; made when it is missing, or the lock has changed.
 
     Raises:
         subprocess.CalledProcessError: uv could not install.
@@ -169,7 +169,7 @@ def _tap_modules() -> list[str]:
 
 
 def _keeping(name: str, target: Callable[[bytes], None], folder: Path) -> Callable[[bytes], None]:
-    """The target, its findings kept, one for each place in the code, so that one does not end the search."""
+    """Return the target, its findings kept, one for each place in the code, so that one does not end the search."""
     seen: set[str] = set()
 
     def once(data: bytes) -> None:

@@ -69,7 +69,7 @@ NOW = datetime(2026, 6, 1, tzinfo=UTC)
 
 
 def _first(tap: Any, count: int = 1) -> Any:
-    """The tap with its first streams alone: an input is one response, and has to be one of theirs."""
+    """Return the tap with its first streams alone: an input is one response, and has to be one of theirs."""
     return type(tap.__name__, (tap,), {"stream_types": tap.stream_types[:count]})
 
 
@@ -227,7 +227,7 @@ class Details(Pages):
 
 
 def _strict(line: bytes) -> dict[str, Any]:
-    """A RECORD line's record."""
+    """Return a RECORD line's record."""
     try:
         found = json.loads(line.decode(), parse_constant=_no_constant, parse_float=_exact, parse_int=_exact)
     except ValueError as exc:
@@ -237,7 +237,7 @@ def _strict(line: bytes) -> dict[str, Any]:
 
 
 def _exact(number: str) -> Decimal | str:
-    """A number with all its digits; as text where its exponent is beyond what any reader takes."""
+    """Return a number with all its digits; as text where its exponent is beyond what any reader takes."""
     try:
         return Decimal(number)
     except InvalidOperation:
@@ -272,7 +272,7 @@ _ZONES = (UTC, zoneinfo.ZoneInfo("Europe/Warsaw"), timezone(timedelta(hours=-11)
 
 
 def times(data: bytes) -> None:
-    """A vendor's time in every reading, and what is written of it."""
+    """Read a vendor's time in every way, and what is written of it."""
     zone, text = _ZONES[data[0] % len(_ZONES) if data else 0], data[1:].decode("utf-8", "replace")
     for read in (instants.from_iso, instants.from_service_stack):
         try:
@@ -290,7 +290,7 @@ def times(data: bytes) -> None:
 
 
 def durations(data: bytes) -> None:
-    """A duration out of a config."""
+    """Read a duration out of a config."""
     try:
         instants.duration(data.decode("utf-8", "replace"))
     except ValueError:
@@ -298,7 +298,7 @@ def durations(data: bytes) -> None:
 
 
 def config(data: bytes) -> None:
-    """A config file: first the vendor's number, then JSON, as the command reads it."""
+    """Read a config file: first the vendor's number, then JSON, as the command reads it."""
     vendor = list(TAPS)[data[0] % len(TAPS) if data else 0]
     try:
         given = json.loads(data[1:])
@@ -318,7 +318,7 @@ def config(data: bytes) -> None:
 
 
 def _first_windows(stream: WindowedStream) -> None:
-    """The first windows as they are asked for, which a far date or a long duration must not break."""
+    """Plan the first windows, which a far date or a long duration must not break."""
     stream.place()
     start = stream.start(stream.run.bookmark({}).value)
     if not stream.nothing_to_do(start):
@@ -334,7 +334,7 @@ def _first_windows(stream: WindowedStream) -> None:
 
 
 def environment(data: bytes) -> None:
-    """Settings from the environment: NAME=VALUE, a line each."""
+    """Read settings from the environment: NAME=VALUE, a line each."""
     text = data.decode("utf-8", "replace")
     variables = {f"TAP_CONPEEK_{name}": value for line in text.split("\n") for name, _, value in [line.partition("=")]}
     properties = TapConpeek.config_jsonschema["properties"]
@@ -345,7 +345,7 @@ _STATEFUL: list[VendorTap] = []
 
 
 def state(data: bytes) -> None:
-    """A state file, as the command reads it, and the first windows from there."""
+    """Read a state file, as the command does, and plan the first windows from there."""
     try:
         given = json.loads(data)
     except (ValueError, RecursionError):
@@ -403,7 +403,7 @@ class Lines:
 
 
 def targets() -> dict[str, Callable[[], Target]]:
-    """What makes each target, by name."""
+    """Return what makes each target, by name."""
     answers: dict[str, Callable[[], Target]] = {vendor: lambda vendor=vendor: Pages(vendor) for vendor in TAPS}  # type: ignore[misc]
     return {
         **answers,
@@ -419,7 +419,7 @@ def targets() -> dict[str, Callable[[], Target]]:
 
 
 def seeds(name: str) -> list[bytes]:
-    """What a target's corpus begins with: what the sandbox answers, and what taps make of it."""
+    """Return what a target's corpus begins with: what the sandbox answers, and what taps make of it."""
     made: dict[str, Callable[[], list[bytes]]] = {
         **{vendor: lambda vendor=vendor: [answer for _, answer in _recorded(vendor)[0]] for vendor in TAPS},  # type: ignore[misc]
         "personal": lambda: seeds("hostedsuite"),
@@ -465,7 +465,7 @@ _VALUE = re.compile(rb'"(?:[^"\\]|\\.)*"|-?\d[\d.eE+-]*|null|true|false|[\[{]')
 
 
 def mutated(data: bytes, place: int, value: bytes) -> bytes:
-    """An input with a hostile value in the place of one of its values or names; of an empty one, the value."""
+    """Return an input with a hostile value in the place of one of its values or names; of an empty one, the value."""
     found = list(_VALUE.finditer(data, 0, _SEARCHED))
     if not found:
         return data + value
@@ -474,7 +474,7 @@ def mutated(data: bytes, place: int, value: bytes) -> bytes:
 
 
 def words() -> list[bytes]:
-    """What is worth being put into an input: hostile values, and the names that the schemas and settings know."""
+    """Return what is worth putting into an input: hostile values, and names that schemas and settings know."""
     names: set[str] = {"pagination", "total", "next_url", "data", "Items", "TotalCount", "status", "contact"}
     for tap in TAPS.values():
         names |= tap.config_jsonschema["properties"].keys()
@@ -504,7 +504,7 @@ _TEXTS = (
 
 
 def _recorded(vendor: str) -> tuple[list[tuple[str, bytes]], bytes]:
-    """The answers of one run against the sandbox, and its output."""
+    """Return the answers of one run against the sandbox, and its output."""
     box, output = Sandbox(size=12, vendors=[vendor]), io.BytesIO()
     recorder = _Recorder(box)
     config = {**box.config(vendor), **_BRIEF, "concurrency": 1}

@@ -164,12 +164,12 @@ def as_meltano_writes(path: Path, kind: str, plugins: list[dict[str, Any]]) -> s
 
 
 def vendors() -> list[type[VendorTap]]:
-    """This distribution's taps, by name; those that other packages bring are in their own Meltano projects."""
+    """Return this distribution's taps, by name; those that other packages bring are in their own Meltano projects."""
     return sorted(vendor_taps("trunkline").values(), key=lambda tap: str(tap.name))
 
 
 def examples() -> dict[Path, str]:
-    """The Meltano projects of examples/."""
+    """Return the Meltano projects of examples/."""
     found = {}
     for place in sorted((ROOT / "examples").glob("*/pyproject.toml")):
         tap = tap_in(place.parent)
@@ -246,7 +246,7 @@ def _pythons() -> list[str]:
 
 
 def _switches(tap: type[VendorTap] | None) -> list[dict[str, Any]]:
-    """Settings that keep a sensitive stream out until it is switched on.
+    """Return settings that keep a sensitive stream out until it is switched on.
 
     `select` alone would not: Meltano 4.4 drops it from a definition that comes by `--from-ref`, and then takes `*.*`.
     It keeps the settings, and applies the metadata after the selection.

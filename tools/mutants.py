@@ -74,7 +74,7 @@ class Mutant:
     seconds: float = SECONDS
 
     def problems(self, root: Path) -> Iterator[str]:
-        """What keeps this mutant from being tried on a tree."""
+        """Yield what keeps this mutant from being tried on a tree."""
         path = root / self.file
         if not _GUARANTEE.fullmatch(self.guarantee):
             yield f"{self.guarantee!r} is no guarantee: G1 to G10, or model"
@@ -111,7 +111,7 @@ class Tried:
 
 
 def load(root: Path) -> list[Mutant]:
-    """The mutants of a tree.
+    """Return the mutants of a tree.
 
     Raises:
         MutantError: One of them has not the fields of `Mutant`, or does not fit the code; all of it is told at once.
@@ -132,7 +132,7 @@ def load(root: Path) -> list[Mutant]:
 
 
 def chosen(mutants: Sequence[Mutant], only: Sequence[str] | None) -> list[Mutant]:
-    """The mutants of these names, or all of them.
+    """Return the mutants of these names, or all of them.
 
     Raises:
         MutantError: There is none of a name.
@@ -283,7 +283,7 @@ def run(root: Path, mutants: Sequence[Mutant], jobs: int) -> int:
 
 
 def main(arguments: Sequence[str] | None = None, root: Path = ROOT) -> int:
-    """The command.
+    """Return the command.
 
     Returns:
         0 if every mutant was killed; 1 if one was not, or nothing could be tried; 130 when it was interrupted.

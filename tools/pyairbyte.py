@@ -82,7 +82,7 @@ class Reader:
 
 
 def config(served: Running, vendor: str) -> dict[str, Any]:
-    """A config that ends soon after the sandbox's data: how long the empty time up to today is must prove nothing."""
+    """Return a config that ends soon after the sandbox's data: the empty time up to today must prove nothing."""
     made = served.config(vendor)
     return {**made, "end_date": "2026-03-10"} if "start_date" in made else made
 
@@ -121,7 +121,7 @@ def reader(served: Running, vendors: Sequence[str]) -> Iterator[Reader]:
 
 
 def differences(sandbox: Sandbox, vendor: str, found: dict[str, list[dict[str, Any]]]) -> list[str]:
-    """What the cache holds otherwise than the vendor, a line for each stream; nothing when all is right."""
+    """Return what the cache holds otherwise than the vendor, a line for each stream; nothing when all is right."""
     told = []
     for (of, stream), key in warehouse.KEYS.items():
         if of != vendor:
@@ -222,7 +222,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def told(vendor: str, which: str, read: Read, wrong: Sequence[str]) -> tuple[str, ...]:
-    """A line of the table."""
+    """Return a line of the table."""
     held = " + ".join(str(len(rows)) for rows in read.rows.values())
     verdict = "; ".join(wrong) or "as the vendor has it"
     return vendor, which, str(read.records), str(read.requests), held, verdict

@@ -61,7 +61,7 @@ def main(wanted: list[str]) -> int:
 
 
 def postgres(folder: Path, sandbox: Running) -> str:
-    """A plain pipe into target-postgres, twice: rows are updated, not doubled."""
+    """Return a plain pipe into target-postgres, twice: rows are updated, not doubled."""
     _config(folder, sandbox)
     target = installed("target-postgres")
     with warehouses.postgres() as url:
@@ -75,7 +75,7 @@ def postgres(folder: Path, sandbox: Running) -> str:
 
 
 def older_duckdb(folder: Path, sandbox: Running) -> str:
-    """A plain pipe into target-duckdb; an older DuckDB reads the file."""
+    """Return a plain pipe into target-duckdb; an older DuckDB reads the file."""
     _config(folder, sandbox)
     _write(folder / "target.json", {"path": "calls.duckdb"})
     for _ in range(2):
@@ -93,7 +93,7 @@ def older_duckdb(folder: Path, sandbox: Running) -> str:
 
 
 def files(folder: Path, sandbox: Running) -> str:
-    """A plain pipe into target-csv, twice: a line for each row, and the files of the first run stay."""
+    """Return a plain pipe into target-csv, twice: a line for each row, and the files of the first run stay."""
     _config(folder, sandbox)
     _write(folder / "target.json", {**_shown("CSV"), "output_path": str(folder)})
     kept: dict[Path, bytes] = {}
@@ -112,7 +112,7 @@ def files(folder: Path, sandbox: Running) -> str:
 
 
 def lines(folder: Path, sandbox: Running) -> str:
-    """A plain pipe into target-jsonl: the records as they are."""
+    """Return a plain pipe into target-jsonl: the records as they are."""
     _config(folder, sandbox)
     _write(folder / "target.json", {"destination_path": str(folder), "do_timestamp_file": False})
     _shell(_PIPE.format(tap=TAP, target=environments.program("jsonl", "target-jsonl")), folder)
@@ -123,7 +123,7 @@ def lines(folder: Path, sandbox: Running) -> str:
 
 
 def with_dlt(folder: Path, sandbox: Running) -> str:
-    """The tap as a source of dlt, twice: the second time from the bookmark that dlt keeps."""
+    """Return the tap as a source of dlt, twice: the second time from the bookmark that dlt keeps."""
     _config(folder, sandbox)
     requests = []
     for _ in range(2):
@@ -234,7 +234,7 @@ def parallel(folder: Path, sandbox: Running) -> str:
 
 
 def dockerfile(folder: Path, sandbox: Running) -> str:
-    """The container's file: by hadolint, and its own install commands in a folder."""
+    """Return the container's file: by hadolint, and its own install commands in a folder."""
     del sandbox
     _run([environments.program("dockerfile", "hadolint"), str(ROOT / "Dockerfile")], ROOT)
     uv = str(Path(sys.executable).with_name("uv"))
@@ -250,7 +250,7 @@ def dockerfile(folder: Path, sandbox: Running) -> str:
 
 
 def systemd(folder: Path, sandbox: Running) -> str:
-    """The units, by systemd's own checker, with programs that are there."""
+    """Return the units, by systemd's own checker, with programs that are there."""
     del sandbox
     checker = shutil.which("systemd-analyze")
     if not checker:
@@ -286,7 +286,7 @@ def _config(folder: Path, sandbox: Running) -> None:
 
 
 def _shown(target: str) -> dict[str, Any]:
-    """The config of a target as the page shows it."""
+    """Return the config of a target as the page shows it."""
     page = (ROOT / "docs" / "recipes.md").read_text(encoding="utf-8")
     (line,) = (line for line in page.splitlines() if line.startswith(f"| {target} |"))
     config: dict[str, Any] = json.loads(line.split("|")[3].strip().strip("`"))

@@ -33,7 +33,7 @@ class Message(msgspec.Struct):
 
 
 def tables(path: Path) -> Iterator[Any]:
-    """The records of a file of one stream; nested values are JSON texts."""
+    """Yield the records of a file of one stream; nested values are JSON texts."""
     decode, encode = msgspec.json.Decoder(Message).decode, msgspec.json.encode
     kinds: dict[str, str] = {}
     rows: list[dict[str, Any]] = []
@@ -68,7 +68,7 @@ def _table(rows: list[dict[str, Any]], kinds: dict[str, str], encode: Any) -> An
 
 
 def _with_host(url: str) -> str:
-    """A URL as dlt reads it: the folder of the server's socket in the place of the host."""
+    """Return a URL as dlt reads it: the folder of the server's socket in the place of the host."""
     parts = urlsplit(url)
     folder = parse_qs(parts.query).get("host", [""])[0]
     place = f"{parts.username}:unused@{quote(folder, safe='')}" if folder else parts.netloc

@@ -48,7 +48,7 @@ def bspk(job: dict[str, Any]) -> Any:
 
 
 def conpeek(job: dict[str, Any]) -> Any:
-    """A resource for each list of each campaign, read at the same time."""
+    """Return a resource for each list of each campaign, read at the same time."""
     return rest_api_source(
         {
             "client": {
@@ -79,7 +79,7 @@ def conpeek(job: dict[str, Any]) -> Any:
 
 
 def evolux(job: dict[str, Any]) -> Any:
-    """The calls, and a dependent resource for their details."""
+    """Return the calls, and a dependent resource for their details."""
     return rest_api_source(
         {
             "client": {
@@ -123,7 +123,7 @@ def evolux(job: dict[str, Any]) -> Any:
 
 
 def stream_of(row: dict[str, Any]) -> bytes:
-    """The stream of a row; rows of several resources come mixed and without their name."""
+    """Return the stream of a row; rows of several resources come mixed and without their name."""
     if "executed_tasks" in row:
         return b"studio_cdr"
     if "voice_campaign_id" in row:

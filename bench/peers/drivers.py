@@ -153,7 +153,7 @@ class Adbc:
 
 
 def _text(value: Any) -> Any:
-    """A JSON value as the text of itself, everything else as it is."""
+    """Return a JSON value as the text of itself, everything else as it is."""
     if not isinstance(value, msgspec.Raw):
         return value
     text = bytes(value).decode()

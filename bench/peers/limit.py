@@ -41,7 +41,7 @@ class Fetcher:
         self._own = threading.local()
 
     def get(self, path: str, query: dict[str, Any] | None = None) -> requests.Response:
-        """The answer, read in full."""
+        """Return the answer, read in full."""
         if not hasattr(self._own, "session"):
             self._own.session = requests.Session()
             self._own.session.headers.update(self._headers)
@@ -50,7 +50,7 @@ class Fetcher:
         return answer
 
     def all(self, wanted: Iterable[Callable[[], requests.Response]]) -> Iterator[requests.Response]:
-        """The answers in order, a bounded number of them ahead."""
+        """Yield the answers in order, a bounded number of them ahead."""
         ahead: deque[Future[requests.Response]] = deque()
         for one in wanted:
             ahead.append(self.pool.submit(one))
@@ -84,7 +84,7 @@ class Lines:
 
 
 def bspk(job: dict[str, Any], lines: Lines) -> None:
-    """The calls, page by page; the first answer tells how many pages there are."""
+    """Read the calls page by page; the first response has the number of pages."""
     fetcher = Fetcher(job, {"Authorization": f"Bearer {job['token']}"})
     size = job["page_size"]
     query = {"from": job["start"], "to": job["end"], "per_page": size}
@@ -100,7 +100,7 @@ def bspk(job: dict[str, Any], lines: Lines) -> None:
 
 
 def conpeek(job: dict[str, Any], lines: Lines) -> None:
-    """The lists of each campaign, cut into spans that hold less than a page: all of them can be asked for at once."""
+    """Read the lists of each campaign in spans that hold less than a page: all can be requested at once."""
     fetcher = Fetcher(job, {"Authorization": job["token"]})
     size = job["page_size"]
 
@@ -123,7 +123,7 @@ def conpeek(job: dict[str, Any], lines: Lines) -> None:
 
 
 def _spans(rules: list[dict[str, Any]], length: timedelta) -> Iterator[list[dict[str, Any]]]:
-    """The rules of a list for one span after the other; the bounds of its date are the last two rules."""
+    """Yield the rules of a list for one span after the other; the bounds of its date are the last two rules."""
     *others, since, until = rules
     at, end = datetime.fromisoformat(since["value"]), datetime.fromisoformat(until["value"])
     while at < end:
@@ -134,7 +134,7 @@ def _spans(rules: list[dict[str, Any]], length: timedelta) -> Iterator[list[dict
 
 
 def evolux(job: dict[str, Any], lines: Lines) -> None:
-    """The list of calls page by page, then the detail of each call."""
+    """Read the list of calls page by page, then the detail of each call."""
     fetcher = Fetcher(job, {"token": job["token"]})
     size = job["page_size"]
     query = {"start_date": job["start"], "end_date": job["end"], "limit": size}

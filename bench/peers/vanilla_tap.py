@@ -82,7 +82,7 @@ class BspkCalls(VendorStream):
         return LinkedPages(1)
 
     def get_url_params(self, context: Mapping[str, Any] | None, next_page_token: int | None) -> dict[str, Any]:
-        """The span and the page."""
+        """Return the span and the page."""
         del context
         return {
             "from": self.config["start"],
@@ -202,7 +202,7 @@ class ConpeekRequests(VendorStream):
         return OffsetPaginator(0, self.config["page_size"])
 
     def get_url_params(self, context: Mapping[str, Any] | None, next_page_token: int | None) -> dict[str, Any]:
-        """The list and the offset."""
+        """Return the list and the offset."""
         return {
             "filter": self.config["filters"][(context or {})["which"]],
             "limit": self.config["page_size"],
@@ -259,7 +259,7 @@ class EvoluxCalls(EvoluxStream):
         return EvoluxPages(1)
 
     def get_url_params(self, context: Mapping[str, Any] | None, next_page_token: int | None) -> dict[str, Any]:
-        """The span and the page."""
+        """Return the span and the page."""
         del context
         return {
             "start_date": self.config["start"],
@@ -269,7 +269,7 @@ class EvoluxCalls(EvoluxStream):
         }
 
     def get_child_context(self, record: dict[str, Any], context: Mapping[str, Any] | None) -> dict[str, Any]:
-        """What the detail of a call is asked for with."""
+        """Return what the detail of a call is asked for with."""
         del context
         return {"call_id": record["id"]}
 
@@ -329,7 +329,7 @@ class TapVanilla(Tap):
     stream_types: ClassVar[tuple[type[VendorStream], ...]]
 
     def discover_streams(self) -> list[VendorStream]:
-        """The vendor's streams."""
+        """Return the vendor's streams."""
         return [stream_type(self) for stream_type in self.stream_types]
 
 

@@ -53,7 +53,7 @@ __all__ = ["KINDS", "Fault", "Request", "Response", "Running", "Sandbox", "creat
 
 
 def create_app(sandbox: Sandbox) -> Starlette:
-    """The sandbox as an ASGI application; see `trunkline_sandbox.app.create_app`."""
+    """Return the sandbox as an ASGI application; see `trunkline_sandbox.app.create_app`."""
     from trunkline_sandbox import app
 
     return app.create_app(sandbox)

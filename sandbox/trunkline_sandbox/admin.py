@@ -20,7 +20,7 @@ NDJSON = "application/x-ndjson"
 
 
 def handle(sandbox: Sandbox, request: Request) -> Response:
-    """The answer to an admin request; 400 says what was wrong with it."""
+    """Return the answer to an admin request; 400 says what was wrong with it."""
     for method, path, route in _ROUTES:
         found = path.fullmatch(request.path)
         if found and method == request.method:

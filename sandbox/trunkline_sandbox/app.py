@@ -25,7 +25,7 @@ _PIECES = 10
 
 
 def create_app(sandbox: Sandbox) -> Starlette:
-    """The application for any ASGI server.
+    """Return the application for any ASGI server.
 
     The faults `reset` and `cut` need a server that closes connections on demand: uvicorn with `BreakableProtocol`,
     which `trunkline_sandbox.running` and `python -m trunkline_sandbox` use.

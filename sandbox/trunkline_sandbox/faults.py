@@ -71,7 +71,7 @@ class Fault:
             raise ValueError(f"a fault's match is a regular expression: {self.match!r}: {problem}") from problem
 
     def answer(self, status: int, body: bytes, *headers: tuple[str, str]) -> Response:
-        """An answer of the fault's own."""
+        """Return an answer of the fault's own."""
         if self.body is not None:
             body = self.body.encode()
         return Response(status, (*headers, *self.headers.items()), body)
@@ -134,7 +134,7 @@ class Faults:
         return counts
 
     def play(self, vendor: Vendor, whole: Request, request: Request) -> Response:
-        """The vendor's answer after the rules.
+        """Return the vendor's answer after the rules.
 
         Args:
             vendor: Who is asked.
@@ -154,7 +154,7 @@ class Faults:
 
 
 def of(values: Mapping[str, Any]) -> Fault:
-    """A fault from JSON.
+    """Return a fault from JSON.
 
     Raises:
         ValueError: When a name or a value is wrong.
@@ -169,7 +169,7 @@ _MOMENT = re.compile(r"\{(date|epoch|epoch_ms):(\d+)\}")
 
 
 def _dated(fault: Fault, now: float) -> Fault:
-    """The fault with the moments that its headers name, counted from now (seconds since 1970)."""
+    """Return the fault with the moments that its headers name, counted from now (seconds since 1970)."""
     if not any("{" in value for value in fault.headers.values()):
         return fault
 
@@ -193,7 +193,7 @@ def _status(fault: Fault, vendor: Vendor, request: Request) -> Response:
 
 
 def _limit(fault: Fault, vendor: Vendor, request: Request) -> Response | None:
-    """A 429 beyond a number of requests in any so many seconds; those that are refused do not count."""
+    """Return a 429 beyond a number of requests in any so many seconds; those that are refused do not count."""
     left, _ = vendor.taken.take(vendor.world.clock().timestamp(), fault.by, fault.seconds)
     return None if left >= 0 else _status(replace(fault, status=429), vendor, request)
 
@@ -277,7 +277,7 @@ def _meta_error(_: Fault, vendor: Vendor, request: Request) -> Response:
 
 @lru_cache(maxsize=2)
 def _bomb(mebibytes: int) -> bytes:
-    """A valid JSON array with one very long text, packed about a thousandfold."""
+    """Return a valid JSON array with one very long text, packed about a thousandfold."""
     pack = zlib.compressobj(6, zlib.DEFLATED, 31)
     parts = [pack.compress(b'["')]
     parts += [pack.compress(b"x" * _MEBIBYTE) for _ in range(mebibytes)]

@@ -26,7 +26,7 @@ def from_datetime(moment: datetime) -> int:
 
 
 def to_datetime(instant: int) -> datetime:
-    """The aware UTC datetime of an instant."""
+    """Return the aware UTC datetime of an instant."""
     return _EPOCH + timedelta(microseconds=instant)
 
 
@@ -51,7 +51,7 @@ def iso(instant: int, *, digits: int = 0, between: str = "T", tail: str = "Z") -
 
 @lru_cache(maxsize=16_384)
 def parse_iso(text: str, zone: tzinfo = UTC) -> int | None:
-    """An ISO 8601 date or date-time as an instant; zone-less ones are taken in `zone`; None when it is neither."""
+    """Return an ISO 8601 date or date-time as an instant, zone-less ones in `zone`; None when it is neither."""
     found = _ISO.fullmatch(text)
     if found is None:
         return None
@@ -99,7 +99,7 @@ def parse_us(text: str, zone: tzinfo = UTC) -> int | None:
 
 
 def us(instant: int, zone: tzinfo = UTC, form: str = "us") -> str:
-    """A US form in `zone`: `us` is `M/d/yyyy h:mm:ss tt`, `us24` `M/d/yyyy H:mm:ss`.
+    """Return a US form in `zone`: `us` is `M/d/yyyy h:mm:ss tt`, `us24` `M/d/yyyy H:mm:ss`.
 
     Also `us24_minutes`, which is `M/d/yyyy H:mm`, and `us_date`, which is `M/d/yyyy`.
     """

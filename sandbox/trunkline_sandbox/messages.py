@@ -41,7 +41,7 @@ class Request:
     def of(
         cls, method: str, url: str, *, headers: Mapping[str, str] | None = None, json: Any = None, body: bytes = b""
     ) -> Request:
-        """A request from a URL or a path with its query, and optionally a value to send as JSON."""
+        """Return a request from a URL or a path with its query, and optionally a value to send as JSON."""
         parts = urlsplit(url)
         if json is not None:
             body = msgspec.json.encode(json)
@@ -54,24 +54,24 @@ class Request:
         )
 
     def get(self, name: str) -> str | None:
-        """The last value of a query parameter, or None."""
+        """Return the last value of a query parameter, or None."""
         for key, value in reversed(self.query):
             if key == name:
                 return value
         return None
 
     def with_query(self, **values: str | None) -> Request:
-        """The same request with these query parameters replaced (None: left out)."""
+        """Return the same request with these query parameters replaced (None: left out)."""
         kept = tuple(pair for pair in self.query if pair[0] not in values)
         added = tuple((name, value) for name, value in values.items() if value is not None)
         return Request(self.method, self.path, kept + added, self.headers, self.body)
 
     def with_path(self, path: str) -> Request:
-        """The same request for another path."""
+        """Return the same request for another path."""
         return Request(self.method, path, self.query, self.headers, self.body)
 
     def with_body(self, body: bytes) -> Request:
-        """The same request with another body."""
+        """Return the same request with another body."""
         return Request(self.method, self.path, self.query, self.headers, body)
 
     @property
@@ -104,11 +104,11 @@ class Response:
 
     @classmethod
     def json(cls, value: Any, status: int = 200, headers: Pairs = ()) -> Response:
-        """A response with a JSON body."""
+        """Return a response with a JSON body."""
         return cls(status, (JSON, *headers), msgspec.json.encode(value))
 
     def value(self) -> Any:
-        """The body read as JSON.
+        """Return the body read as JSON.
 
         Raises:
             msgspec.DecodeError: When the body is not JSON.
@@ -116,6 +116,6 @@ class Response:
         return msgspec.json.decode(self.body)
 
     def header(self, name: str) -> str:
-        """The value of a header, whatever the case of its name; empty when there is none."""
+        """Return the value of a header, whatever the case of its name; empty when there is none."""
         wanted = name.lower()
         return next((value for key, value in self.headers if key.lower() == wanted), "")

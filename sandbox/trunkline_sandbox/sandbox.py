@@ -79,7 +79,7 @@ class RequestLog:
         return self._entries[position]
 
     def of(self, vendor: str) -> list[Entry]:
-        """The vendor's requests."""
+        """Return the vendor's requests."""
         return [entry for entry in self if entry.vendor == vendor]
 
     def clear(self) -> None:
@@ -89,7 +89,7 @@ class RequestLog:
         self.max_in_flight = self.in_flight
 
     def next(self, vendor: str) -> int:
-        """The number of the vendor's next request."""
+        """Return the number of the vendor's next request."""
         self._counts[vendor] += 1
         return self._counts[vendor]
 
@@ -194,7 +194,7 @@ class Sandbox:
     # Data ---------------------------------------------------------------------------------------------------------
 
     def truth(self, vendor: str, stream: str, *, hidden: bool = False) -> list[Row]:
-        """What the vendor holds: copies of all rows of a stream, oldest first.
+        """Return what the vendor holds: copies of all rows of a stream, oldest first.
 
         Rows are as the vendor sends them by default, with these differences: null fields that HostedSuite leaves out
         are there as None, its `StartTime` is `YYYY-MM-DDTHH:MM:SSZ` whatever the knob says, and a `studio_cdr` of
@@ -256,11 +256,11 @@ class Sandbox:
         self.faults.add(Fault(kind, match, **values))
 
     def api_url(self, vendor: str, base: str) -> str:
-        """The vendor's `api_url` when the sandbox stands at `base`."""
+        """Return the vendor's `api_url` when the sandbox stands at `base`."""
         return f"{base}/{vendor}{self._vendor(vendor).base_path}"
 
     def config(self, vendor: str, base: str = "http://127.0.0.1") -> dict[str, Any]:
-        """A tap's whole config for the vendor when the sandbox stands at `base`."""
+        """Return a tap's whole config for the vendor when the sandbox stands at `base`."""
         url = self.api_url(vendor, base)
         settings = self._vendor(vendor).tap_config()
         placed = {name: value.replace("{url}", url) for name, value in settings.items() if isinstance(value, str)}
@@ -269,7 +269,7 @@ class Sandbox:
     # Requests -----------------------------------------------------------------------------------------------------
 
     def handle(self, request: Request) -> Response:
-        """The answer to a request, after hooks and faults. Never waits; safe to call from several threads."""
+        """Return the answer to a request, after hooks and faults. Never waits; safe to call from several threads."""
         if request.path.startswith(ADMIN):
             from trunkline_sandbox import admin
 

@@ -32,11 +32,11 @@ class Running:
     sandbox: Sandbox
 
     def api_url(self, vendor: str) -> str:
-        """The vendor's `api_url`."""
+        """Return the vendor's `api_url`."""
         return self.sandbox.api_url(vendor, self.url)
 
     def config(self, vendor: str) -> dict[str, Any]:
-        """A tap's whole config for the vendor."""
+        """Return a tap's whole config for the vendor."""
         return self.sandbox.config(vendor, self.url)
 
 
@@ -69,7 +69,7 @@ def running(sandbox: Sandbox | None = None, **options: Any) -> Iterator[Running]
 
 
 def listen(host: str, port: int) -> socket.socket:
-    """A listening socket: clients may connect before the server has started.
+    """Return a listening socket: clients may connect before the server has started.
 
     Raises:
         OSError: When the port is taken.
@@ -88,7 +88,7 @@ def listen(host: str, port: int) -> socket.socket:
 
 
 def server(sandbox: Sandbox) -> uvicorn.Server:
-    """A uvicorn server that keeps quiet: no access log, no warnings about the connections that faults break.
+    """Return a uvicorn server that keeps quiet: no access log, no warnings about the connections that faults break.
 
     Raises:
         RuntimeError: When Starlette or uvicorn is not installed.

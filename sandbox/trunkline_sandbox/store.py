@@ -64,7 +64,7 @@ class Selection:
         return self.behind - self.first
 
     def page(self, offset: int, limit: int) -> Sequence[int]:
-        """The row numbers from `offset` on, at most `limit`."""
+        """Return the row numbers from `offset` on, at most `limit`."""
         if self.newest_first:
             high = self.behind - offset
             low = max(self.first, high - limit)
@@ -124,7 +124,7 @@ class Table:
         return len(self._index(self._main).ids)
 
     def row(self, number: int) -> Row:
-        """The row of that number. It belongs to the table: read it only."""
+        """Return the row of that number. It belongs to the table: read it only."""
         if number < 0:
             return self._added[number]
         if self._make is None:
@@ -141,7 +141,7 @@ class Table:
         return map(self.row, tuple(self._index(self._main).ids))
 
     def find(self, key: Key) -> Row | None:
-        """The row with that key."""
+        """Return the row with that key."""
         number = self._key_index().get(key)
         return None if number is None else self.row(number)
 
@@ -191,7 +191,7 @@ class Table:
         return True
 
     def key_of(self, row: Row) -> Key:
-        """The values of the key's columns."""
+        """Return the values of the key's columns."""
         return tuple(row[name] for name in self.key)
 
     def select(
@@ -228,7 +228,7 @@ class Table:
         return Selection(found, 0, len(found), newest_first)
 
     def encode(self, numbers: Iterable[int], view: str, render: Callable[[Row], Any]) -> list[bytes]:
-        """The rows as JSON; `view` names what `render` makes of a row, so that the bytes can be kept."""
+        """Return the rows as JSON; `view` names what `render` makes of a row, so that the bytes can be kept."""
         kept = self._bytes
         if len(kept) > _KEEP_BYTES:
             kept.clear()

@@ -48,7 +48,7 @@ class SandboxAdapter(BaseAdapter):
         cert: Any = None,
         proxies: Any = None,
     ) -> requests.Response:
-        """The sandbox's answer.
+        """Return the sandbox's answer.
 
         Raises:
             requests.ConnectionError: For the fault `reset`.

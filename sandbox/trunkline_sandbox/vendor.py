@@ -91,7 +91,7 @@ class Vendor(ABC):
         self.taken = RateWindow()  # requests, for the fault `limit`
 
     def handle(self, request: Request) -> Response:
-        """The vendor's answer. `request.path` is without the vendor's prefix."""
+        """Return the vendor's answer. `request.path` is without the vendor's prefix."""
         try:
             return self.answer(request)
         except RefusedError as no:
@@ -99,7 +99,7 @@ class Vendor(ABC):
 
     @abstractmethod
     def answer(self, request: Request) -> Response:
-        """The answer to a request.
+        """Return the answer to a request.
 
         Raises:
             RefusedError: When the vendor would say no.
@@ -107,10 +107,10 @@ class Vendor(ABC):
 
     @abstractmethod
     def error(self, no: RefusedError) -> Response:
-        """The envelope that the vendor puts around an error."""
+        """Return the envelope that the vendor puts around an error."""
 
     def tap_config(self) -> dict[str, Any]:
-        """A working tap's settings, `api_url` apart."""
+        """Return a working tap's settings, `api_url` apart."""
         settings = {name: list(value) if isinstance(value, tuple) else value for name, value in self.settings.items()}
         return {**settings, "start_date": self.world.first_day.isoformat()}
 
@@ -126,7 +126,7 @@ class Vendor(ABC):
         return self.table(stream).rows()
 
     def table(self, stream: str) -> Table:
-        """The table behind a stream.
+        """Return the table behind a stream.
 
         Raises:
             ValueError: When the vendor has no such stream.
@@ -137,7 +137,7 @@ class Vendor(ABC):
         return found
 
     def complete(self, stream: str, row: Row) -> Row:
-        """A row with every column that a new one needs; subclasses fill in what the vendor itself would."""
+        """Return a row with every column that a new one needs; subclasses fill in what the vendor itself would."""
         del stream
         return row
 
@@ -182,32 +182,32 @@ class Vendor(ABC):
     # What faults need to know of a vendor; None: the fault does not apply to that request ---------------------------
 
     def page_before(self, request: Request) -> Request | None:
-        """The request for the page before the one asked for."""
+        """Return the request for the page before the one asked for."""
         del request
         return None
 
     def unfiltered(self, request: Request) -> Request | None:
-        """The request without its filters."""
+        """Return the request without its filters."""
         del request
         return None
 
     def miscounted(self, response: Response, by: int) -> Response | None:
-        """The response with a total that is off by so many."""
+        """Return the response with a total that is off by so many."""
         del response, by
         return None
 
     def soft_error(self) -> Response:
-        """An error said with HTTP 200."""
+        """Return an error said with HTTP 200."""
         return Response.json({"error": "Internal error"})
 
 
 def choice(*values: Any) -> Any:
-    """A knob that has one of these values, the first one by default."""
+    """Return a knob that has one of these values, the first one by default."""
     return dataclasses.field(default=values[0], metadata={"choices": values})
 
 
 def whole(text: str | None, default: int, *, least: int = 1, name: str) -> int:
-    """A query parameter as a whole number.
+    """Return a query parameter as a whole number.
 
     Raises:
         RefusedError: 400 when it is no number or less than `least`.
@@ -224,7 +224,7 @@ def whole(text: str | None, default: int, *, least: int = 1, name: str) -> int:
 
 
 def json_object(body: bytes) -> dict[str, Any] | None:
-    """A body read as a JSON object, or None when it is something else."""
+    """Return a body read as a JSON object, or None when it is something else."""
     try:
         value = msgspec.json.decode(body)
     except msgspec.DecodeError:

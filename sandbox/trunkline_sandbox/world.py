@@ -77,7 +77,7 @@ class World:
         return self.start + self.days * DAY
 
     def random(self, name: str) -> random.Random:
-        """A generator of its own for each purpose, so that one more draw here moves nothing there."""
+        """Return a generator of its own for each purpose, so that one more draw here moves nothing there."""
         return random.Random(f"{self.seed}/{name}")  # noqa: S311 - made-up data, no secret
 
     def times(self, salt: int, count: int, unit: int) -> Callable[[int], tuple[int, int]]:
@@ -112,12 +112,12 @@ def person(bits: int) -> tuple[str, str]:
 
 
 def phone(bits: int) -> str:
-    """A South African mobile number in E.164."""
+    """Return a South African mobile number in E.164."""
     return f"+2772{bits % 10_000_000:07d}"
 
 
 def guid(salt: int, i: int) -> str:
-    """A version 4 UUID."""
+    """Return a version 4 UUID."""
     return str(uuid.UUID(int=mix(salt, i) << 64 | mix(salt + 1, i), version=4))
 
 

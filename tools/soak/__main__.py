@@ -56,7 +56,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _play(folder: Path, children: Children, options: argparse.Namespace) -> list[str]:
-    """The soak and its report; returns what is not well."""
+    """Return the soak and its report; returns what is not well."""
     share = f"one request in {1 / options.rate:.0f} fails" if options.rate else "no request fails"
     print(f"soak: {len(VENDORS)} vendors, {options.seconds:.0f} s, {share}, seed {options.seed}", flush=True)
     whole = Soak(Box(children, options.seed, options.size), folder, children, options)

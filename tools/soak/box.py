@@ -103,16 +103,16 @@ class Box:
         self.ask("POST", f"rows/{vendor}/{stream}", rows)
 
     def truth(self, vendor: str, stream: str) -> list[dict[str, Any]]:
-        """What the vendor holds."""
+        """Return what the vendor holds."""
         rows: list[dict[str, Any]] = self.ask("GET", f"truth/{vendor}/{stream}")
         return rows
 
     def config(self, vendor: str) -> dict[str, Any]:
-        """What the tap is configured with: the same lookups all along, whatever the vendor holds by now."""
+        """Return what the tap is configured with: the same lookups all along, whatever the vendor holds by now."""
         return self.configs[vendor]
 
     def handle(self, request: Request) -> Response:
-        """The answer to a request that is made for the comparison."""
+        """Return the answer to a request that is made for the comparison."""
         answer = requests.request(
             request.method,
             self.url + request.path,

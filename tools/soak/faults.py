@@ -43,7 +43,7 @@ def kinds() -> list[Kind]:
 
 
 def rules(vendor: str, credentials: Sequence[str], rate: float) -> Iterator[dict[str, Any]]:
-    """The faults of one vendor as the sandbox takes them, so that each share is one of all requests."""
+    """Yield the faults of one vendor as the sandbox takes them, so that each share is one of all requests."""
     left = 1.0
     for kind in kinds():
         share = kind.share * rate
@@ -56,7 +56,7 @@ def rules(vendor: str, credentials: Sequence[str], rate: float) -> Iterator[dict
 
 
 def _echo(credentials: Sequence[str]) -> str:
-    """An error in every vendor's envelope at once, in each of the places that a tap may show in its log."""
+    """Return an error in every vendor's envelope at once, in each of the places that a tap may show in its log."""
     words = f"you sent {', '.join(credentials)}"
     places = {"error": words, "meta": {"status": 503, "message": words}}
     return json.dumps({**places, "ResponseStatus": {"ErrorCode": f"Down, {credentials[0]}", "Message": words}})

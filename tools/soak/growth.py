@@ -33,18 +33,18 @@ class Growth:
         self._more: Callable[[], None] = getattr(self, f"_{vendor}")
 
     def step(self) -> None:
-        """A little time passes."""
+        """Let a little time pass."""
         before = self.present
         self.present += timedelta(minutes=self._dice.randint(10, 40))
         self._since = before
         self._more()
 
     def _fresh(self) -> datetime:
-        """An instant since the last step."""
+        """Return an instant since the last step."""
         return self._since + (self.present - self._since) * self._dice.random()
 
     def _late(self) -> datetime:
-        """An instant within the lookback of every run to come, as no bookmark is later than the present."""
+        """Return an instant within the lookback of every run to come, as no bookmark is later than the present."""
         return self.present - self._reach * self._dice.random()
 
     def _arrivals(self, most: int) -> Iterator[tuple[int, datetime]]:
@@ -54,7 +54,7 @@ class Growth:
             yield self._number, moment
 
     def _edited(self) -> Iterator[dict[str, Any]]:
-        """A row that may change, as it is within the lookback of every run to come."""
+        """Yield a row that may change, as it is within the lookback of every run to come."""
         self.mine = [(moment, row) for moment, row in self.mine if moment >= self.present - self._reach]
         if self.mine:
             yield self._dice.choice(self.mine)[1]
@@ -79,7 +79,7 @@ class Growth:
         self._box.upsert("hostedsuite", "calls", *rows)
 
     def _conpeek(self) -> None:
-        """A request that is open is read with every run, however old; one that is closed has a new date."""
+        """Close and open requests: an open one is read with every run, however old; a closed one has a new date."""
         stream, now = "voice_campaign_requests", f"{self.present:%Y-%m-%d %H:%M:%S}"
         campaigns = self._box.config("conpeek")["voice_campaign_ids"]
         rows: list[dict[str, Any]] = []
@@ -108,7 +108,7 @@ class Growth:
         self._box.upsert("evolux", "studio_calls", *rows)
 
     def _switchtransact(self) -> None:
-        """A new contact that a configured term finds; and one that changes in what no lookup looks at."""
+        """Add a contact that a configured term finds; change another in what no lookup looks at."""
         self._number += 1
         term = self._box.config("switchtransact")["terms"][0]
         new = {"id": f"soak-{self._number}", "firstname": "Zoë", "lastname": f"No. {self._number}", "company": term}

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def acknowledged(folder: Path, vendor: str) -> dict[str, set[tuple[Any, ...]]] | None:
-    """The keys of the records, by stream, that a run's last acknowledged state stands behind.
+    """Return the keys of the records, by stream, that a run's last acknowledged state stands behind.
 
     Args:
         folder: The run's, with what the tap wrote and the states that the target passed on.
@@ -56,7 +56,7 @@ def tracebacks(folder: Path) -> list[str]:
 
 
 def differences(truth: warehouse.Rows, held: warehouse.Rows) -> list[str]:
-    """What is lost, what is there and should not be, and what is not as the vendor has it; a few of each."""
+    """Return what is lost, what is there and should not be, and what is not as the vendor has it; a few of each."""
     lost, extra = sorted(truth.keys() - held.keys(), key=str), sorted(held.keys() - truth.keys(), key=str)
     other = [key for key in truth if key in held and truth[key] != held[key]]
     found = [

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def forms(secret: str) -> set[bytes]:
-    """A credential as it is, as it stands in a URL, in JSON and in base64, at any place of a longer text."""
+    """Return a credential as it is, as it stands in a URL, in JSON and in base64, at any place of a longer text."""
     raw = secret.encode()
     made = {secret, quote(secret, safe=""), quote_plus(secret), json.dumps(secret)[1:-1], repr(secret)[1:-1], raw.hex()}
     for before in range(3):

@@ -171,7 +171,7 @@ class Run:
 
 
 def peak_of(process: subprocess.Popen[bytes]) -> int:
-    """The largest resident memory of a process so far, in KiB; 0 when it has ended or the system does not tell.
+    """Return the largest resident memory of a process so far, in KiB; 0 when it has ended or the system does not tell.
 
     It is the kernel's count of the program that runs now: `exec` begins a new one, so what the parent held when it
     forked is not in it.
@@ -185,7 +185,7 @@ def peak_of(process: subprocess.Popen[bytes]) -> int:
 
 
 def shell_code(code: int) -> int:
-    """An exit code as a shell shows it: 128 and the number when a signal ended the process."""
+    """Return an exit code as a shell shows it: 128 and the number when a signal ended the process."""
     return code if code >= 0 else 128 - code
 
 

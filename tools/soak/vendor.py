@@ -117,7 +117,7 @@ class Vendor:
         return ended
 
     def _drawn(self, *, patient: bool) -> dict[str, Any]:
-        """Settings that must not matter. A run that may end early is a disturbance too: it tries less often."""
+        """Return settings that must not matter. A run that may end early is a disturbance too: it tries less often."""
         dice = self.dice
         made: dict[str, Any] = {"concurrency": dice.choice((2, 4, 8)), "request_timeout": TIMEOUT}
         made["max_attempts"] = 8 if patient else dice.choice((3, 5, 8))
@@ -181,7 +181,7 @@ class Vendor:
         return connection.execute(f"SELECT {', '.join(columns)} FROM {table}").fetchall()  # noqa: S608 - same
 
     def truth(self, stream: str) -> warehouse.Rows:
-        """What the file must hold of a stream: what the vendor holds from the taps' start_date on."""
+        """Return what the file must hold of a stream: what the vendor holds from the taps' start_date on."""
         return warehouse.expected(cast("Sandbox", self.box), self.name, stream, BEGIN)
 
     def compare(self) -> None:

@@ -33,7 +33,7 @@ STEP = 2.0
 
 
 def thirds(ended: Sequence[Ended], seconds: float, which: int) -> tuple[int, int]:
-    """The largest peaks (MiB) of the first and the last third; 0 where no run says.
+    """Return the largest peaks (MiB) of the first and the last third; 0 where no run says.
 
     Args:
         ended: All runs.

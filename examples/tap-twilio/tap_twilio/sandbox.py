@@ -160,7 +160,7 @@ class Twilio(PagedVendor):
         return midnight + {"before": -1, "midnight": 0, "whole": instants.DAY - 1}[self.knobs.day]
 
     def describe_page(self, request: Request, *, offset: int, size: int, count: int, total: int) -> dict[str, Any]:
-        """Number the page and its rows from 0; no total is said."""
+        """Return number the page and its rows from 0; no total is said."""
         del total
         first = request.with_query(PageToken=None, Page="0").target
         numbers = {"page": offset // size, "page_size": size, "start": offset, "end": max(offset, offset + count - 1)}

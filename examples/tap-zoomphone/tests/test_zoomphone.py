@@ -26,7 +26,7 @@ class TestContract(Contract):
     vendor = "zoomphone"
 
     def row(self, stream: str, number: int, moment: datetime) -> dict[str, Any]:
-        """A call with a recording, a recording, or a user."""
+        """Return a call with a recording, a recording, or a user."""
         if stream == "users":
             return {"id": f"user-{number}"}
         if stream == "recordings":
@@ -36,7 +36,7 @@ class TestContract(Contract):
         return {**call, "recording_status": "recorded"}
 
     def expected(self, box: Sandbox, stream: str) -> Iterator[dict[str, Any]]:
-        """The vendor's rows; of the recordings those of calls that are said to be recorded."""
+        """Yield the vendor's rows; of the recordings those of calls that are said to be recorded."""
         calls = box.truth(self.vendor, "call_history")
         silent = {call["call_history_uuid"] for call in calls if call["recording_status"] != "recorded"}
         for row in super().expected(box, stream):

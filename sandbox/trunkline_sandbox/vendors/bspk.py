@@ -100,12 +100,12 @@ class Bspk(Vendor):
         self._rate = RateWindow()
 
     def complete(self, stream: str, row: Row) -> Row:
-        """A new row has every field; it was updated when it was created, unless it has an `updated_at`."""
+        """Return a new row has every field; it was updated when it was created, unless it has an `updated_at`."""
         made = {**dict.fromkeys(KINDS[stream].fields), **row}
         return made if made.get("updated_at") or stream in self.hidden else {**made, "updated_at": made["created_at"]}
 
     def answer(self, request: Request) -> Response:
-        """A page of a list.
+        """Return a page of a list.
 
         Raises:
             RefusedError: 401, 403, 404, 400 as the pages describe.
@@ -131,7 +131,7 @@ class Bspk(Vendor):
         return Response(200, (JSON, *headers), body)
 
     def error(self, no: RefusedError) -> Response:
-        """The pages print no error body; this one is the plainest."""
+        """Return the pages print no error body; this one is the plainest."""
         return Response.json({"error": no.message}, no.status)
 
     def page_before(self, request: Request) -> Request | None:
@@ -212,7 +212,7 @@ def _second(request: Request, name: str) -> int | None:
 
 
 def _people(columns: Mapping[str, str], request: Request) -> tuple[Hashable, Callable[[Row], bool]] | None:
-    """The condition that client_ids or sales_associate_ids make.
+    """Return the condition that client_ids or sales_associate_ids make.
 
     Raises:
         RefusedError: 400 when both are given, or one that the list does not take.

@@ -125,7 +125,7 @@ class People:
         return min(self.world.size, 1) * KINDS[name].count or self.world.size
 
     def rows(self, name: str) -> tuple[Callable[[int], Row], Callable[[int], int]]:
-        """What makes row `i` of a list, and what tells the instant it was created at."""
+        """Return what makes row `i` of a list, and what tells the instant it was created at."""
         salt = self._salt if name == "calls" else self.world.random(f"bspk/{name}").getrandbits(64)
         at = self.world.times(salt, self.count(name), _MILLI)
         build: Callable[[int, int, int], Row] = getattr(self, f"_{name}")
@@ -148,7 +148,7 @@ class People:
         }
 
     def _updated(self, created: int, bits: int) -> int:
-        """A third of the rows change within two days, and none behind the last day."""
+        """Return a third of the rows change within two days, and none behind the last day."""
         later = created + (bits >> 40) % (2 * DAY // _MILLI) * _MILLI if bits % 3 == 0 else created
         return max(created, min(later, self.world.start + self.world.days * DAY - _MILLI))
 

@@ -116,7 +116,7 @@ class Conpeek(Vendor):
         )
 
     def rows(self, stream: str) -> Iterator[Row]:
-        """The requests of all campaigns.
+        """Yield the requests of all campaigns.
 
         Raises:
             ValueError: When the stream is another.
@@ -163,7 +163,7 @@ class Conpeek(Vendor):
         return any(table.delete((row["id"],)) for table in self._campaigns.values())
 
     def answer(self, request: Request) -> Response:
-        """Requests of one campaign, or dialogs.
+        """Return requests of one campaign, or dialogs.
 
         Raises:
             RefusedError: 403 for a wrong key, 404 for an unknown campaign, 400 for a bad filter.
@@ -210,7 +210,7 @@ class Conpeek(Vendor):
         return limit, whole(request.get("offset"), 0, least=0, name="offset")
 
     def error(self, no: RefusedError) -> Response:
-        """The page prints no error body; this one is the plainest."""
+        """Return the page prints no error body; this one is the plainest."""
         return Response.json({"error": no.message}, no.status)
 
     def page_before(self, request: Request) -> Request | None:
@@ -231,7 +231,7 @@ class Conpeek(Vendor):
         return next((row for row in found if row is not None), None)
 
     def _select(self, table: Table, text: str | None) -> Selection:
-        """What the filter lets through: a range of one date by its index, everything else row by row."""
+        """Return what the filter lets through: a range of one date by its index, everything else row by row."""
         newest_first = self.knobs.order == "newest"
         if not text:
             return table.select(newest_first=newest_first)
@@ -286,7 +286,7 @@ class _Rule:
 
 
 def _rules(text: str) -> Sequence[_Rule]:
-    """The filter's objects.
+    """Return the filter's objects.
 
     Raises:
         RefusedError: 400 when the filter is not a list of objects with known properties, operators and values.
@@ -357,7 +357,7 @@ def _custom(value: Any) -> Row:
 
 
 def _blank() -> Row:
-    """A request nobody has touched yet."""
+    """Return a request nobody has touched yet."""
     nothing = dict.fromkeys(
         (
             "id", "voice_campaign_id", "voice_campaign_name", "name", "contact_info", "contact_identifier", "case_id",
@@ -439,7 +439,7 @@ def _custom_of(i: int) -> Any:
 
 
 def _worked(salt: int, i: int, created: int, tries: int, user: int) -> Row:
-    """What talking to the contact leaves behind."""
+    """Return what talking to the contact leaves behind."""
     row: Row = {"history": [], "call_history": [], "dialogs": []}
     for n in range(tries):
         begin, number = created + (60 + 90 * n) * instants.SECOND, guid(salt + 8 + n, i)

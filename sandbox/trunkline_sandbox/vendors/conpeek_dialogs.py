@@ -32,7 +32,7 @@ _RINGING = 5 * SECOND
 
 
 def history(requests: Mapping[str, tuple[int, Table]]) -> Table:
-    """The dialogs of all campaigns, ordered by their end.
+    """Return the dialogs of all campaigns, ordered by their end.
 
     Args:
         requests: Of each campaign how many requests are made up, and its table.
@@ -54,7 +54,7 @@ def history(requests: Mapping[str, tuple[int, Table]]) -> Table:
 
 
 def select(table: Table, text: str, *, newest_first: bool) -> Selection:
-    """The dialogs that the filter lets through: only its two times are known here.
+    """Return the dialogs that the filter lets through: only its two times are known here.
 
     Raises:
         RefusedError: 400 when the filter is none that is known.
@@ -100,7 +100,7 @@ def _written(instant: int) -> str:
 
 
 def _dialog(request: Row, end: int, n: int) -> Row:
-    """A dialog that a request names by its number, or the call back behind the last of them."""
+    """Return a dialog that a request names by its number, or the call back behind the last of them."""
     dialogs, user = request["dialogs"], f"Konsultant {request['tenant_user_id']}"
     row = dict.fromkeys(FIELDS)
     if n < len(dialogs):

@@ -201,7 +201,7 @@ class Evolux(Vendor):
         self._salt = world.random("evolux/cdr").getrandbits(64)
 
     def complete(self, stream: str, row: Row) -> Row:
-        """A new row has every field of its list, a new detail every field of a detail."""
+        """Return a new row has every field of its list, a new detail every field of a detail."""
         if stream in _LISTED:
             row = {**dict.fromkeys(_LISTED[stream].make(self.world, 0, 0, 0)), **row}
             return {**row, "agent": row["agent"] or {"id": row["agent_id"]}} if stream == "agent_pauses" else row
@@ -212,14 +212,14 @@ class Evolux(Vendor):
         return {**made, **row}
 
     def rows(self, stream: str) -> Iterator[Row]:
-        """Calls, or one detail for each call, with the call's id as `call_id` (which the vendor does not send)."""
+        """Yield calls, or a detail for each, with the call's id as `call_id` (which the vendor does not send)."""
         calls = iter(super().rows("studio_calls"))
         if stream == "studio_cdr":
             return ({"call_id": call["id"], **self._detail_of(call)} for call in calls)
         return iter(super().rows(stream))
 
     def answer(self, request: Request) -> Response:
-        """A page of rows, or one call's detail.
+        """Return a page of rows, or one call's detail.
 
         Raises:
             RefusedError: 401 for a wrong token, 404 for another path or an unknown call, 400 for bad parameters.
@@ -309,7 +309,7 @@ class Evolux(Vendor):
         return Response(200, (JSON,), msgspec.json.encode(body)[:-1] + b',"data":' + data + b"}")
 
     def _bounds(self, request: Request) -> tuple[int, int]:
-        """The first and the last instant that the dates let through."""
+        """Return the first and the last instant that the dates let through."""
         low, high = self._span(request)
         if self.knobs.dates == "days":
             return low // instants.DAY * instants.DAY, (high // instants.DAY + 1) * instants.DAY - 1
@@ -386,7 +386,7 @@ class Evolux(Vendor):
         return {name: value for name, value in known.items() if name != "call_id"}
 
     def _made_detail(self, call: Row) -> Row:
-        """The detail that goes with a call: it entered when the call started and left when it ended."""
+        """Return the detail that goes with a call: it entered when the call started and left when it ended."""
         number, salt = call["id"], self._salt
         enter = (_start(call) or 0) // instants.SECOND
         leave = enter + (call["duration"] or 0)
@@ -456,7 +456,7 @@ def _encoded(instant: int) -> str:
 
 
 def _bound(request: Request, name: str, default: int, *, end: bool) -> int:
-    """A date parameter; a date alone means its first or, as `end`, its last instant.
+    """Return a date parameter; a date alone means its first or, as `end`, its last instant.
 
     Raises:
         RefusedError: 400 when it is neither an ISO 8601 time nor a date as dd/mm/yyyy.
@@ -475,7 +475,7 @@ def _bound(request: Request, name: str, default: int, *, end: bool) -> int:
 
 
 def _condition(listing: Listing, request: Request) -> tuple[Hashable, Callable[[Row], bool]] | None:
-    """What the parameters of a list let through besides the dates, by a name."""
+    """Return what the parameters of a list let through besides the dates, by a name."""
     if listing.stream == "dialer_calls":
         status = request.get("contact_status") or "success"
         if status not in {"success", "both", "error"}:

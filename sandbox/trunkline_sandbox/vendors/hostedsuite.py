@@ -366,7 +366,7 @@ def _written(instant: int, form: str, zone: tzinfo) -> str:
 
 
 def _date(value: Any, zone: tzinfo, form: str) -> int | None:
-    """A filter date, ISO or US; what can't be read is ignored, as integrators saw it happen (vendors.md)."""
+    """Return a filter date, ISO or US; what can't be read is ignored, as integrators saw it happen (vendors.md)."""
     if not isinstance(value, str):
         return None
     if "/" not in value:
@@ -402,7 +402,7 @@ def _rank(value: Any) -> tuple[bool, Any]:
 
 
 def _conditions(asked: Row) -> tuple[Hashable, Callable[[Row], bool]] | None:
-    """The filters that are not dates.
+    """Return the filters that are not dates.
 
     Raises:
         RefusedError: 400 for a call type or a number that can't be bound.

@@ -116,7 +116,7 @@ class SwitchTransact(Vendor):
         self._found_at = -1
 
     def tap_config(self) -> dict[str, Any]:
-        """The key, and look-ups of each kind: some that find somebody, and one that does not."""
+        """Return the key, and look-ups of each kind: some that find somebody, and one that does not."""
         contacts = list(self.tables["contacts"].rows())
         known = {name: [row[name] for row in contacts if row[name]] for name in ("mobilephone", "email", "company")}
         return {
@@ -127,19 +127,19 @@ class SwitchTransact(Vendor):
         }
 
     def complete(self, stream: str, row: Row) -> Row:
-        """A new contact has every column, a write the next number."""
+        """Return a new contact has every column, a write the next number."""
         if stream == "contacts":
             return {**dict.fromkeys(SAMPLE), "entity_type": "Contact", **row}
         return {**dict.fromkeys(_COLUMNS.get(stream, ())), **row}
 
     def upsert(self, stream: str, row: Row) -> None:
-        """Writes without a number get the next one."""
+        """Give writes without a number the next one."""
         if stream in self.hidden and "number" not in row:
             row = {"number": len(self.tables[stream]) + 1 if stream in self.tables else 0, **row}
         super().upsert(stream, row)
 
     def answer(self, request: Request) -> Response:
-        """A contact, or what became of a write.
+        """Return a contact, or what became of a write.
 
         Raises:
             RefusedError: 401 for an unknown key, 404 for another path, 429 beyond the limit.
@@ -303,7 +303,7 @@ class SwitchTransact(Vendor):
 
 
 def _log_problem(body: Row) -> str | None:
-    """What is wrong with a call log, or None; only what the page's placeholders spell out is checked."""
+    """Return what is wrong with a call log, or None; only what the page's placeholders spell out is checked."""
     if body.get("CallType") not in _CALL_TYPES:
         return "CallType must be Inbound, Outbound, Missed or Notanswered."
     if body.get("CallDirection") not in (None, *_DIRECTIONS):
