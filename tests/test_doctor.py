@@ -388,7 +388,7 @@ def test_what_a_server_may_do_is_named(faults: list[dict[str, Any]], place: str,
 
 @pytest.mark.parametrize("vendor", VENDORS)
 def test_g6_refused_credentials_end_it_and_refute_nothing(vendor: str) -> None:
-    """After a 401, or two refusals, nothing more is sent; it could not ask."""
+    """After a 401, or two refusals, nothing more is sent; nothing could be checked."""
     secret = {"hostedsuite": "password", "bspk": "auth_token", "evolux": "api_token"}.get(vendor, "api_key")
     case = Case(vendor, config={secret: "wrong-secret-0815"})
     box = served(case)
@@ -729,7 +729,7 @@ def test_settings_of_the_environment_are_read(
     assert code == 1
     assert "0 refuted" in out
     assert out.startswith("at most ")
-    assert "it could not ask: " in err
+    assert "nothing could be checked: " in err
     assert "Check api_url" in err
 
 

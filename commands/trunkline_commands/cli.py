@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 COMMANDS = {
-    "doctor": "Ask a real account whether the facts that its tap rests on hold.",
+    "doctor": "Check on a real account whether the facts that its tap rests on hold.",
     "verify": "Recount what a loader holds against the proofs that came with it.",
     "report": "Make one HTML page of what a DuckDB file holds.",
     "sandbox": "Serve the vendors on this machine, without an account.",
@@ -29,7 +29,7 @@ COMMANDS = {
 """Each command and its line in the help."""
 
 EXTRAS = {"starlette": "sandbox", "uvicorn": "sandbox", "ruff": "new-tap", "psycopg": "postgres", "sqlglot": "verify"}
-"""What an extra of the distribution brings, by the module that is missing without it."""
+"""Extras of the distribution, by the module that is missing without each."""
 
 
 class LazyGroup(click.Group):
@@ -81,11 +81,11 @@ def missing_extra(command: str, missing: ModuleNotFoundError) -> click.ClickExce
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="trunkline")
 def trunkline() -> None:
-    """Do what belongs to Trunkline beside running a tap: `trunkline COMMAND --help` has the options."""
+    """Do everything beside running a tap: `trunkline COMMAND --help` lists the options."""
 
 
 def run(arguments: Sequence[str]) -> int:
-    """Do what a command line says.
+    """Run a command line.
 
     Returns:
         The exit code: the command's own, 2 for a wrong command line, 1 for an error, 128 and a signal's number.
@@ -107,5 +107,5 @@ def run(arguments: Sequence[str]) -> int:
 
 
 def main() -> NoReturn:
-    """Do what the command line says, and end as it says: by the signal, where one ended it."""
+    """Run the process's command line, and exit with its code, or by the signal that ended it."""
     signals.leave(run(sys.argv[1:]))

@@ -99,7 +99,7 @@ def setting(name: str, spec: Mapping[str, Any], value: str | None = None) -> dic
     Args:
         name: Its name.
         spec: Its JSON schema.
-        value: What Meltano sets. A default is only told: it is the plugin that knows it.
+        value: What Meltano sets. A default is only described: the plugin itself applies it.
     """
     title = spec.get("title") or label(name)
     description = " ".join((spec.get("description") or f"{title}.").split())
@@ -118,7 +118,7 @@ def setting(name: str, spec: Mapping[str, Any], value: str | None = None) -> dic
 
 
 def kind(spec: Mapping[str, Any]) -> str:
-    """Meltano's kind of a setting.
+    """Choose Meltano's kind of a setting.
 
     A number is an `integer` there. Meltano 4.4 can't write its own kind `decimal` to a tap's config ("Decimal is not
     JSON serializable"), and of an `integer` it converts only texts: a fraction still works, in meltano.yml.

@@ -31,7 +31,7 @@ class Place(click.ParamType[Path | str]):
     name = "place"
 
     def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> Path | str:  # noqa: ARG002 - click's
-        """Tell a URL from a path."""
+        """Return a URL as it is, and anything else as a path."""
         text = str(value)
         return text if text.startswith(("postgresql://", "postgres://")) else Path(text)
 

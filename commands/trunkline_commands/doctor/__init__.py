@@ -35,9 +35,9 @@ _CONFIG = click.Option(["--config"], multiple=True)
     "--json", "evidence", type=click.Path(path_type=Path), help="Write the evidence, fit for a public report."
 )
 def command(tap: str, configs: tuple[str, ...], state: IO[str] | None, evidence: Path | None) -> int:
-    """Ask a real account, read only, whether each doubtful fact of the vendor's page holds; TAP is such as tap-evolux.
+    """Check on a real account, read only, each doubtful fact of the vendor's page. TAP is a name such as tap-evolux.
 
-    It ends with 0 when nothing is refuted, with 3 when something is, and with 1 when it could not ask.
+    Exit code 0: nothing is refuted; 3: something is; 1: nothing could be checked.
     """
     sdk.prepare_process(tap)
     try:
@@ -56,9 +56,9 @@ def command(tap: str, configs: tuple[str, ...], state: IO[str] | None, evidence:
     counts = ", ".join(f"{sum(one.verdict == name for one in examination.findings)} {name}" for name in VERDICTS)
     click.echo(f"{examination.line.meter.sent} requests: {counts}")
     if examination.denied:
-        click.echo(f"it could not ask: {examination.denied}", err=True)
+        click.echo(f"nothing could be checked: {examination.denied}", err=True)
     elif examination.code == 1:
-        click.echo("it could not ask: no request succeeded. Check api_url and the network", err=True)
+        click.echo("nothing could be checked: no request succeeded. Check api_url and the network", err=True)
     if evidence:
         try:
             evidence.write_text(json.dumps(as_evidence(examination), indent=2) + "\n", encoding="utf-8")
@@ -87,7 +87,7 @@ def _tap(name: str, configs: tuple[str, ...], state: IO[str] | None) -> VendorTa
 
 
 def _clean(value: Any) -> Any:
-    """Return the evidence without secrets, text by text."""
+    """Redact secrets in each text of the evidence."""
     if isinstance(value, dict):
         return {name: _clean(one) for name, one in value.items()}
     if isinstance(value, list):
@@ -96,7 +96,7 @@ def _clean(value: Any) -> Any:
 
 
 def as_evidence(examination: Examination) -> dict[str, Any]:
-    """Return what was found, without credentials, addresses, ids, values or instants of rows."""
+    """Return the findings and requests, without credentials, addresses, ids, values or instants of rows."""
     tap = examination.tap
     found: dict[str, Any] = {
         "tap": tap.name,

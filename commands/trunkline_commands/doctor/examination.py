@@ -17,7 +17,7 @@ from trunkline.facts.lookups import LookupStream
 from trunkline.run.stream_run import StreamRun
 from trunkline_commands.doctor import filter_experiments, judges, page_experiments, row_experiments
 from trunkline_commands.doctor.finding import REFUTED, UNKNOWN, Finding
-from trunkline_commands.doctor.line import CouldNotAskError, Line
+from trunkline_commands.doctor.line import Line, NothingCheckedError
 from trunkline_commands.doctor.subject import BINDING, Subject, can_be_paged, subjects
 
 if TYPE_CHECKING:
@@ -80,7 +80,7 @@ class Examination:
 
     @property
     def code(self) -> int:
-        """The exit code: 0 when nothing is refuted, 3 when something is, 1 when it could not ask."""
+        """The exit code: 0 when nothing is refuted, 3 when something is, 1 when nothing could be checked."""
         if self.denied or not self.tap.client.succeeded.is_set():
             return 1
         return 3 if any(one.verdict == REFUTED for one in self.findings) else 0
@@ -90,7 +90,7 @@ class Examination:
         try:
             for finding in self._experiments():
                 self.findings.append(finding)
-        except CouldNotAskError as ended:
+        except NothingCheckedError as ended:
             self.denied = ended.error
             if not self.tap.client.succeeded.is_set():  # then a refusal was the credentials', and no route's
                 self.findings = [
@@ -131,7 +131,7 @@ class Examination:
                 yield from page_experiments.examine(most)
 
     def _survey(self, subject: Subject, *, longest: bool) -> Iterator[Finding]:
-        """Look for rows of a stream: may it be read, and where they are."""
+        """Check that a stream may be read, and find out where its rows are."""
         stream, more = subject.stream, ""
         seen = subject.survey(longest=longest)
         other = getattr(stream, "other_path", "")

@@ -27,7 +27,7 @@ _TO_COME, _JUST_NOW, _MOMENT = timedelta(hours=26), timedelta(hours=1), timedelt
 
 
 def choose(group: Sequence[Subject]) -> Subject | None:
-    """Choose the stream whose rows tell most about the filter that a group shares; None where none has one."""
+    """Choose the stream whose rows show most about the filter that a group shares; None where none has one."""
     dated = [subject for subject in group if subject.is_dated and subject.known.ok]
     if not dated:
         return None
@@ -35,12 +35,12 @@ def choose(group: Sequence[Subject]) -> Subject | None:
     unlike = next((subject for subject in dated if other_times(subject)), best)
     if unlike is not best and not other_times(best):
         unlike.survey(longest=True)  # only its rows can show which of several times the filter looks at
-        best = unlike if _tells(unlike) else best
+        best = unlike if _shows(unlike) else best
     return best
 
 
 def examine(subject: Subject, variant: Variant) -> list[Finding]:
-    """Request a narrow span, and say what the filter does with it.
+    """Request a narrow span, and judge what the filter does with it.
 
     Args:
         subject: The stream.
@@ -80,7 +80,7 @@ def with_other_form(subject: Subject, found: Sequence[Finding], variant: Variant
 
 
 def _try(tried: Subject, known: Seen) -> list[Finding]:
-    """Return what is found of the filter with another form of its dates."""
+    """Judge the filter with another form of its dates."""
     why = "a span, in another form of dates"
     span = filter_judges.choose_span(known.rows, tried.by, tried.stream.tick)
     if span is None:
@@ -160,12 +160,12 @@ def zone(subject: Subject, names: Sequence[str]) -> Finding:
 
 
 def _worth(subject: Subject) -> tuple[bool, bool, int]:
-    """Rank streams by what their rows tell about the filter; what is not loaded by default comes last."""
-    tells = bool(other_times(subject)) and _tells(subject)
-    return tells, bool(subject.stream.selected_by_default), len(subject.known.rows)
+    """Rank streams by what their rows show about the filter; a stream that is not loaded by default comes last."""
+    shows = bool(other_times(subject)) and _shows(subject)
+    return shows, bool(subject.stream.selected_by_default), len(subject.known.rows)
 
 
-def _tells(subject: Subject) -> bool:
+def _shows(subject: Subject) -> bool:
     return len({row.moments.get(subject.by) for row in subject.known.rows}) >= _LEAST
 
 

@@ -58,7 +58,7 @@ class Span:
 
 
 def choose_span(rows: Sequence[Row], by: str, tick: timedelta, others: Sequence[str] = ()) -> Span | None:
-    """Choose a span among known rows that tells as much as can be: rows on its ends, inside and outside.
+    """Choose the span among known rows that shows most: rows on its ends, inside and outside.
 
     Args:
         rows: Known rows.
@@ -85,15 +85,15 @@ def _worth(
 ) -> tuple[int, int, int, int]:
     inside = {row.key for row in rows if span.is_inside(row, by)}
     outside = [row for row in rows if span.is_outside(row, by)]
-    tells = sum(bool(span.parted(rows, by, other)) for other in others)
+    shows = sum(bool(span.parted(rows, by, other)) for other in others)
     day = instants.DAY
     near = any(instants.floor(row.moments[by], day) == instants.floor(span.since, day) for row in outside)
-    return tells, bool(inside) + bool(outside), (span.since in exact) + (span.until in exact), near
+    return shows, bool(inside) + bool(outside), (span.since in exact) + (span.until in exact), near
 
 
 @dataclass(frozen=True)
 class Filtered:
-    """A narrow span, and what came of it.
+    """A narrow span, and the rows that came for it.
 
     Args:
         span: The span.
@@ -131,7 +131,7 @@ class Filtered:
 
     @property
     def is_ignored(self) -> bool | None:
-        """Whether the filter is ignored; None where that can't be told."""
+        """Whether the filter is ignored; None where that is unknown."""
         if not self.outside:
             return False
         if self.is_in_doubt:
@@ -176,7 +176,7 @@ def _ends_as(stream: str, found: Filtered) -> list[Finding]:
 
 
 def _missing(stream: str, found: Filtered, missing: int) -> Finding:
-    """Say that rows did not come which lie inside: one or two may have changed since, but not all of several."""
+    """Report rows inside that did not come: one or two may have changed since, but not all of several."""
     seen = f"{missing} rows that lie inside of a span did not come with it, {len(found.outside)} from outside did"
     inside = sum(found.span.is_inside(row, found.by) for row in found.known)
     clear = not found.seen.follows and (found.outside or missing == inside >= _FEW)
@@ -184,7 +184,7 @@ def _missing(stream: str, found: Filtered, missing: int) -> Finding:
 
 
 def _other_field(found: Filtered) -> str:
-    """Return another time of the rows that what came agrees with; empty where there is none."""
+    """Return another time of the rows that agrees with what came; empty where there is none."""
     span, got = found.span, {row.key for row in found.seen.rows}
     for name in sorted({name for row in found.known for name in row.moments} - {found.by}):
         fits = all(name in row.moments and not span.is_outside(row, name) for row in found.seen.rows)
@@ -196,7 +196,7 @@ def _other_field(found: Filtered) -> str:
 
 
 def _looks_at(stream: str, found: Filtered, other: str) -> list[Finding]:
-    """Say what it costs that the filter looks at another time; where the tap is ready for that, judge it by that."""
+    """Report the cost of a filter that looks at another time; where the tap is ready for that, judge it by that."""
     seen = f"what came agrees with {other}, and not with {found.by}"
     if found.tolerance is not None:
         return [Finding(stream, "filter", REFUTED, seen, advice="Report it: the bookmark must count by another field")]
@@ -215,12 +215,12 @@ def filter_time(stream: str, found: Filtered, others: Sequence[str]) -> Finding:
     """Judge which of several times the filter looks at, where what came agrees with the presumed one."""
     if found.seen.ok and all(found.span.parted(found.known, found.by, name) for name in others):
         return Finding(stream, "filter-time", CONFIRMED, f"what came agrees with {found.by} alone")
-    why = found.seen.problem or f"{found.by} and {several(others)} lie too close together to tell"
+    why = found.seen.problem or f"{found.by} and {several(others)} lie too close together to show which"
     return Finding(stream, "filter-time", UNKNOWN, why)
 
 
 def _rounded(stream: str, found: Filtered) -> Finding:
-    """Say how far from outside rows came, and what the tap makes of that."""
+    """Report how far outside rows lay, and what the tap makes of that."""
     day, span, outside = instants.DAY, found.span, found.outside
     reach, low, high = span.reach(outside, found.by), instants.floor(span.since, day), instants.ceil(span.until, day)
     whole_days = all(low <= row.moments[found.by] < max(high, span.until + day) for row in outside)
@@ -271,20 +271,20 @@ def one_end(stream: str, findings: Sequence[Finding], found: Filtered) -> list[F
     return [alone, Finding(stream, "combine", REFUTED, f"with both ends {both}")]
 
 
-def combined(stream: str, found: Filtered, states: Sequence[str | None] = (), wanted: Sequence[str] = ()) -> Finding:
+def combined(stream: str, found: Filtered, states: Sequence[str | None] = (), requested: Sequence[str] = ()) -> Finding:
     """Judge whether rows fulfil several filters at once: both ends of a span, or a span and one of some values.
 
     Args:
         stream: The stream.
         found: The span, and what came.
         states: The value of each row.
-        wanted: Values that were requested.
+        requested: Values that were requested.
     """
     seen = found.seen
     if not seen.ok:
         return Finding(stream, "combine", UNKNOWN, seen.problem)
     outside = sum(found.span.is_outside(row, found.by) for row in seen.rows)
-    others = sum(state not in wanted for state in states)
+    others = sum(state not in requested for state in states)
     if outside or others:
         what = f"of {len(seen.rows)} rows {outside} lie outside of the span, {others} have another value"
         return Finding(stream, "combine", REFUTED, what)

@@ -1,4 +1,4 @@
-"""Facts the doctor looks at, and what it finds of each."""
+"""Facts the doctor looks at, and its finding about each."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ FACTS = {
 
 @dataclass(frozen=True)
 class Finding:
-    """One line of the doctor's.
+    """A line of the doctor's output.
 
     Args:
         stream: The stream; empty for the whole vendor.

@@ -1,6 +1,6 @@
-"""Judges of routes, clocks, limits, details and lookups: pure functions of what came.
+"""Judges of routes, clocks, limits, details and lookups: pure functions of the responses.
 
-What does not tell is unknown, never a guess.
+Where a response shows nothing the verdict is unknown, never a guess.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ def route(stream: str, seen: Seen, *, more: str = "", listed: bool = True) -> Fi
     Args:
         stream: The stream.
         seen: What came.
-        more: What else there is to say.
+        more: A further remark.
         listed: Whether what came is a list of rows.
     """
     if seen.ok:
@@ -160,7 +160,7 @@ def detail_key(stream: str, setting: str, chosen: str, found: Mapping[str, bool 
         stream: The stream of details.
         setting: The setting that names it.
         chosen: Its value.
-        found: Whether there was a detail, by each value that was tried; None where it could not be told.
+        found: Whether there was a detail, by each value that was tried; None where that is unknown.
     """
     if found.get(chosen):
         return Finding(stream, "detail-key", CONFIRMED, f"the detail is there by {chosen}")
@@ -168,12 +168,12 @@ def detail_key(stream: str, setting: str, chosen: str, found: Mapping[str, bool 
     if other and found.get(chosen) is False:
         seen = f"no detail by {chosen}, one by {other}"
         return Finding(stream, "detail-key", REFUTED, seen, setting=setting, value=other)
-    tried = several(f"{value}: {'none' if there is False else 'not told'}" for value, there in found.items())
+    tried = several(f"{value}: {'none' if there is False else 'not known'}" for value, there in found.items())
     return Finding(stream, "detail-key", UNKNOWN, tried or "no row has a different number for each")
 
 
 def lookups(stream: str, outcomes: Sequence[tuple[Seen, str]]) -> list[Finding]:
-    """Judge what came of lookups.
+    """Judge the outcomes of lookups.
 
     Args:
         stream: The stream.

@@ -37,7 +37,7 @@ class SpentError(TrunklineError):
     code = "unavailable"
 
 
-class CouldNotAskError(Exception):
+class NothingCheckedError(Exception):
     """No other request can show anything: the credentials are refused, or nothing responds.
 
     Args:
@@ -50,7 +50,7 @@ class CouldNotAskError(Exception):
 
 
 class Meter(BaseAdapter):
-    """An adapter that counts what passes, lets no more through than was announced, and keeps what limits are named.
+    """An adapter that counts requests, sends no more of them than was announced, and keeps headers about limits.
 
     Args:
         inner: The adapter that sends.
@@ -86,13 +86,13 @@ class Meter(BaseAdapter):
         return response
 
     def close(self) -> None:
-        """Close what sends."""
+        """Close the inner adapter."""
         self.inner.close()
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a request brought.
+    """The outcome of a request.
 
     Args:
         reply: The reply; None when there is none.
@@ -171,7 +171,7 @@ class Line:
             What came of it: a refusal, a page for people or a server's error is an outcome too.
 
         Raises:
-            CouldNotAskError: The credentials are refused, or nothing has responded yet.
+            NothingCheckedError: The credentials are refused, or nothing has responded yet.
         """
         before, outcome = self.meter.sent, Outcome()
         note.method, note.parameters = request.method, sorted(_names(request))
@@ -181,7 +181,7 @@ class Line:
             outcome = Outcome(reply, reply.status)
         except AccessDenied as denied:
             note.problem = f"the credentials were refused (HTTP {denied.status})"
-            raise CouldNotAskError(denied) from None
+            raise NothingCheckedError(denied) from None
         except Refused as refused:
             status = refused.status or self.meter.status
             outcome = Outcome(None, self.meter.status, status, _refusal(status, self.meter.status), refused)
@@ -193,7 +193,7 @@ class Line:
         except TrunklineError as failed:
             if not self.tap.client.responded.is_set():
                 note.problem = "no response"
-                raise CouldNotAskError(failed) from None
+                raise NothingCheckedError(failed) from None
             self.tap.logger.warning("%s", failed)
             status = self.meter.status
             problem = f"HTTP {status}" if status >= _OK else "no complete response"
@@ -209,7 +209,7 @@ def _refusal(status: int, http: int) -> str:
 
 
 def _names(request: Request) -> set[str]:
-    """Names of what a request carries, those of a body in objects with dots."""
+    """Name the parameters of a request, those of a body in objects with dots."""
     names = {name for name, _ in request.params} | {*(request.form or {})}
     return names | set(_flat(request.json)) if isinstance(request.json, dict) else names
 

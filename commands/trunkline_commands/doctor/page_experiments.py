@@ -23,7 +23,7 @@ _FAR, _MANY = 10, 1000
 
 
 def examine(subject: Subject) -> Iterator[Finding]:
-    """Yield what is found of a stream's pages, and of its total."""
+    """Judge a stream's pages, and its total."""
     subject.recount()
     known, stream, name = subject.known, subject.stream, subject.name
     setting = stream.oldest_first if isinstance(stream, PagedStream) else ""
@@ -49,7 +49,7 @@ def examine(subject: Subject) -> Iterator[Finding]:
 
 
 def _beyond(subject: Subject) -> Seen | None:
-    """Request what stands behind the first page, where that was shorter than requested and may not be the last."""
+    """Request the page behind the first one, where that was shorter than requested and may not be the last."""
     known, paging, window = subject.known, subject.paging, _window(subject)
     if not 0 < len(known.rows) < subject.size or not (known.follows or known.total is None):
         return None

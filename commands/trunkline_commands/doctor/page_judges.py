@@ -1,4 +1,4 @@
-"""Judges of pages: where they are counted from, what they hold, and what is behind the last one. Pure functions."""
+"""Judges of pages: where they are counted from, what they hold, and what follows the last one. Pure functions."""
 
 from __future__ import annotations
 
@@ -151,7 +151,7 @@ def past_the_end(stream: str, seen: Seen, known: Seen) -> Finding:
 
 
 def total(stream: str, found: Sequence[Seen]) -> Finding:
-    """Judge whether totals count what is listed, from first pages of whatever spans."""
+    """Judge whether totals count what is listed, from first pages of any spans."""
     most = max((len(seen.rows) for seen in found), default=0)
     if not most:
         return Finding(stream, "total", UNKNOWN, QUIET)
@@ -170,14 +170,14 @@ def total(stream: str, found: Sequence[Seen]) -> Finding:
 
 
 def total_of_short_page(stream: str, seen: Seen, beyond: Seen) -> Finding | None:
-    """Judge a total that says that rows stand behind a short page; None where some do, or the same page comes again."""
+    """Judge a total by which rows follow a short page; None where some do, or the same page comes again."""
     if not beyond.ok or beyond.rows:
         return None
     return Finding(stream, "total", REFUTED, f"a total of {seen.total} where {len(seen.rows)} rows are listed")
 
 
 def last_page(stream: str, seen: Seen, expected: int) -> Finding:
-    """Judge whether the total counts what is listed, by the page that it says is the last one.
+    """Judge whether the total counts what is listed, by the page that is the last one by it.
 
     Args:
         stream: The stream.

@@ -83,7 +83,7 @@ def _is_there(outcome: Outcome) -> bool | None:
 
 
 def _of_details(parent: Subject, found: Mapping[str, bool | None], outcomes: Sequence[Outcome]) -> Seen:
-    """Return what shows whether details may be read: a 404 of one row says nothing about the route."""
+    """Return the outcome that shows whether details may be read: a 404 of one row shows nothing about the route."""
     if any(found.values()):
         return Seen(status=HTTPStatus.OK)
     refused = next((one for one in outcomes if one.reply is None and one.refused != HTTPStatus.NOT_FOUND), None)
@@ -94,7 +94,7 @@ def _of_details(parent: Subject, found: Mapping[str, bool | None], outcomes: Seq
 
 
 def lists(stream: ChildStream, line: Line) -> Finding:
-    """Request what one row has, as `--test` does."""
+    """Request the list of one row, as `--test` does."""
     seen, steps = Seen(problem=_NO_ROW), stream.probe(ReadContext())
     try:
         pending = next(steps)

@@ -1,4 +1,4 @@
-"""What came of a request, as far as a judge needs it: keys as digests, instants, and forms without their values."""
+"""The parts of a response that a judge needs: keys as digests, instants, and forms without their values."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Seen:
-    """What a request for rows brought.
+    """The outcome of a request for rows.
 
     Args:
         rows: The rows.
@@ -103,7 +103,7 @@ class Seen:
 
 
 def read_rows(stream: VendorStream, page: Page, by: str) -> dict[str, Any]:
-    """Read what judges need of a page's rows: the fields of `Seen` that are about rows.
+    """Read the fields of `Seen` that are about rows from a page.
 
     Args:
         stream: The stream.

@@ -65,7 +65,7 @@ class Subject:
     context: Mapping[str, str] = field(default_factory=dict)
     number: str = ""
     pages: list[Seen] = field(default_factory=list)
-    """First pages that came, of whatever spans."""
+    """First pages that came, of any spans."""
     span: Window | None = None
     """The span of the page in `known`."""
     known: Seen = field(default_factory=Seen)
@@ -103,7 +103,7 @@ class Subject:
 
     @property
     def kind(self) -> tuple[Any, ...]:
-        """What it has in common with streams that share its experiments."""
+        """The traits that streams with shared experiments have in common."""
         stream = self.stream
         return str(stream.path).rpartition("/")[0], self.paging, stream.may_read_days, self.is_dated, [*self.context]
 
@@ -164,7 +164,7 @@ class Subject:
         return self.seen(why, window, self._sized(self.stream.link_request(window, cursor, part), size), size)
 
     def seen(self, why: str, window: Window, request: Request, size: int) -> Seen:
-        """Send a request, and read what judges need of what came."""
+        """Send a request, and read the parts of its response that judges need."""
         note = Note(self.name, why, "", str(self.stream.path), [], self._relative(window))
         outcome = self.line.request(request, self.stream.open, note)
         if outcome.reply is None:

@@ -29,7 +29,7 @@ _QUESTIONS = {
 
 
 def _choice(name: str, text: str) -> click.Option:
-    shown = f"{text} By default {DEFAULTS[name]}, or as answered on a terminal."
+    shown = f"{text} By default {DEFAULTS[name]}, or as chosen on a terminal."
     return click.Option([f"--{name}"], type=click.Choice(list(_QUESTIONS[name][1])), help=shown)
 
 
@@ -49,7 +49,7 @@ def begin(  # noqa: PLR0913 - the options of the command
         name: The vendor's name.
         title: Its name for people; the name with a capital when None.
         folder: A new folder for a package of its own.
-        paging: One of `PAGING`; as for the next two, None asks on a terminal and means the default elsewhere.
+        paging: One of `PAGING`; as for the next two, None prompts on a terminal and means the default elsewhere.
         signing: One of `SIGNING`.
         span: One of `SPANS`.
         root: The checkout of Trunkline that it is to stand in without a folder; None when there is none.
@@ -62,7 +62,7 @@ def begin(  # noqa: PLR0913 - the options of the command
     try:
         package.check(name, folder) if folder else checkout.check(name, root or Path())
         facts = {"paging": paging, "signing": signing, "span": span}
-        chosen = {fact: value or _ask(fact) for fact, value in facts.items()}
+        chosen = {fact: value or _choose(fact) for fact, value in facts.items()}
         vendor = NewVendor(name, title or name.capitalize(), package=bool(folder), **chosen)
         with tempfile.TemporaryDirectory(prefix="new-tap-") as scratch:
             made = render(vendor, Path(scratch))
@@ -76,15 +76,15 @@ def begin(  # noqa: PLR0913 - the options of the command
     return 0
 
 
-def _ask(fact: str) -> str:
-    """Ask which one it is; the default where nobody can answer."""
+def _choose(fact: str) -> str:
+    """Prompt for a fact on a terminal; elsewhere return its default."""
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
         return DEFAULTS[fact]
     question, choices = _QUESTIONS[fact]
     lines = [f"  {choice:<8} {meaning}" for choice, meaning in choices.items()]
     click.echo("\n".join([question, *lines]))
-    answer: str = click.prompt(fact, type=click.Choice(list(choices)), default=DEFAULTS[fact], show_choices=False)
-    return answer
+    chosen: str = click.prompt(fact, type=click.Choice(list(choices)), default=DEFAULTS[fact], show_choices=False)
+    return chosen
 
 
 command = click.Command(
@@ -108,6 +108,6 @@ command = click.Command(
 
 
 def main(arguments: Sequence[str], root: Path | None = ROOT) -> int:
-    """Do what a command line says, in a checkout at `root`."""
+    """Run a command line, in a checkout at `root`."""
     with command.make_context("trunkline new-tap", list(arguments)) as context:
         return begin(root=root, **context.params)

@@ -33,7 +33,7 @@ PLACES = {
 
 
 def check(name: str, root: Path) -> None:
-    """See that the files can be written.
+    """Check that the files can be written.
 
     Raises:
         CannotError: They can't: the name is taken or none, or one of them is there.
@@ -105,7 +105,7 @@ def _in_env_example(root: Path, vendor: NewVendor) -> str:
 
 
 def _in_readme(root: Path, name: str, sandbox: Path) -> str:
-    """Make the README with what the demo will show of the vendor."""
+    """Make the README with the vendor's line of the demo."""
     text = (root / "README.md").read_text(encoding="utf-8")
     found = re.search(r"^vendor +stream +rows +earliest +latest\n-[- ]+\n((?:\w+ .*\n)+)", text, re.MULTILINE)
     if not found:

@@ -22,7 +22,7 @@ SOURCES = ("taps", "targets", "sandbox", "commands", "orchestrate")
 
 
 class seen:  # noqa: N801 - reads as a statement: with seen(projects) as environment
-    """Variables with which a new process finds entry points by what pyproject.toml files say, installed or not.
+    """Variables with which a new process finds the entry points of pyproject.toml files, installed or not.
 
     The environment itself is left alone: the next task of run.py, or pip, installs what has changed.
 

@@ -39,7 +39,7 @@ def render(vendor: NewVendor, into: Path) -> Path:
     """Make the files of a package, each as it is written.
 
     Args:
-        vendor: What to say in them.
+        vendor: The vendor they describe.
         into: An empty folder.
 
     Returns:
@@ -68,7 +68,7 @@ def render(vendor: NewVendor, into: Path) -> Path:
 
 
 def start(command: Sequence[str], environment: Mapping[str, str] | None = None) -> str:
-    """Run a program that must end well, and return its output.
+    """Run a program that must succeed, and return its output.
 
     Raises:
         CannotError: It did not.

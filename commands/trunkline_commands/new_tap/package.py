@@ -33,11 +33,11 @@ notes = (folder / "docs" / "notes.md").read_text(encoding="utf-8")
 (folder / "docs" / f"{name}.md").write_text(docs.vendor_page(tap, notes), encoding="utf-8")
 (folder / "meltano.yml").write_text(meltano.project(tap, title), encoding="utf-8")
 """
-"""What a process does that sees the new entry points."""
+"""Python code that a process runs once it sees the new entry points."""
 
 
 def check(name: str, folder: Path) -> None:
-    """See that the package can be written.
+    """Check that the package can be written.
 
     Raises:
         CannotError: It can't: the name is taken or none, or the folder is not empty.
@@ -48,7 +48,7 @@ def check(name: str, folder: Path) -> None:
 
 
 def write(made: Path, vendor: NewVendor, folder: Path) -> None:
-    """Write what is made of the tap itself beside the files, and put them all into the folder.
+    """Write the files that are made from the tap itself, and put all files into the folder.
 
     Args:
         made: The files.

@@ -50,13 +50,13 @@ _CURL = {
 
 
 class CannotError(TrunklineError):
-    """Why nothing was written."""
+    """Nothing was written."""
 
     code = "vendor-package"
 
 
 def check_name(name: str) -> None:
-    """See that a vendor can have this name.
+    """Check that a vendor can have this name.
 
     Raises:
         CannotError: It can't.
@@ -95,7 +95,7 @@ class NewVendor:
             raise CannotError("the title must be a name of letters, digits and blanks, of at most 41 characters")
 
     def words(self) -> dict[str, Any]:
-        """Give the words of the templates."""
+        """Return the words of the templates."""
         sign, signature, credentials = _SIGN[self.signing]
         return {
             "name": self.name,

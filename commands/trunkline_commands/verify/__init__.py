@@ -80,7 +80,7 @@ def command(  # noqa: PLR0913, PLR0917 - the options
 ) -> int:
     """Recount what a loader holds against the proofs that the tap wrote with the rows.
 
-    Exit code 0: nothing differs; 3: something does, or with --deleted some rows are gone; 1: it could not compare.
+    Exit code 0: nothing differs; 3: something does, or with --deleted some rows are gone; 1: nothing could be compared.
     """
     if mark and not deleted:
         raise click.UsageError("--mark needs --deleted")
@@ -112,7 +112,7 @@ def command(  # noqa: PLR0913, PLR0917 - the options
 
 
 def report(compared: Sequence[Compared]) -> int:
-    """Print what came of all streams.
+    """Print the results of all streams.
 
     Returns:
         The exit code.

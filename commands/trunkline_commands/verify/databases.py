@@ -39,11 +39,11 @@ class Database(abc.ABC):
 
     def __init__(self) -> None:
         self.place = ""
-        """Which one, in words, without a password."""
+        """The database in words, without a password."""
 
     @abc.abstractmethod
     def rows(self, query: str) -> list[tuple[Any, ...]]:
-        """Run a query; returns its rows.
+        """Run a query and return its rows.
 
         Raises:
             DatabaseError: The database refuses it, or is gone.
@@ -68,7 +68,7 @@ class Database(abc.ABC):
 
     @abc.abstractmethod
     def close(self) -> None:
-        """Let go of the database."""
+        """Close the database."""
 
     @functools.cached_property
     def catalog(self) -> Mapping[str, Mapping[str, Mapping[str, str]]]:
@@ -139,7 +139,7 @@ class DuckDB(Database):
             ) from None
 
     def rows(self, query: str) -> list[tuple[Any, ...]]:
-        """Run a query; returns its rows."""
+        """Run a query and return its rows."""
         try:
             return self._connection.execute(query).fetchall()
         except duckdb.Error as problem:
@@ -199,7 +199,7 @@ class PostgreSQL(Database):
             ) from None
 
     def rows(self, query: str) -> list[tuple[Any, ...]]:
-        """Run a query; returns its rows."""
+        """Run a query and return its rows."""
         try:
             cursor = self._connection.execute(query.encode())
             return cursor.fetchall() if cursor.description else []

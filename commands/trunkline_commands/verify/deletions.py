@@ -79,7 +79,7 @@ def instant(micros: int) -> str:
 
 
 def check_share(findings: Sequence[Finding], most: float) -> None:
-    """Refuse what looks like a lost permission and not like deletions.
+    """Refuse a share of deletions that looks like a lost permission.
 
     Args:
         findings: Of all proofs.

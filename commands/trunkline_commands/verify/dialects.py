@@ -70,7 +70,7 @@ def _translated(query: str, dialect: str) -> str:
 
 
 def _held(facts: StreamFacts) -> str:
-    """Columns that count the rows of a span: each key once, those that are not marked and were not left out since."""
+    """Write columns that count a span's rows: each key once, if it is not marked and was not left out since."""
     key = facts.keys[0] if facts.keys else "_sdc_extracted_at"
     if len(facts.keys) > 1:
         key = " || '|' || ".join(f"CAST({name} AS VARCHAR)" for name in facts.keys)

@@ -1,4 +1,4 @@
-"""What a recount must know of a tap's streams, read from their classes: no tap is started."""
+"""The facts about a tap's streams that a recount needs, read from their classes: no tap is started."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ class StreamFacts:
         moves: Whether the replication key of a row changes when the row does.
         tolerance: How far outside of its span a row may lie that came with it, in microseconds.
         lookup: Whether only what the config names is read.
-        parts: Fields that tell a row's partition, where a setting lists the partitions.
-        state: Field and values of rows that are read whatever their span; None where there are none.
+        parts: Fields that hold a row's partition, where a setting lists the partitions.
+        state: Field and values of rows that are read in any span; None where there are none.
     """
 
     name: str

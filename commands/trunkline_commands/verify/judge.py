@@ -1,4 +1,4 @@
-"""Fourth step: each span's proof against what is held, and why a difference may be none."""
+"""Fourth step: each span's proof against the rows held, and why a difference may be none."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ AGREES, DIFFERS, CANT_TELL = "agrees", "differs", "can't tell"
 
 @dataclass(frozen=True)
 class Finding:
-    """What is to be said of one proof.
+    """The verdict on one proof.
 
     Args:
         proof: The proof.
@@ -42,7 +42,7 @@ class Finding:
 
 @dataclass
 class Verdict:
-    """What is to be said of one stream.
+    """The verdict on one stream.
 
     Args:
         stream: The stream.
@@ -89,7 +89,7 @@ class _Case:
         return self.proof.within - (self.covered or 0)
 
     def finding(self) -> Finding:
-        """Judge."""
+        """Judge the proof."""
         held, missing, surplus = self.held, self.least - self.held.held, self.held.fresh - self.proof.within
         if held.repeated:
             why = "several rows have the same key: the loader adds where it should replace"
@@ -107,15 +107,15 @@ class _Case:
         return Finding(self.proof, held, CANT_TELL if why else AGREES, why)
 
     def excess(self, surplus: int) -> str:
-        """Say why more may be held than was proven; empty where nothing explains it."""
+        """Explain why more may be held than was proven; empty where nothing explains it."""
         if self.facts.keeps_outside or self.strays:
             return "rows are held that came with other spans"
         if self.facts.state and (self.table.unfinished is None or surplus <= self.held.unfinished):
-            return "rows are held that are read whatever their span until they are finished"
+            return "rows are held that are read in any span until they are finished"
         return ""
 
     def doubt(self) -> str:
-        """Say why rows that may be enough can't be shown to be those that were proven."""
+        """Explain why rows that may be enough can't be shown to be those that were proven."""
         held = self.held
         if self.covered is not None:
             return "a newer proof is about a part of the span"

@@ -52,7 +52,7 @@ def _row(verdict: Verdict) -> tuple[str, ...]:
 
 
 def details(verdict: Verdict) -> Iterator[str]:
-    """Write a line for each span that differs, and one for each reason why others can't be told."""
+    """Write a line for each span that differs, and one for each reason why others have no verdict."""
     for one in verdict.findings:
         if one.verdict == DIFFERS:
             numbers = f"{one.proof.within:,} proven, {one.counts.held:,} held"

@@ -1,4 +1,4 @@
-"""Third step: what the tables hold, counted by the database, one query for each stream and kind of partition."""
+"""Third step: the rows of the tables, counted by the database, one query for each stream and kind of partition."""
 
 # ruff: noqa: S608 - every name in a query went through `quoted`, every text through `literal`
 
@@ -35,10 +35,10 @@ class Table:
         place: The table.
         keys: Columns of the primary key.
         at: The replication key in microseconds since 1970; of a full table a constant.
-        extracted: When a row was read, likewise; null where the table does not tell.
+        extracted: When a row was read, likewise; null where the table does not hold it.
         deleted: The column that marks rows; None where there is none.
         deleted_type: Its type.
-        unfinished: Whether a row is of those that are read whatever their span; None where the table does not tell.
+        unfinished: Whether a row is of those that are read in any span; None where the table does not show it.
     """
 
     place: str
@@ -66,7 +66,7 @@ class Counts:
         gone: Read before, and must have come again.
         marked: Marked as deleted.
         repeated: Rows beyond the first with the same key.
-        unfinished: Those of the first three that are read whatever their span.
+        unfinished: Those of the first three that are read in any span.
         revived: Those of them that came after the part was proven.
     """
 
@@ -97,7 +97,7 @@ class Counts:
 
 @dataclass
 class Recount:
-    """What was counted of one partition.
+    """The counts of one partition.
 
     Args:
         pieces: Its parts.
@@ -151,7 +151,7 @@ def find_table(database: Database, schema: str, facts: StreamFacts, parts: Itera
 
 
 def part_of(database: Database, schema: str, facts: StreamFacts, names: Sequence[str]) -> str:
-    """Write the SQL of the text that tells a row's partition."""
+    """Write the SQL of the text that names a row's partition."""
     columns = database.columns(schema, facts.name)
     texts = [f"CAST({quoted(str(database.found(name, columns)))} AS VARCHAR)" for name in names]
     return " || chr(31) || ".join(texts) or "''"
@@ -202,7 +202,7 @@ def recount(
 
 
 def _query(table: Table, part_sql: str, values: str) -> str:
-    """One query that reads a table once: each row meets the last mark before it in the order of time."""
+    """Write one query that reads a table once: each row meets the last mark before it in the order of time."""
     keys = ", ".join(f"key_{number}" for number in range(len(table.keys)))
     named = ", ".join(f"{key} AS key_{number}" for number, key in enumerate(table.keys))
     return f"""
@@ -245,7 +245,7 @@ GROUP BY n, class"""
 
 
 class RunEnds:
-    """When runs had ended, as far as proofs tell.
+    """The ends of runs, as far as proofs show them.
 
     Args:
         proofs: Of all streams.

@@ -60,7 +60,7 @@ def lay(proofs: Sequence[Proof]) -> list[Piece]:
 
 
 def with_deletions(pieces: Sequence[Piece], facts: StreamFacts, *, strays: bool) -> list[Piece]:
-    """Say of each part from when on a row in it must have come again, if the vendor still has it.
+    """Set for each part from when on a row in it must have come again, if the vendor still has it.
 
     Args:
         pieces: The parts of one partition.

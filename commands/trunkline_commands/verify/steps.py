@@ -26,13 +26,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Compared:
-    """What came of one stream.
+    """The result for one stream.
 
     Args:
         facts: Of the stream.
-        verdict: What is to be said of it.
+        verdict: The verdict on it.
         gone: The rows that the vendor no longer has, of each kind of partition.
-        blind: Why deletions of it can't be told; empty when they can.
+        blind: Why deletions of it can't be found; empty when they can.
     """
 
     facts: StreamFacts
