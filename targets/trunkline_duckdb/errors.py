@@ -1,4 +1,4 @@
-"""Why DuckDB or the disk refused, and what to do about it, in words that quote no record."""
+"""Causes of a refusal by DuckDB or the disk, and remedies, in words that quote no record."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _DISK = (
     "Check that the disk has room, that the folder may be written and that the file is a DuckDB file that your DuckDB "
     "reads; then run again."
 )
-# What these say is about the file and its tables; other DuckDB messages may quote values of a record.
+# Messages of these are about the file and its tables; other DuckDB messages may quote values of a record.
 _SAYABLE = (
     duckdb.IOException,
     duckdb.OutOfMemoryException,

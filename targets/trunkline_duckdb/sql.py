@@ -1,6 +1,6 @@
 """The SQL of a load: every name in it went through `quoted`, every text through `literal`."""
 
-# ruff: noqa: S608 - as the docstring says
+# ruff: noqa: S608 - every name is quoted and every text a literal
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 _GLOB = re.compile(r"[*?\[\]]")
 _ISO = "strftime({} AT TIME ZONE 'UTC', '%Y-%m-%dT%H:%M:%S.%fZ')"
 _NEWEST = "temp.main.trunkline_newest"
-_OBJECT = 1 << 20  # bytes of a line that DuckDB is told to expect at least
+_OBJECT = 1 << 20  # bytes of a line that DuckDB is set to expect at least
 
 
 def batch_of(codec: Codec, staging: Path, longest: int) -> str:
@@ -82,7 +82,7 @@ def _keyed(codec: Codec) -> list[Column]:
 
 
 def _staged(codec: Codec, column: Column) -> str:
-    """One column of the staged lines, called `batch`, as SQL of the table's own type."""
+    """Write one column of the staged lines, called `batch`, as SQL of the table's own type."""
     name = f"batch.{codec.place(column)}"
     return name if _staged_type(column) == column.stored else f"CAST({name} AS {column.stored})"
 
@@ -94,7 +94,7 @@ def _staged_types(codec: Codec) -> str:
 
 
 def _staged_type(column: Column) -> str:
-    """How DuckDB reads a staged value: a wide integer and nested JSON travel as text."""
+    """Return the type that DuckDB reads a staged value as: text for a wide integer and nested JSON."""
     return VARCHAR if column.stored in {HUGEINT, JSON} else column.stored
 
 

@@ -104,7 +104,7 @@ class DuckDB(Store):
             self._unlink_staging()
 
     def query(self, statement: str) -> list[tuple[Any, ...]]:
-        """Run a statement; returns its rows."""
+        """Run a statement and return its rows."""
         return self._run(statement).fetchall()
 
     def names(self) -> list[str]:
@@ -125,7 +125,7 @@ class DuckDB(Store):
         return conversion(name, stored, target)
 
     def fold(self, name: str) -> str:
-        """DuckDB compares names without regard to case."""
+        """Return a name in lower case: DuckDB compares names without regard to case."""
         return name.lower()
 
     def delete(self, table: str, version: int) -> int:
@@ -163,13 +163,13 @@ class DuckDB(Store):
             )
 
     def _bound_memory(self) -> None:
-        """DuckDB would cache the file in up to 80 % of the machine's memory; a loader has no use for that."""
+        """Limit the cache of the file, which would grow to 80 % of the machine's memory and serve no loader."""
         number, unit = str(self._run("SELECT current_setting('memory_limit')").fetchall()[0][0]).split()
         if float(number) * _UNITS.get(unit, 1) > _MEMORY:
             self._run(f"SET memory_limit = '{_MEMORY}B'")
 
     def _attach(self) -> None:
-        """Attach the file; wait, with a line that says so, while another process has it."""
+        """Attach the file; while another process has it, log that and wait."""
         give_up = time.monotonic() + self._lock_timeout
         waiting = False
         while True:
@@ -211,7 +211,7 @@ class DuckDB(Store):
         self._run(write(codec, into, lines, merge=bool(codec.keys and self.query(meets(codec, into)))))
 
     def _rows(self, query: str, table: str | None = None) -> list[tuple[Any, ...]]:
-        """Rows of one of DuckDB's catalog functions that belong to our schema, and to one table if it is named."""
+        """Return the rows of a catalog function that belong to our schema, and to one table if it is named."""
         where, values = "database_name = ? AND lower(schema_name) = lower(?)", [_CATALOG, self.schema]
         if table is not None:
             where, values = f"{where} AND table_name = ?", [*values, table]
@@ -243,7 +243,7 @@ class DuckDB(Store):
 
 
 def _holder(problem: duckdb.Error) -> str:
-    """Who has the file, in DuckDB's words, when it says so."""
+    """Name the process that has the file, in DuckDB's words; empty when it names none."""
     _, found, rest = str(problem).partition("Conflicting lock is held in ")
     return f"(Held by {rest.split('. ')[0]})" if found else ""
 

@@ -44,7 +44,7 @@ class TargetDuckDB(LoadingTarget):
         return DuckDB(Path(self.config["path"]), self.config.get("default_target_schema") or "main", self.logger)
 
     def problems(self, given: dict[str, Any]) -> list[str]:
-        """Why `path` can't be a file's."""
+        """Return the reason why `path` can't be a file's, if there is one."""
         path = given.get("path")
         reason = why_no_file(path) if path and isinstance(path, str) else None
         if reason:

@@ -1,4 +1,4 @@
-"""What the targets share: a reader of Singer messages, and a loader that writes to any store.
+"""The code that the targets share: a reader of Singer messages, and a loader that writes to any store.
 
 | module | its one reason to change |
 |---|---|
@@ -9,7 +9,7 @@
 | `columns` | kinds, types and names of columns |
 | `store` | what a store offers to the loader |
 | `target` | settings, command line and the SDK's seams |
-| `paths` | what a setting may say that names a file |
+| `paths` | what a setting that names a file may hold |
 | `errors` | what can go wrong |
 
 `target-switchtransact` uses `messages`, `paths` and `errors`: it writes records one by one, and to a vendor.

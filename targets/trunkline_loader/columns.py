@@ -1,6 +1,6 @@
 """From a stream's JSON schema to columns: each property becomes one of eight kinds, for which each store has a type.
 
-A number is a double because that is what a query wants, and almost every number that an API writes survives it. One
+A number is a double because queries need one, and almost every number that an API writes survives it. One
 that does not (a 20-digit amount, 9007199254740993) makes the column a wider one: nothing is rounded.
 """
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class Kind(enum.Enum):
-    """What a property holds, as far as the loader tells values apart."""
+    """Kinds of values that a property holds, as far as the loader treats them differently."""
 
     INTEGER = "integer"
     NUMBER = "number"
@@ -73,17 +73,17 @@ class TypeNames:
         """Any value."""
         return self.first[Kind.JSON]
 
-    def widened(self, stored: str, wanted: str) -> str | None:
+    def widened(self, stored: str, needed: str) -> str | None:
         """Return the type that holds every value of both types, if there is one that invents nothing.
 
         Returns:
-            `stored`, `wanted` or a wider type; None when the two have nothing in common (a BOOLEAN and a DATE). Of
+            `stored`, `needed` or a wider type; None when the two have nothing in common (a BOOLEAN and a DATE). Of
             whole numbers that become a double the caller must check that the stored ones survive.
         """
         stored = self.aliases.get(stored) or self.aliases.get(stored.partition("(")[0], stored)
-        pair = {stored, wanted}
-        if stored == wanted or not pair <= {*self.first.values(), *self.numbers, self.text}:
-            return stored if stored == wanted else None
+        pair = {stored, needed}
+        if stored == needed or not pair <= {*self.first.values(), *self.numbers, self.text}:
+            return stored if stored == needed else None
         if self.json in pair or self.text in pair:
             return self.json if self.json in pair else self.text
         return max(pair, key=self.numbers.index) if pair <= set(self.numbers) else None
@@ -168,7 +168,7 @@ def declare(name: str, schema: Any) -> Declared:
 
 
 def _collect(schema: Any) -> tuple[set[str], set[str | None]]:
-    """All JSON types that a schema allows, and the formats of its string branches; no types means any."""
+    """Collect the JSON types that a schema allows, and the formats of its string branches; no types means any."""
     if not isinstance(schema, dict):
         return set(), set()
     declared = schema.get("type")

@@ -1,4 +1,4 @@
-"""Errors of a load: each says what failed, why, and what to do, in the type that the SDK has for it, if it has one."""
+"""Errors of a load: each names failure, cause and remedy, in the type that the SDK has for it, if it has one."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ class LoadError(TrunklineError):
 
 
 class InputError(LoadError):
-    """The Singer input can't be gone on with; everything before the named line can."""
+    """The Singer input is invalid from the named line on; everything before that line is good."""
 
     code = "singer-input"
 

@@ -144,7 +144,9 @@ class Loader(MessageHandler):
             raise
         except StoreError:
             if not self._lost:
-                with contextlib.suppress(StoreError):  # what is held may still fit; if not, the first error says why
+                with contextlib.suppress(
+                    StoreError
+                ):  # what is held may still fit; if not, the first error is the cause
                     self._flush()
             raise
         else:
@@ -223,7 +225,7 @@ class Loader(MessageHandler):
 
     def _widen(self, name: str, stream: _Stream, need: Outgrown) -> None:
         batch = stream.batch
-        wider = self._store.widen(name, batch.table, need.column, need.wanted)
+        wider = self._store.widen(name, batch.table, need.column, need.type_name)
         batch.codec = batch.codec.with_column(need.column, wider)
 
     def _version(self, message: Message) -> int | None:
@@ -325,7 +327,7 @@ class Loader(MessageHandler):
         self._active.clear()
 
     def _send(self) -> None:
-        """Have what is held written, once what was sent before is committed."""
+        """Hand the held records to the writing thread, once the batch before them is committed."""
         self._settle()
         streams = []
         for name, stream in self._streams.items():

@@ -148,7 +148,7 @@ class MessageHandler:
 
     Args:
         place: How an error names a line, with `{}` for its number.
-        before: What an error says of the lines before it.
+        before: The sentence of an error about the lines before it.
     """
 
     place = "Line {}"
@@ -255,7 +255,7 @@ class MessageHandler:
 
 
 def write_state(state: bytes, kept: str) -> None:
-    """Write a STATE's value as one line to standard output, in UTF-8 whatever the locale says.
+    """Write a STATE's value as one line to standard output, in UTF-8 in any locale.
 
     Raises:
         OutputLost: Nobody reads it any more.
@@ -298,7 +298,7 @@ def _field_with_half_surrogate(record: Any) -> str | None:
 
 
 def is_unicode(text: str) -> bool:
-    """Whether UTF-8 can hold a text: it has no half of a surrogate pair."""
+    """Return whether UTF-8 can hold a text: it has no half of a surrogate pair."""
     try:
         text.encode()
     except UnicodeEncodeError:

@@ -1,7 +1,7 @@
 """One stream's records: checked against the schema and staged as lines that a store reads with explicit column types.
 
 The common record costs one typed msgspec decode and one encode. A record that this refuses is looked at again value by
-value (`values.py`), which either corrects it (a `1.0` for an integer), asks for a wider column, or says what is wrong.
+value (`values.py`), which corrects it (a `1.0` for an integer), requires a wider column, or reports what is wrong.
 
 A staged line holds the record's ordinal in the batch (`n`) and its values as `c0`, `c1`, …: property names that differ
 only in case, or that no SQL tool would like, never reach the store's JSON reader. JSON values travel as strings, so
@@ -172,7 +172,7 @@ class Codec:
         return msgspec.json.Decoder(record).decode
 
     def _examined(self, record: Raw, line: int) -> tuple[list[Any], Extras | None]:
-        """Return the record value by value: slower, exact, and able to say what is wrong."""
+        """Convert the record value by value: slower, exact, and able to report what is wrong."""
         try:
             fields = msgspec.json.decode(record, type=dict[str, Raw])
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
@@ -184,9 +184,9 @@ class Codec:
                 found.append(self._value(column, convert, raw))
             except (values.Mismatch, UnicodeDecodeError, msgspec.DecodeError) as problem:
                 reason = str(problem) if isinstance(problem, values.Mismatch) else "text that is not UTF-8"
-                wanted = _wanted(column)
+                types = _types(column)
                 error = self._problem(
-                    shown(column.declared.name), f"is {reason}, its schema says {wanted}", fields, line
+                    shown(column.declared.name), f"is {reason}, its schema declares {types}", fields, line
                 )
                 raise (MissingKeyError(*error.args) if reason == _MISSING else error) from None
         return found, self._new_extras(fields)
@@ -265,14 +265,14 @@ class Codec:
         return column.declared.kind in _TYPED and column.stored == self.types.first[column.declared.kind]
 
     def _field(self, column: Column) -> tuple[Any, ...]:
-        """Type and default of a property in the typed record. A key has no default: a record without it is refused."""
+        """Return type and default of a property in the typed record. A key has no default: it must be there."""
         declared = column.declared
         typed = _TYPED[declared.kind] if self._is_typed(column) else Raw
         if declared.name in self.keys:
             return (typed,)
         if typed is not Raw and declared.nullable:
             typed = Optional[typed]  # noqa: UP045 - `|` does not take Annotated on 3.10
-        return (typed, None)  # msgspec does not check a default: what is left out is null, what says so may be an error
+        return (typed, None)  # msgspec does not check a default: what is left out is null, a null may be an error
 
 
 def _replaced(record: bytes) -> tuple[bytes, int]:
@@ -293,7 +293,7 @@ def _refuse(_record: Raw) -> Any:
     raise msgspec.ValidationError
 
 
-def _wanted(column: Column) -> str:
+def _types(column: Column) -> str:
     kind = column.declared.kind
     names = sorted(column.declared.types) if kind is Kind.JSON else [kind.value]
     return " or ".join([*names, *(["null"] if column.declared.nullable else [])])

@@ -74,7 +74,7 @@ class Store:
         raise NotImplementedError
 
     def close(self) -> None:
-        """Let go of the database."""
+        """Close the connection to the database."""
         raise NotImplementedError
 
     def load(self, batches: Sequence[Batch]) -> None:
@@ -86,7 +86,7 @@ class Store:
         raise NotImplementedError
 
     def query(self, statement: str) -> list[tuple[Any, ...]]:
-        """Run a statement; returns its rows."""
+        """Run a statement and return its rows."""
         raise NotImplementedError
 
     def names(self) -> list[str]:
@@ -110,14 +110,14 @@ class Store:
         return name
 
     def fits(self, column: Column) -> bool:
-        """Whether a column is fine as it is, though its type is not the one that is made for its kind."""
+        """Return whether a column can stay as it is, though its type is not the one that is made for its kind."""
         return column.stored == self.types.first[column.declared.kind]
 
     def prepare(self, stream: str, table: str, columns: Sequence[Column], keys: Sequence[str]) -> None:
-        """Make what writing by key needs beside the columns."""
+        """Make the index or constraint that writing by key needs."""
 
     def end(self, tables: Sequence[str]) -> None:
-        """Everything has come, and is written."""
+        """Finish the load, once everything is written."""
 
     # -- what is the same in all of them -------------------------------------------------------------------------------
 
@@ -175,14 +175,14 @@ class Store:
             self.prepare(stream, table, columns, keys)
             return columns
 
-    def widen(self, stream: str, table: str, column: Column, wanted: str) -> Column:
+    def widen(self, stream: str, table: str, column: Column, needed: str) -> Column:
         """Change a column's type to one that holds the stored values and the new ones.
 
         Args:
             stream: The stream's name, for messages.
             table: The table's name.
             column: The column as it is.
-            wanted: The type that new values need.
+            needed: The type that new values need.
 
         Returns:
             The column as it is now.
@@ -192,7 +192,7 @@ class Store:
         """
         with self.changing(f"widen column {shown(column.name)} of table {shown(table)} in", table):
             stored = self.stored(table)[column.name]  # another run may have widened it since
-            return self._widen(stream, table, Column(column.declared, column.name, stored), wanted)
+            return self._widen(stream, table, Column(column.declared, column.name, stored), needed)
 
     def delete_older(self, table: str, version: int) -> int:
         """Delete the rows of a table whose version is older; rows without a version stay.
@@ -217,12 +217,12 @@ class Store:
         raise NotImplementedError
 
     def count(self, table: str) -> str:
-        """How many rows a table has, for a message."""
+        """Count the rows of a table, for a message."""
         with self.changing(f"count the rows of {shown(table)} in"):
             return f"{self.query(f'SELECT count(*) FROM {self.qualified(table)}')[0][0]:,}"
 
     def _named(self, stream: str, declared: Sequence[Declared], present: dict[str, str]) -> list[Column]:
-        """All properties with their columns, those included that the table doesn't have yet."""
+        """Return all properties with their columns, those included that the table doesn't have yet."""
         taken = {self.fold(name): name for name in present}
         owners: dict[str, str] = {}
         columns = []
@@ -239,19 +239,19 @@ class Store:
         return columns
 
     def _fitted(self, stream: str, table: str, column: Column) -> Column:
-        wanted = self.types.first[column.declared.kind]
-        return column if self.fits(column) else self._widen(stream, table, column, wanted)
+        needed = self.types.first[column.declared.kind]
+        return column if self.fits(column) else self._widen(stream, table, column, needed)
 
-    def _widen(self, stream: str, table: str, column: Column, wanted: str) -> Column:
-        target = self.types.widened(column.stored, wanted)
+    def _widen(self, stream: str, table: str, column: Column, needed: str) -> Column:
+        target = self.types.widened(column.stored, needed)
         name, qualified = quoted(column.name), self.qualified(table)
-        if target != wanted and not self.query(f"SELECT 1 FROM {qualified} WHERE {name} IS NOT NULL LIMIT 1"):
-            self.query(f"ALTER TABLE {qualified} ALTER {name} SET DATA TYPE {wanted} USING NULL")
-            return Column(column.declared, column.name, wanted)
+        if target != needed and not self.query(f"SELECT 1 FROM {qualified} WHERE {name} IS NOT NULL LIMIT 1"):
+            self.query(f"ALTER TABLE {qualified} ALTER {name} SET DATA TYPE {needed} USING NULL")
+            return Column(column.declared, column.name, needed)
         if target is None:
             raise StoreError(
                 f"Stream {shown(stream)}, column {shown(column.name)}: the table {shown(table)} in {self.place} stores "
-                f"it as {column.stored}, the schema now declares {wanted}, and no type holds both without loss. "
+                f"it as {column.stored}, the schema now declares {needed}, and no type holds both without loss. "
                 "Convert the column (ALTER TABLE … ALTER … SET DATA TYPE … USING …), rename it, or drop the table and "
                 "load it again",
                 code="table-layout",

@@ -58,7 +58,7 @@ class LineReader(SingerReader):
         file_input: IO[str] | None,
         callbacks: dict[str, Callable[[dict[str, Any]], None]],  # noqa: ARG002 - every message is handled by `run`
     ) -> Counter[str]:
-        """Read everything."""
+        """Read the whole input."""
         return self._run(file_input)
 
 
@@ -92,7 +92,7 @@ class LoadingTarget(sdk.ConfigFiles, Target):
         raise NotImplementedError
 
     def problems(self, given: dict[str, Any]) -> list[str]:
-        """Return what is wrong beside what the settings' schema says; a setting that was found wrong is taken out."""
+        """Return problems beside those that the settings' schema shows, a line each; a wrong setting is taken out."""
         raise NotImplementedError
 
     def _load(self, source: IO[str] | None) -> Counter[str]:
@@ -113,7 +113,7 @@ class LoadingTarget(sdk.ConfigFiles, Target):
                 store.close()
 
     def _validate_config(self, *, raise_errors: bool = True) -> list[str]:
-        """See that every setting is right; a line for each that is not names what it must be and never its value."""
+        """Check every setting; a line for each that is wrong names what it must be and never its value."""
         given = {name: value for name, value in self._config.items() if name not in self.refused}
         known = self.config_jsonschema["properties"]
         found = [f"{name} {self.refused[name]}" for name in self._config if name in self.refused]
@@ -144,7 +144,7 @@ class LoadingTarget(sdk.ConfigFiles, Target):
         except Stopped as stopped:
             signals.leave(128 + stopped.signum)
         except TrunklineError as problem:
-            cls.logger.error("%s", problem)  # noqa: TRY400 - the sentence is for a user; a traceback says no more
+            cls.logger.error("%s", problem)  # noqa: TRY400 - the sentence is for a user; a traceback adds nothing
             sys.exit(1)
 
     def process_endofpipe(self) -> None:

@@ -41,13 +41,13 @@ class Outgrown(Exception):  # noqa: N818 - not an error: the loader widens the c
 
     Args:
         column: The column.
-        wanted: The type of the store that keeps the value.
+        type_name: The type of the store that keeps the value.
     """
 
-    def __init__(self, column: Column, wanted: str) -> None:
-        super().__init__(column.name, wanted)
+    def __init__(self, column: Column, type_name: str) -> None:
+        super().__init__(column.name, type_name)
         self.column = column
-        self.wanted = wanted
+        self.type_name = type_name
 
 
 CARRIES = b".999999"
@@ -151,7 +151,7 @@ def _number(column: Column, text: bytes, types: TypeNames) -> msgspec.Raw | str:
 
 
 def _has_room(text: bytes, most_digits: int) -> bool:
-    """Whether a number has no more digits before and behind its point than the store has room for."""
+    """Return whether a number has no more digits before and behind its point than the store has room for."""
     try:
         return abs(Decimal(text.decode()).adjusted()) < most_digits and len(text) < 2 * most_digits
     except DecimalException:
@@ -159,7 +159,7 @@ def _has_room(text: bytes, most_digits: int) -> bool:
 
 
 def survives_double(text: bytes) -> bool:
-    """Whether the nearest double, written with as many digits as the text has, is the text's number again."""
+    """Return whether the nearest double, written with as many digits as the text, is the text's number again."""
     if SAFE.fullmatch(text):
         return True
     try:
@@ -202,7 +202,7 @@ def _to_microseconds(written: str) -> str:
 
 
 def _rounded(fraction: re.Match[str]) -> str:
-    """Six digits of a fraction of a second, rounded as msgspec does it, but never up into the next second."""
+    """Round a fraction of a second to six digits as msgspec does, but never up into the next second."""
     digits, rest = fraction.groups()
     return f".{digits if rest < '5' or digits == '999999' else f'{int(digits) + 1:06}'}"
 

@@ -64,7 +64,7 @@ def from_url(url: str) -> dict[str, Any]:
 
 
 class Access:
-    """What is needed to connect, and files for certificates that are given as text.
+    """Parameters to connect with, and files for certificates that are given as text.
 
     Args:
         config: The target's settings, checked.
@@ -93,7 +93,7 @@ class Access:
         return connection
 
     def parameters(self) -> dict[str, Any]:
-        """Libpq's parameters; the password is in none that another process can see."""
+        """Return libpq's parameters; the password is in none that another process can see."""
         config = self._config
         if config.get("sqlalchemy_url"):
             return from_url(config["sqlalchemy_url"])

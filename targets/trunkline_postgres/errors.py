@@ -1,4 +1,4 @@
-"""Why PostgreSQL refused, and what to do about it, in words that quote no record and no password."""
+"""Causes of a refusal by PostgreSQL, and remedies, in words that quote no record and no password."""
 
 from __future__ import annotations
 
@@ -45,13 +45,13 @@ _TLS = (
     "the name in it, and, where the server requires a certificate of the client, ssl_client_certificate and its key"
 )
 _OF_TLS = ("certificate", "SSL", "encryption", "private key")
-# What other classes say may quote values of a record.
+# Messages of other classes may quote values of a record.
 _QUOTES_VALUES = ("22", "23", "P0")
 _AT = re.compile(r"COPY \w+, line \d+, column (\w+)")
 
 
 def cause(problem: psycopg.Error) -> str:
-    """Why PostgreSQL refused, without a record's values; without a state, libpq's own words about the connection."""
+    """Name the cause of a refusal, without a record's values; without a state, in libpq's own words."""
     state = problem.sqlstate or ""
     if not state:
         return " ".join(str(problem).split()).rstrip(".?") or type(problem).__name__
@@ -61,7 +61,7 @@ def cause(problem: psycopg.Error) -> str:
 
 
 def advice(problem: psycopg.Error) -> str:
-    """Return what to do about an error, in one or two sentences."""
+    """Return the remedy for an error, in one or two sentences."""
     state = problem.sqlstate
     if not state:  # while it connects, libpq has nothing but words
         return _TLS if any(word in str(problem) for word in _OF_TLS) else _UNREACHED
@@ -77,13 +77,13 @@ def code(problem: psycopg.Error | OSError) -> str:
 
 
 def place(problem: psycopg.Error) -> str | None:
-    """Return the staged column that a value was refused for, if COPY says so."""
+    """Return the staged column that a value was refused for, if COPY names it."""
     found = _AT.search(problem.diag.context or "")
     return found[1] if found else None
 
 
 def may_pass(problem: psycopg.Error, *, broken: bool) -> bool:
-    """Whether another try may succeed: the connection is lost, the server restarts, or two writers met.
+    """Return whether another try may succeed: the connection is lost, the server restarts, or two writers met.
 
     Args:
         problem: What was raised.

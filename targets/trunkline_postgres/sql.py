@@ -1,10 +1,10 @@
-r"""What is sent for a batch: every name in it went through `quoted`.
+r"""The statements of a batch: every name in them went through `quoted`.
 
 A staged line is a JSON array. Without its brackets, it is what COPY reads as CSV with `"` as the quote and a backslash
 as the escape character, but for control characters, which JSON writes as `\n` or `\u001f`.
 """
 
-# ruff: noqa: S608 - as the docstring says
+# ruff: noqa: S608 - every name is quoted
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ COPY = f"COPY pg_temp.{STAGE} FROM STDIN (FORMAT csv, QUOTE '\"', ESCAPE '\\', N
 
 
 def csv(lines: bytearray) -> Iterator[bytes]:
-    """Staged lines as COPY reads them, in parts that end with a line."""
+    """Yield staged lines as COPY reads them, in parts that end with a line."""
     start = 0
     while start < len(lines):
         end = lines.find(b"\n", start + _CHUNK)
@@ -65,7 +65,7 @@ def insert(codec: Codec, into: str, *, append: bool) -> str:
     Args:
         codec: What staged the lines.
         into: The table, qualified.
-        append: Whether every record is a row, whatever its key.
+        append: Whether every record is a row of its own, even with a key that is there.
     """
     pairs = [(quoted(column.name), f"{codec.place(column)}::{column.stored}") for column in codec.staged]
     pairs += [(quoted(column.name), f"{value}::{column.stored}") for column, value in codec.filled]

@@ -1,7 +1,7 @@
 """PostgreSQL: tables made and widened by one writer at a time, batches in one transaction, lost connections made anew.
 
 A batch is copied into a temporary table and from there into the stream's, by the key. Where the connection is lost, the
-batch is written again over a new one; that a commit whose answer was lost has happened is found by its transaction's
+batch is written again over a new one; that a commit whose response was lost has happened is found by its transaction's
 number, so that a stream without key does not double.
 
 Two writers do not wait for each other in a circle: a change of a table takes an advisory lock and no second table,
@@ -102,7 +102,7 @@ class PostgreSQL(Store):
                 self.query(f"CREATE SCHEMA IF NOT EXISTS {quoted(self.schema)}")
 
     def close(self) -> None:
-        """Let go of the connection; what is not committed is undone."""
+        """Close the connection; what is not committed is undone."""
         if self._connection is not None:
             connection, self._connection = self._connection, None
             with contextlib.suppress(psycopg.Error):
@@ -120,7 +120,7 @@ class PostgreSQL(Store):
         return self._open.broken or self._open.closed
 
     def _reach(self) -> None:
-        """See that the connection is still there, and make it anew if not.
+        """Check that the connection is still there, and make it anew if not.
 
         Raises:
             psycopg.Error: The server can't be reached.
@@ -136,7 +136,7 @@ class PostgreSQL(Store):
                 return
 
     def _reconnected(self, problem: psycopg.Error, pauses: Iterator[float]) -> bool:
-        """Whether there is another try, before which the connection is made anew where that is possible."""
+        """Return whether there is another try, before which the connection is made anew where that is possible."""
         pause = next(pauses, None)
         if pause is None:
             return False
@@ -153,7 +153,7 @@ class PostgreSQL(Store):
         return cursor.fetchall() if cursor.description else []
 
     def query(self, statement: str) -> list[tuple[Any, ...]]:
-        """Run a statement; returns its rows."""
+        """Run a statement and return its rows."""
         return self._rows(statement)
 
     @contextlib.contextmanager
@@ -185,7 +185,7 @@ class PostgreSQL(Store):
     # -- tables --------------------------------------------------------------------------------------------------------
 
     def names(self) -> list[str]:
-        """Return the tables of the schema, and whatever shares their names."""
+        """Return the names of the schema's tables, and of all else that shares their namespace."""
         with self._explained("read the tables of"):
             self._reach()
             return [name for (name,) in self._rows(_NAMES, self.schema)]
@@ -237,7 +237,7 @@ class PostgreSQL(Store):
             self.query(f"ALTER TABLE {qualified} ADD PRIMARY KEY ({listed})")
 
     def count(self, table: str) -> str:
-        """How many rows a table has; of a large one what the planner thinks, as counting reads all of it."""
+        """Count the rows of a table; of a large one take the planner's estimate, as counting reads all of it."""
         with self.changing(f"count the rows of {shown(table)} in"):
             plan = self.query(f"EXPLAIN (FORMAT JSON) SELECT 1 FROM {self.qualified(table)}")
             rows = int(plan[0][0][0]["Plan"]["Plan Rows"])
@@ -311,7 +311,7 @@ class PostgreSQL(Store):
                     self.query(f"TRUNCATE {self.qualified(table)}")
 
     def _is_committed(self, number: str) -> bool:
-        """Whether a transaction whose end was not heard of is committed; one that still runs is waited for."""
+        """Return whether a transaction whose commit had no response is committed; one that still runs is waited for."""
         for pause in (*PAUSES, None):
             status = self._rows("SELECT pg_xact_status(%s::text::xid8)", number)[0][0]
             if status != "in progress":
@@ -321,7 +321,7 @@ class PostgreSQL(Store):
         raise StoreError(f"Can't write a batch to {self.place}", "the server has not ended a cut off transaction yet")
 
     def _refused(self, batches: Sequence[Batch], problem: psycopg.Error) -> StoreError:
-        """Return the error of a batch that PostgreSQL does not take, with stream and field where it says so."""
+        """Return the error of a batch that PostgreSQL does not take, with stream and field where it names them."""
         error, at = self._failed("write a batch to", problem), place(problem)
         for batch in batches:
             codec = batch.codec

@@ -85,7 +85,7 @@ class TargetPostgres(LoadingTarget):
                 "Whether rows that ACTIVATE_VERSION makes old are deleted; otherwise _sdc_deleted_at is set.",
                 default=False,
             ),
-            "ssl_enable": _switch("TLS", "Whether the connection is encrypted, as ssl_mode says.", default=False),
+            "ssl_enable": _switch("TLS", "Whether the connection is encrypted, as ssl_mode sets it.", default=False),
             "ssl_mode": _text(
                 "TLS mode",
                 "How far the server is checked. verify-full: its certificate and its name.",
@@ -125,7 +125,7 @@ class TargetPostgres(LoadingTarget):
         )
 
     def problems(self, given: dict[str, Any]) -> list[str]:
-        """Return what is wrong with the URL, and whether there is any database at all."""
+        """Return the problems of the URL, and whether there is any database at all, a line each."""
         url = given.get("sqlalchemy_url")
         redactor.add([value for name in ("password", "sqlalchemy_url") if isinstance(value := given.get(name), str)])
         if not url:

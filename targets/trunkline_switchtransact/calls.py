@@ -1,7 +1,7 @@
 """The vendor's two write calls as facts, and what makes a record one of them: all is checked before a request.
 
 It rests on the vendor's page "Contact Centre, Calls" (Create a Record, Create a Call Log). The page shows the fields
-and their forms and does not say which may be left out: required is only what a contact or a call can't be without.
+and their forms and does not state which may be left out: required is only what a contact or a call can't be without.
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ def duration(value: Any, _: ZoneInfo) -> str:
     """Return a duration as `hh:mm:ss`, from that form, seconds or an ISO 8601 duration; half seconds count as one.
 
     Raises:
-        ValueError: It is none of these, negative, or longer than two digits of hours can say.
+        ValueError: It is none of these, negative, or longer than two digits of hours can hold.
     """
     seconds = _seconds(value)
     if seconds is None:
@@ -82,7 +82,7 @@ def duration(value: Any, _: ZoneInfo) -> str:
 
 
 def _seconds(value: Any) -> int | None:
-    """Whole seconds; None when the value is no duration."""
+    """Return whole seconds; None when the value is no duration."""
     try:
         if isinstance(value, (int, float, Decimal)) and not isinstance(value, bool):
             return -1 if value < 0 else int(value * 2 + 1) // 2
@@ -173,8 +173,8 @@ class Call:
         stream: The Singer stream it takes.
         path: Path below `api_url`.
         fields: Its body, in the vendor's order.
-        number: The field with the phone number, which says whose record it is.
-        echoes: Whether a success repeats the record (and has no `status`), instead of saying `status: true`.
+        number: The field with the phone number, which shows whose record it is.
+        echoes: Whether a success repeats the record (and has no `status`), instead of responding `status: true`.
     """
 
     stream: str
@@ -233,7 +233,7 @@ class Call:
         return one_line(reason, [body[field.name] for field in self.fields if field.personal and field.name in body])
 
     def lane(self, body: Mapping[str, str]) -> str:
-        """Whose record it is: records of one lane are sent one after the other, in the order they came in."""
+        """Return whose record it is: records of one lane are sent one after the other, in the order they came in."""
         number = body.get(self.number, "")
         return re.sub(r"\D", "", number)[-_LANE:] or number.lower()
 
@@ -279,14 +279,14 @@ LOG = Call(
 """Create a Call Log."""
 
 NAMES = ("firstname", "lastname")
-"""The fields by which a contact that was found is told from another one with its phone."""
+"""The fields by which a contact that was found is distinguished from another one with its phone."""
 
 CALLS = {call.stream: call for call in (CREATE, LOG)}
 """The streams that can be written."""
 
 
 def is_e164(number: str) -> bool:
-    """Whether a number names one line in the world; a national one may be found under another form, or not at all."""
+    """Return whether a number is that of one line worldwide; a national one may be found in another form, or not."""
     return _E164.fullmatch(number) is not None
 
 
@@ -294,12 +294,12 @@ def is_e164(number: str) -> bool:
 
 
 def key_identity(stream: str, record: Mapping[str, Any], keys: Collection[str]) -> bytes:
-    """Return what a record with key properties is known by: a hash, as a key may be a phone number."""
+    """Return the identity of a record with key properties: a hash, as a key may be a phone number."""
     return _digest([stream, {key: record.get(key) for key in keys}])
 
 
 def content_identity(stream: str, record: Mapping[str, Any]) -> bytes:
-    """Return what equal records without a key have in common; which of them one is, its ordinal says.
+    """Return the identity that equal records without a key have in common; their ordinals distinguish them.
 
     It is of the record and not of the body, so that another `timezone` does not make every record a new one. What is
     null or about the transport does not count: it differs from one release of a tap to the next.
@@ -324,7 +324,7 @@ def folded(name: str) -> str:
 
 
 def digest(body: Mapping[str, str]) -> bytes:
-    """Return the hash of a body, by which two records that say the same are told from two that do not."""
+    """Return the hash of a body, by which records with the same content are recognised."""
     return _digest(dict(body))
 
 

@@ -1,4 +1,4 @@
-"""The vendor as this target meets it: how it is signed to, how it says no, and a client that sends a write once."""
+"""The vendor's signing and refusals as this target meets them, and a client that sends a write once."""
 
 from __future__ import annotations
 
@@ -29,19 +29,19 @@ _WRITE = "POST"
 _NO_PATH = {HTTPStatus.NOT_FOUND, HTTPStatus.METHOD_NOT_ALLOWED, HTTPStatus.GONE}
 
 
-class Answer(msgspec.Struct):
-    """The part of an answer that says yes or no.
+class Envelope(msgspec.Struct):
+    """The part of a response that shows success or refusal.
 
     Args:
         status: As the vendor has it; a created record is repeated without one.
-        error: The vendor's reason for a no.
+        error: The vendor's reason for a refusal.
     """
 
     status: bool | msgspec.UnsetType = msgspec.UNSET
     error: str | None = None
 
 
-_read = msgspec.json.Decoder(Answer).decode
+_read = msgspec.json.Decoder(Envelope).decode
 
 
 class NotSent(Retriable):
@@ -63,7 +63,7 @@ class Lost(Exception):  # noqa: N818 - nothing need have failed: the write may h
 
 @dataclass(frozen=True)
 class WriteResponse:
-    """An answer to a write, whatever it says."""
+    """Any response to a write."""
 
     status: int
     body: bytes
@@ -73,7 +73,7 @@ class WriteResponse:
 class OwnConnections(Adapter):
     """Sends each write on a connection of its own, and knows whether there was one.
 
-    A connection that was kept alive may be closed by the other end at any time: an error on it says nothing about
+    A connection that was kept alive may be closed by the other end at any time: an error on it shows nothing about
     whether the request was read. On a new one, an error before it stands shows that no byte of the request has left.
     """
 
@@ -136,7 +136,7 @@ class WritingClient(Client):
 
     Args:
         vendor: The vendor's ways.
-        transport: Answers in place of the network.
+        transport: Responds in place of the network.
         pool_size: Connections kept open for look-ups.
         more: What the taps' client takes.
     """
@@ -152,7 +152,7 @@ class WritingClient(Client):
             NotSent: No connection was made.
             Lost: Nobody knows whether the vendor has acted on it.
             Refused: The server's certificate is not to be trusted, so that nothing was sent.
-            AccessDenied: The answer to another request said that the key is not permitted.
+            AccessDenied: The response to another request reported that the key is not permitted.
             Cancelled: The run ended before the request was sent.
         """
         status, _, body, not_before = self._exchange(request, cancelled)
@@ -177,7 +177,7 @@ class WritingClient(Client):
 
 
 class Account:
-    """What the client must know of the vendor (`trunkline.steps.fetch.vendor.Vendor`), as the tap has it.
+    """The facts of the vendor that the client needs (`trunkline.steps.fetch.vendor.Vendor`), as the tap has them.
 
     Args:
         api_key: Sent as it is.
@@ -191,30 +191,30 @@ class Account:
         return self._headers, request.json
 
     def refuse(self, request: Request, status: int, body: bytes) -> None:
-        """Let the body decide before HTTP, for look-ups: `status: false` with an error is a no.
+        """Let the body decide before HTTP, for look-ups: `status: false` with an error is a refusal.
 
         Raises:
             AccessDenied: The key may not do this.
             Refused: Any other error.
         """
-        answer = answer_of(body)
-        if answer is None or answer.status or not answer.error:
+        envelope = envelope_of(body)
+        if envelope is None or envelope.status or not envelope.error:
             return
-        if denied := denial(request, status, answer):
+        if denied := denial(request, status, envelope):
             raise denied
         if status < HTTPStatus.INTERNAL_SERVER_ERROR and status != HTTPStatus.TOO_MANY_REQUESTS:
             raise Refused(f"{request.about} failed", f"the vendor refused it (HTTP {status})", status=status)
 
     def is_success(self, status: int, body: bytes) -> bool:
-        """Return a 404 that says `status: false` is a look-up that found nobody."""
+        """Take a 404 with `status: false` for the success of a look-up that found nobody."""
         return TapSwitchTransact.errors.is_success(status, body)
 
     def reason(self, body: bytes) -> str:  # noqa: ARG002 - a look-up's error may repeat what was looked up
-        """Nothing that could be shown."""
+        """Return an empty text: nothing of the reason could be shown."""
         return ""
 
     def hint(self, status: int) -> str:
-        """Return what to do when the vendor answers with this status."""
+        """Return the remedy for a response with this status."""
         return TapSwitchTransact.hints.get(status) or NOBODY_THERE.get(status, "")
 
 
@@ -224,7 +224,7 @@ NOBODY_THERE: Mapping[int, str] = {
 }
 
 
-def answer_of(body: bytes) -> Answer | None:
+def envelope_of(body: bytes) -> Envelope | None:
     """Return the vendor's envelope, if it is one."""
     try:
         return _read(body)
@@ -232,16 +232,16 @@ def answer_of(body: bytes) -> Answer | None:
         return None
 
 
-def denial(request: Request, status: int, answer: Answer | None) -> AccessDenied | None:
-    """Return the error of an answer that says that the key may not do this; None when it says something else.
+def denial(request: Request, status: int, envelope: Envelope | None) -> AccessDenied | None:
+    """Return the error of a response that denies the key this request; None for any other response.
 
     The vendor's reason may repeat what was sent: it is shown without. Of a look-up's nothing is shown, which may be
     about whom it found.
     """
     what = f"{request.about} failed"
-    reason = (answer.error if answer else None) or ""
+    reason = (envelope.error if envelope else None) or ""
     shown = CALLS[request.stream].reason(reason, request.json) if request.json else ""
-    if answer is not None and answer.status is False and "not authorized" in reason.lower():
+    if envelope is not None and envelope.status is False and "not authorized" in reason.lower():
         return AccessDenied(what, f"the vendor's message is: {shown or 'Not authorized'}", _PERMISSION)
     if status in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}:
         why = f"the vendor responded with HTTP {status}" + (f", with the words: {shown}" if shown else "")

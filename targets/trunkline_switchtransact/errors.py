@@ -1,4 +1,4 @@
-"""What can go wrong beside what the taps know: each error says what failed, why, and what to do."""
+"""Errors beside those of the taps: each names failure, cause and remedy."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ class LedgerError(TrunklineError):
     code = "ledger"
 
 
-class InDoubt(TrunklineError):  # noqa: N818 - the name says what is the matter, as everywhere in the tree of errors
-    """Records may be written or not, and only somebody who looks at the vendor can say.
+class InDoubt(TrunklineError):  # noqa: N818 - the name is the state of the records, as everywhere in the tree of errors
+    """Records may be written or not, and only somebody who looks at the vendor can find out.
 
     Args:
         count: How many.
@@ -26,7 +26,7 @@ class InDoubt(TrunklineError):  # noqa: N818 - the name says what is the matter,
             f"{records} in doubt",
             "SwitchTransact may have written what it did not confirm, and a write can't be undone",
             "Look there, then run once with in_doubt set to skip (none is written again) or resend (all are); the page "
-            "docs/switchtransact-target.md says how to decide about each",
+            "docs/switchtransact-target.md describes how to decide about each",
         )
 
 

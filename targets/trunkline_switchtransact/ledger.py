@@ -1,12 +1,12 @@
 """The ledger: one SQLite file that knows of every write before it is sent and how it ended.
 
 The vendor's writes can't be undone and carry no key of ours: only what is noted here keeps a record from being written
-twice. An intent is on disk (WAL, synchronous=FULL) before its request leaves, its outcome after the answer came. What
-has an intent and no outcome is in doubt: the process was killed in between, or the answer was lost.
+twice. An intent is on disk (WAL, synchronous=FULL) before its request leaves, its outcome after the response came. What
+has an intent and no outcome is in doubt: the process was killed in between, or the response was lost.
 
 The body of a request is kept while it is in doubt, so that it can be looked up or sent again; then it is overwritten.
 Of what a record is known by, a keyed hash is kept: a phone number has so few digits that a plain hash of it is found by
-trying them all. The key is random and stands in the ledger alone, so that what a log shows says nothing.
+trying them all. The key is random and stands in the ledger alone, so that what a log shows reveals nothing.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ WRITTEN, REJECTED, SKIPPED = "written", "rejected", "skipped"
 LOCK_WAIT = 10.0
 """Seconds to wait for another process to let go of the ledger."""
 
-_APPLICATION = 0x54_4C_53_54  # "TLST": tells our file from any other SQLite file
+_APPLICATION = 0x54_4C_53_54  # "TLST": distinguishes our file from any other SQLite file
 _VERSION = 2
 _UNKEYED = 1  # the version before: its hashes were plain ones
 _LABEL = 12  # hex digits of an identity that a log shows
@@ -63,7 +63,7 @@ CREATE INDEX in_doubt ON writes (number) WHERE outcome IS NULL;
 
 @dataclass(frozen=True)
 class Entry:
-    """What the ledger knows of a record.
+    """An entry of the ledger: everything it holds about a record.
 
     Args:
         identity: What the record is known by (see `Ledger.keyed`).
@@ -87,11 +87,11 @@ class Entry:
 
 
 class Ledger:
-    """What was written, what was refused, and what is in doubt. Safe to use from many threads.
+    """The ledger of records written, refused and in doubt. Safe to use from many threads.
 
     Args:
         path: The file; made, with its folder, if it is missing.
-        api_url: The account's address: what is written there says nothing about another one.
+        api_url: The account's address: what is written there shows nothing about another one.
         api_key: Only its salted hash is kept, to notice that it is another one.
         read_only: Note nothing, and make no file (`dry_run`).
         lock_wait: Seconds to wait for another process to let go of the file.
@@ -155,7 +155,7 @@ class Ledger:
             self._execute("CREATE TEMP TABLE seen (identity BLOB PRIMARY KEY, number INTEGER NOT NULL) WITHOUT ROWID")
 
     def _is_nothing(self) -> bool:
-        """Whether there is no ledger yet: no file, or an empty one."""
+        """Return whether there is no ledger yet: no file, or an empty one."""
         try:
             found = self.path.stat()
         except FileNotFoundError:
@@ -165,7 +165,7 @@ class Ledger:
         return not found.st_size
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Close the file."""
         with self._lock:
             if self._connection is not None:
                 with suppress(sqlite3.Error):  # what was noted is on disk: there is nothing left to fail
@@ -173,7 +173,7 @@ class Ledger:
                 self._connection = None
 
     def _recognise(self) -> None:
-        """Make the tables of a new file; see that an old one is this account's."""
+        """Make the tables of a new file; check that an old one is this account's."""
         if self._value("PRAGMA application_id") != _APPLICATION:
             if self._value("SELECT count(*) FROM sqlite_master"):
                 raise self._refused("it is an SQLite file of something else", "Set ledger to another path")
@@ -234,18 +234,18 @@ class Ledger:
     # -- reading -------------------------------------------------------------------------------------------------------
 
     def find(self, identity: bytes) -> Entry | None:
-        """Return what is known of a record; None when nothing is."""
+        """Return the entry of a record; None when there is none."""
         with self._explained("read"):
             row = self._execute(f"{_SELECT} WHERE identity = ?", identity).fetchone()
         return _entry(row) if row else None
 
     def doubtful(self) -> list[Entry]:
-        """Every intent without an outcome, in the order they were first sent in."""
+        """Return every intent without an outcome, in the order they were first sent in."""
         with self._explained("read"):
             return [_entry(row) for row in self._execute(f"{_SELECT} WHERE outcome IS NULL ORDER BY number")]
 
     def has_twin(self, entry: Entry) -> bool:
-        """Whether another record that says the same was sent: what is found at the vendor may be that one."""
+        """Return whether another record with the same content was sent: what is found at the vendor may be that one."""
         with self._explained("read"):
             found = self._value(
                 "SELECT EXISTS (SELECT 1 FROM writes WHERE content = ? AND identity <> ? AND outcome IS NOT 'rejected' "
@@ -258,7 +258,7 @@ class Ledger:
         return bool(found)
 
     def ordinal(self, identity: bytes) -> int:
-        """How many equal records this input had, this one included. On disk: an input may be of any length."""
+        """Count the equal records of this input, this one included. On disk: an input may be of any length."""
         with self._explained("written"):
             self._execute(
                 "INSERT INTO seen VALUES (?, 1) ON CONFLICT (identity) DO UPDATE SET number = number + 1",
@@ -270,7 +270,7 @@ class Ledger:
 
     @contextmanager
     def together(self) -> Iterator[None]:
-        """Everything noted inside is on disk at its end, at the price of one wait for the disk.
+        """Put everything noted inside on disk at the end, at the price of one wait for the disk.
 
         Raises:
             LedgerError: It could not be written; nothing of it is noted then.
@@ -303,7 +303,7 @@ class Ledger:
             )
 
     def again(self, identity: bytes) -> float:
-        """Note that the request of an intent is about to leave once more; returns the moment."""
+        """Note that the request of an intent is about to leave once more, and return the moment."""
         now = self.clock()
         with self._explained("written"):
             self._execute("UPDATE writes SET sent_at = ? WHERE identity = ?", now, identity)
@@ -338,7 +338,7 @@ class Ledger:
 
     @contextmanager
     def _explained(self, done: str) -> Iterator[None]:
-        """Turn what SQLite and the system say into a sentence for a user."""
+        """Turn errors of SQLite and the system into a sentence for a user."""
         try:
             yield
         except sqlite3.OperationalError as exc:

@@ -43,7 +43,7 @@ _WELL = {End.WRITTEN, End.ALREADY, End.PLANNED}
 
 
 class States:
-    """Which STATE can be passed on: the last one before the first record that has not ended."""
+    """The STATEs that came, and the one to pass on: the last one before the first record that has not ended."""
 
     def __init__(self) -> None:
         self._open: dict[int, None] = {}  # turns, in order
@@ -51,7 +51,7 @@ class States:
         self._turn = 0
 
     def begin(self) -> int:
-        """Return a record came; returns its turn."""
+        """Note that a record came, and return its turn."""
         self._turn += 1
         self._open[self._turn] = None
         return self._turn
@@ -134,7 +134,7 @@ class Loader(MessageHandler):
             return self._report(error, self._signals.number)
 
     def _work(self, lines: InputLines) -> Exception | None:
-        """Write what earlier runs left and what comes; returns what ended it early."""
+        """Write the records that earlier runs left and those that come; return the error that ended it early."""
         error: Exception | None = None
         try:
             self._settle_earlier()
@@ -193,7 +193,7 @@ class Loader(MessageHandler):
 
     @property
     def _all_rejected(self) -> bool:
-        """Whether no record was any good: then it is the map, and with a state passed on they would be lost."""
+        """Whether every record was rejected: then the map is wrong, and with a state passed on they would be lost."""
         return bool(self.ends[End.REJECTED]) and not self.ends.keys() - {End.REJECTED}
 
     def _ended(self, result: Result) -> None:
@@ -235,7 +235,7 @@ class Loader(MessageHandler):
                 )
 
     def record(self, message: Message) -> None:
-        """Put what the stream maps make of a record in line."""
+        """Put the records that the stream maps make of one in line."""
         name = message.stream
         if name is None:
             raise self.fault("a RECORD without a stream")
@@ -317,7 +317,7 @@ class Loader(MessageHandler):
             stopping = VendorDown() if stopping.end is End.SKIPPED else InDoubt(self.ends[End.DOUBT])
         for sentence in dict.fromkeys(map(_sentence, filter(None, (error, stopping)))):
             self._logger.error(sentence)
-        # The counts are a promise, whatever the log level is.
+        # The counts are a promise, at any log level.
         self._logger.log(max(logging.INFO, self._logger.getEffectiveLevel()), self.counts)
         if signum is not None:
             return 128 + signum
@@ -325,7 +325,7 @@ class Loader(MessageHandler):
 
     @property
     def counts(self) -> str:
-        """How many records ended how."""
+        """Describe how many records ended in each way."""
         ends = self.ends
         parts = [
             f"{ends[End.WRITTEN]} written",

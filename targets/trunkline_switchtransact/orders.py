@@ -32,7 +32,7 @@ class Orders:
     Args:
         ledger: Where intents and outcomes are noted.
         sender: Brings one record to its end.
-        concurrency: Records in flight at most; one until the run's first request was answered.
+        concurrency: Records in flight at most; one until the run's first response.
     """
 
     dry = False
@@ -61,7 +61,7 @@ class Orders:
         return not self._flying
 
     def earlier(self) -> Iterator[Order]:
-        """Yield what earlier runs left in doubt, as orders."""
+        """Yield the records that earlier runs left in doubt, as orders."""
         for entry in self._ledger.doubtful():
             call = CALLS[entry.stream]
             yield Order(
@@ -77,7 +77,7 @@ class Orders:
 
     def take(self, order: Order) -> None:
         """Put a record behind those of its lane; `advance` sends it."""
-        # The same record again waits for the first to end, whatever number it names now.
+        # The same record again waits for the first to end, even if it names another number now.
         order.lane = self._lane_of.setdefault(order.identity, order.lane)
         self._held[order.identity] += 1
         self.count += 1
@@ -171,7 +171,7 @@ class Orders:
             self._ledger.settle(identity, SKIPPED)
 
     def _watch(self, result: Result) -> None:
-        """See whether the run can go on."""
+        """Decide whether the run can go on."""
         ours = result.order.turn > 0  # what an earlier run left is looked at as a whole before anything is read
         if result.end in {End.WRITTEN, End.REJECTED}:
             self._doubts = 0
@@ -255,7 +255,7 @@ class Preview:
     """In the place of `Orders` for `dry_run`: nothing is sent, and nothing is noted.
 
     Args:
-        ledger: Says what is written already.
+        ledger: Knows what is written already.
     """
 
     dry = True
@@ -268,11 +268,11 @@ class Preview:
         self.count = 0
 
     def earlier(self) -> Iterator[Order]:
-        """Nothing is looked up."""
+        """Return no order: nothing is looked up."""
         return iter(())
 
     def take(self, order: Order) -> None:
-        """See what would become of a record."""
+        """Note how a record would end."""
         known = self._ledger.find(order.identity)
         if known is None or known.outcome == REJECTED:
             end = End.PLANNED
@@ -284,24 +284,24 @@ class Preview:
         self._results.append(Result(order, end, why))
 
     def advance(self, *, wait: bool = False) -> list[Result]:
-        """Return what would become of the records taken."""
+        """Return how the records taken would end."""
         del wait
         results, self._results = self._results, []
         return results
 
     def interrupt(self) -> None:
-        """Nothing waits."""
+        """Do nothing: nothing waits."""
 
     def halt(self) -> list[Result]:
-        """Nothing is left."""
+        """Return the results that are left."""
         return self.advance()
 
     def give_up(self) -> list[Result]:
-        """Nothing is in flight."""
+        """Return no result: nothing is in flight."""
         return []
 
     def close(self) -> None:
-        """There is nothing to close."""
+        """Do nothing: there is nothing to close."""
 
 
 def _unnoted(result: Result, error: LedgerError) -> Result:

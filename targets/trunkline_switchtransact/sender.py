@@ -1,7 +1,7 @@
-"""One record's requests: what an answer means, what is tried again, and what is in doubt.
+"""One record's requests: the meaning of a response, what is tried again, and what is in doubt.
 
-A request is repeated only where the vendor provably did not act on it: no connection was made, or it answered 429. An
-answer that got lost, a 5xx and an answer that is not the vendor's leave the record in doubt: it may be written, now or
+A request is repeated only where the vendor provably did not act on it: no connection was made, or it sent a 429. A
+lost response, a 5xx and a response that is not the vendor's leave the record in doubt: it may be written, now or
 in a while. A contact can be looked up, which may show that it was written; nothing ever shows that it was not. What is
 not found then is for the setting `in_doubt` to decide.
 """
@@ -23,7 +23,7 @@ from trunkline.errors import BadResponse, Refused, SourceError, Unavailable
 from trunkline.steps.fetch.client import MAX_VENDOR_WAIT, MAX_WAIT, Cancelled
 from trunkline.steps.fetch.exchange import Request
 from trunkline_switchtransact.calls import NAMES, folded
-from trunkline_switchtransact.client import NOBODY_THERE, Lost, NotSent, answer_of, denial
+from trunkline_switchtransact.client import NOBODY_THERE, Lost, NotSent, denial, envelope_of
 from trunkline_switchtransact.errors import LedgerError
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ LOOKS = 4
 
 
 class End(enum.Enum):
-    """How a record ended."""
+    """The ways in which a record ends."""
 
     WRITTEN = "written"
     ALREADY = "already written"
@@ -93,7 +93,7 @@ class Order:
 
 @dataclass(frozen=True)
 class Result:
-    """What became of an order.
+    """The result of an order.
 
     Args:
         order: The order.
@@ -196,9 +196,9 @@ class Sender:
         return self._judge(order, request, response)
 
     def _judge(self, order: Order, request: Request, response: WriteResponse) -> Result | tuple[str, float | None]:
-        """Return what an answer means: the body decides before HTTP."""
-        answer, status = answer_of(response.body), response.status
-        if denied := denial(request, status, answer):
+        """Judge a response: the body decides before HTTP."""
+        envelope, status = envelope_of(response.body), response.status
+        if denied := denial(request, status, envelope):
             self.client.denied = denied
             return self._open(order, denied.why, denied)
         if status in _NOT_YET:
@@ -206,21 +206,21 @@ class Sender:
         if HTTPStatus.OK <= status < HTTPStatus.MULTIPLE_CHOICES and _is_success(order.call, response.body):
             self.client.succeeded.set()
             return Result(order, End.WRITTEN)
-        if _may_be_a_no(status) and answer is not None and answer.status is False and answer.error:
-            return self._rejected(order, f"the vendor's message is: {order.call.reason(answer.error, order.body)}")
-        if _is_no(status):
+        if _may_be_refusal(status) and envelope is not None and envelope.status is False and envelope.error:
+            return self._rejected(order, f"the vendor's message is: {order.call.reason(envelope.error, order.body)}")
+        if _is_refusal(status):
             return self._no(order, status)
         order.doubt = _doubt(status)
         return order.doubt, response.not_before
 
     def _rejected(self, order: Order, why: str) -> Result:
-        """Return a no to this try, which is none to an earlier one that may have been written: that stays in doubt."""
+        """Reject this try; an earlier one may have been written all the same, and then the record stays in doubt."""
         if order.doubt:
             return Result(order, End.SKIPPED, f"{order.doubt}; sent again, {why}")
         return Result(order, End.REJECTED, why)
 
     def _no(self, order: Order, status: int) -> Result:
-        """Return a 4xx without a word of the vendor's."""
+        """Judge a 4xx without a reason of the vendor's."""
         why = f"the vendor responded with HTTP {status}, without a reason"
         hint = NOBODY_THERE.get(status)
         if hint is None:
@@ -229,7 +229,7 @@ class Sender:
         return self._open(order, why, Refused(f"{order.about} failed", why, hint, status=status))
 
     def _not_yet(self, order: Order, response: WriteResponse) -> Result | tuple[str, float | None]:
-        """Return a 429 or 425: it was not acted on."""
+        """Judge a 429 or 425, which was not acted on: it is tried again, unless the wait is too long."""
         if response.not_before is None or response.not_before <= MAX_VENDOR_WAIT:
             return f"the vendor responded with HTTP {response.status}", response.not_before
         why = f"the vendor requests a wait of {response.not_before:.0f} s"
@@ -248,7 +248,7 @@ class Sender:
         return Result(order, End.SKIPPED if self.policy == "skip" else End.DOUBT, order.doubt)
 
     def _look_up(self, order: Order, *, fresh: bool) -> bool:
-        """Whether a contact in doubt is found, now or until it would have been written: False proves nothing.
+        """Look a contact in doubt up, now and until it would have been written: False proves nothing.
 
         Args:
             order: The contact.
@@ -268,7 +268,7 @@ class Sender:
         return bool(found)
 
     def _find_contact(self, order: Order) -> bool | None:
-        """Whether a contact is found; False when it is not there yet, None when looking again would be of no use."""
+        """Look a contact up: False when it is not there yet, None when looking again would be of no use."""
         phone = order.body[order.call.number]
         request = Request(
             f"{order.about}: the look-up by phone", LOOK_UP, (("phone", phone),), stream=order.call.stream
@@ -291,30 +291,30 @@ _REFUSALS = {int(status) for status in HTTPStatus} - {HTTPStatus.REQUEST_TIMEOUT
 
 
 def _same(row: Mapping[str, Any], body: Mapping[str, str]) -> bool:
-    """Whether a contact has the names of the one we sent."""
+    """Return whether a contact has the names of the one we sent."""
     return all(folded(str(row.get(name) or "")) == folded(body[name]) for name in NAMES)
 
 
 def _is_success(call: Call, body: bytes) -> bool:
-    """Whether this is what the vendor's page shows for a record that was written."""
+    """Return whether a body is what the vendor's page shows for a record that was written."""
     try:
-        answer = msgspec.json.decode(body)
+        envelope = msgspec.json.decode(body)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return False
-    if not isinstance(answer, dict) or answer.get("error"):
+    if not isinstance(envelope, dict) or envelope.get("error"):
         return False
     if call.echoes:
-        return "status" not in answer and all(name in answer for name in call.names)
-    return answer.get("status") is True
+        return "status" not in envelope and all(name in envelope for name in call.names)
+    return envelope.get("status") is True
 
 
-def _may_be_a_no(status: int) -> bool:
-    """Whether the vendor's words in an answer with this status can be believed to be about the record."""
-    return HTTPStatus.OK <= status < HTTPStatus.MULTIPLE_CHOICES or _is_no(status)
+def _may_be_refusal(status: int) -> bool:
+    """Return whether the vendor's words in a response with this status can be taken to be about the record."""
+    return HTTPStatus.OK <= status < HTTPStatus.MULTIPLE_CHOICES or _is_refusal(status)
 
 
-def _is_no(status: int) -> bool:
-    """Whether a status says that the request was not acted on.
+def _is_refusal(status: int) -> bool:
+    """Return whether a status shows that the request was not acted on.
 
     After a 408 nobody knows what had arrived; a 4xx that no standard names (460, 499) is a gateway's that gave up.
     """

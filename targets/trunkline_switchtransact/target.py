@@ -43,7 +43,7 @@ class TargetSwitchTransact(sdk.ConfigFiles, Target):
 
     Args:
         config: The settings.
-        transport: Answers in place of the network, for tests.
+        transport: Responds in place of the network, for tests.
         clock: Seconds since 1970.
         lock_wait: Seconds to wait for another process to let go of the ledger.
         kwargs: What the SDK's `Target` takes.
@@ -115,7 +115,7 @@ class TargetSwitchTransact(sdk.ConfigFiles, Target):
         return settings.from_environment(self._settings(), f"{self.name.upper().replace('-', '_')}_")
 
     def _validate_config(self, *, raise_errors: bool = True) -> list[str]:
-        """See that every setting is right, and report all that are not at once."""
+        """Check every setting, and report all that are wrong at once."""
         properties = self._settings()
         self._config = {name: value for name, value in self._config.items() if value is not None}
         if self._config.get("api_key"):
