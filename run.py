@@ -38,7 +38,7 @@ LOG = VENV / "install.log"
 
 
 class Task(NamedTuple):
-    """What `python3 run.py <name>` does.
+    """A task, run by `python3 run.py <name>`.
 
     Attributes:
         help: One line for the list of tasks.
@@ -153,7 +153,7 @@ def _usage(arguments: list[str]) -> str:
 
 
 class InstallError(Exception):
-    """What failed, why (the tool's last lines), and what to do."""
+    """An installation that failed: what failed, why (the tool's last lines), and what to do."""
 
     def __init__(self, what: str, why: str, todo: str) -> None:
         super().__init__(f"\n{what} failed.\n{_indented(why)}\nWhat to do: {todo} [install]")
@@ -167,7 +167,7 @@ def install(*, rebuild: bool = False) -> dict[str, str]:
         rebuild: Make it anew in any case.
 
     Returns:
-        The variables for whatever runs in it.
+        The variables for the programs that run in it.
 
     Raises:
         InstallError: Neither uv nor pip could install, or the environment that is to be removed runs this.
@@ -176,7 +176,7 @@ def install(*, rebuild: bool = False) -> dict[str, str]:
         stamp = STAMP.read_text(encoding="utf-8").split() if STAMP.exists() else []
         version = _version()
         if version and not rebuild and stamp == [_place(), _contents()]:
-            _tell_of_another_python(version)
+            _report_another_python(version)
             return _variables()
         started = time.monotonic()
         again = bool(version) and not rebuild
@@ -213,15 +213,15 @@ def _version() -> str:
     return found if tuple(int(part) for part in found.split(".") if part) >= (3, 10) else ""
 
 
-def _tell_of_another_python(version: str) -> None:
-    """Say so when tasks run on another Python than the one that was called: a crontab may rely on it."""
+def _report_another_python(version: str) -> None:
+    """Report when tasks run on another Python than the one that was called: a crontab may rely on it."""
     if version.split(".")[:2] != [str(part) for part in sys.version_info[:2]]:
         called = sys.version.split()[0]
         print(f"Using .venv with its Python {version}, not {called}; to change that: run.py --rebuild", flush=True)
 
 
 def _why_anew(version: str) -> str:
-    """Why the environment that is there is removed.
+    """Return why the environment that is there is removed.
 
     Raises:
         InstallError: It runs this.
@@ -230,16 +230,16 @@ def _why_anew(version: str) -> str:
         base = Path(getattr(sys, "_base_executable", sys.executable))
         why = f"{VENV} runs this command, and is not removed under its feet."
         raise InstallError("Making .venv anew", why, f"deactivate it, then start the same command with {base}")
-    return "as --rebuild says" if version else "its Python is gone, no longer starts, or is older than 3.10"
+    return "--rebuild was given" if version else "its Python is gone, no longer starts, or is older than 3.10"
 
 
 def _place() -> str:
-    """Return what an environment can't survive a change of: the folder that its commands name."""
+    """Return a hash of the checkout's folder: its environment's commands name it, and can't survive its change."""
     return hashlib.sha256(str(ROOT).encode()).hexdigest()
 
 
 def _contents() -> str:
-    """Return what is to be installed in it."""
+    """Return a hash of everything that is to be installed."""
     parts = (LOCK.read_bytes(), (ROOT / "pyproject.toml").read_bytes(), _release())
     return hashlib.sha256(b"\0".join(parts)).hexdigest()
 
@@ -325,7 +325,7 @@ def _pip() -> list[str]:
 
 
 def _uv_settings() -> dict[str, str]:
-    """Return what pip is set to in uv's words, as it reads neither pip.conf nor PIP_*; and what pip must not be set to.
+    """Translate pip's settings into uv's, which reads neither pip.conf nor PIP_*; reset those that pip must not have.
 
     What the user set for uv itself is left as it is.
     """
@@ -336,7 +336,7 @@ def _uv_settings() -> dict[str, str]:
             name, equals, value = line.partition("=")
             if equals and name.startswith(prefix):
                 pip[name.removeprefix(prefix)] = " ".join(str(ast.literal_eval(value)).split())
-    wanted = {
+    uv = {
         "UV_DEFAULT_INDEX": pip.get("index-url"),
         "UV_INDEX": pip.get("extra-index-url"),
         "UV_FIND_LINKS": ",".join(pip.get("find-links", "").split()),
@@ -348,11 +348,11 @@ def _uv_settings() -> dict[str, str]:
         "UV_INDEX_STRATEGY": "unsafe-best-match",
     }
     if not any(name in os.environ for name in ("SSL_CERT_FILE", "UV_NATIVE_TLS")) and not pip.get("cert"):
-        wanted["UV_SYSTEM_CERTS"] = "1"
+        uv["UV_SYSTEM_CERTS"] = "1"
     old_names = {"UV_DEFAULT_INDEX": "UV_INDEX_URL", "UV_INDEX": "UV_EXTRA_INDEX_URL"}
     settings = {
         name: value
-        for name, value in wanted.items()
+        for name, value in uv.items()
         if value and name not in os.environ and old_names.get(name, name) not in os.environ
     }
     return {**settings, "PIP_USER": "0", "PIP_REQUIRE_VIRTUALENV": "0"}
@@ -390,8 +390,10 @@ def _do(what: str, command: list[str], environment: dict[str, str]) -> None:
     if process.returncode:
         with LOG.open("rb") as log_read:
             log_read.seek(start)
-            said = log_read.read().decode(errors="replace").strip().splitlines()
-        raise InstallError(what, "\n".join([f"{what}:", *(said[-8:] or [f"exit code {process.returncode}"])]), _ADVICE)
+            output = log_read.read().decode(errors="replace").strip().splitlines()
+        raise InstallError(
+            what, "\n".join([f"{what}:", *(output[-8:] or [f"exit code {process.returncode}"])]), _ADVICE
+        )
 
 
 def _indented(text: str) -> str:
@@ -399,6 +401,6 @@ def _indented(text: str) -> str:
 
 
 if __name__ == "__main__":
-    if sys.version_info < (3, 10):  # noqa: UP036 - this file is run by whatever python3 is
+    if sys.version_info < (3, 10):  # noqa: UP036 - this file is run by any python3
         sys.exit(f"Trunkline needs Python 3.10 or newer, and this is {sys.version.split()[0]}: python3.12 run.py ...")
     leave(main(sys.argv[1:]))

@@ -39,7 +39,7 @@ def singer(tap: str, config: str) -> Any:
                 state = Path(folder, "state.json")
                 state.write_text(json.dumps(kept["singer"]), encoding="utf-8")
                 line += ["--state", str(state)]
-            process = subprocess.Popen(line, stdout=subprocess.PIPE)  # noqa: S603 - the command that was asked for
+            process = subprocess.Popen(line, stdout=subprocess.PIPE)  # noqa: S603 - the command that the caller names
             with process:
                 yield from _items(process, kept)
         if process.returncode:
@@ -92,7 +92,7 @@ def data_type(spec: dict[str, Any]) -> str:
 
 
 def main(tap: str, config: str, database: str) -> None:
-    """Load what is new."""
+    """Load the new records."""
     name = Path(tap).name.replace("-", "_")
     pipeline = dlt.pipeline(
         name, destination=dlt.destinations.duckdb(database), dataset_name=name, pipelines_dir=f"{database}.dlt"

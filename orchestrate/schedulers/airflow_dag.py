@@ -6,7 +6,7 @@ time. A DuckDB file takes one writer:
 
     airflow pools set trunkline 1 "vendors that load at the same time"
 
-The environment of the workers says what differs between machines:
+The environment of the workers holds what differs between machines:
 
     TRUNKLINE_PROJECT      folder of the Meltano project; /opt/trunkline if not set
     TRUNKLINE_VENDORS      jobs of meltano.yml, separated by blanks; all five vendors if not set
@@ -34,7 +34,7 @@ ENVIRONMENT = os.environ.get("TRUNKLINE_ENVIRONMENT", "prod")
 
 
 def alert(context: Any) -> None:
-    """Post which task has failed for good, and where its log is.
+    """Post the name of a task that has failed for good, and where its log is.
 
     Args:
         context: Airflow's, of the failed task.

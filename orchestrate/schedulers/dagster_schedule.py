@@ -4,7 +4,7 @@
 
 Dagster needs nothing of Trunkline or Meltano in its own environment: each step starts the command `meltano` of the
 project. For years of history, and for bookmarks that Dagster's runs keep by day, see `trunkline backfill` instead
-(docs/orchestration.md). The environment says what differs between machines:
+(docs/orchestration.md). The environment holds what differs between machines:
 
     TRUNKLINE_PROJECT      folder of the Meltano project; /opt/trunkline if not set
     TRUNKLINE_VENDORS      jobs of meltano.yml, separated by blanks; all five vendors if not set
@@ -44,7 +44,7 @@ def load(vendor: str) -> dg.OpDefinition:
 
 @dg.job(executor_def=dg.multiprocess_executor.configured({"max_concurrent": WRITERS}))
 def trunkline() -> None:
-    """Load what is new of each vendor; one that fails stops no other."""
+    """Load each vendor's new records; one that fails stops no other."""
     for vendor in VENDORS:
         load(vendor)()
 

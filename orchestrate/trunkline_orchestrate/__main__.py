@@ -26,7 +26,7 @@ PROG = "python -m trunkline_orchestrate"
 
 
 def main(arguments: Sequence[str] | None = None, prog: str = PROG) -> int:
-    """Do what the command line says.
+    """Run a command line.
 
     Args:
         arguments: Of the command line.
@@ -59,18 +59,18 @@ def _plan(settings: Settings, options: argparse.Namespace) -> None:
     for name in names:
         for one in unit.planned(settings, name):
             if options.all or unit.finished(settings, one) is None:
-                print(f"{name} {one.key}")  # noqa: T201 - its answer
+                print(f"{name} {one.key}")  # noqa: T201 - its output
 
 
 def _check(settings: Settings, options: argparse.Namespace) -> None:
     for name in [options.source] if options.source else list(settings.sources):
         unit.check(settings.source(name))
-        print(f"{name}: ok, the vendor can be read")  # noqa: T201 - its answer
+        print(f"{name}: ok, the vendor can be read")  # noqa: T201 - its output
 
 
 def _unit(settings: Settings, options: argparse.Namespace) -> None:
     one = unit.named(unit.planned(settings, options.source), options.key)
-    _tell(str(one), unit.run(settings, one, timeout=options.timeout))
+    _print_result(str(one), unit.run(settings, one, timeout=options.timeout))
 
 
 def _bookmark(settings: Settings, options: argparse.Namespace) -> None:
@@ -79,19 +79,19 @@ def _bookmark(settings: Settings, options: argparse.Namespace) -> None:
         command = [options.meltano_command, *([f"--environment={options.environment}"] if options.environment else [])]
         state = bookmarks.set_meltano(settings, options.source, options.meltano, command, options.project)
     for (stream, context), mark in bookmarks.marks(state).items():
-        print(f"{options.source} {stream}{f' {context}' if context else ''}: {instants.to_iso(mark.at)}")  # noqa: T201 - its answer
+        print(f"{options.source} {stream}{f' {context}' if context else ''}: {instants.to_iso(mark.at)}")  # noqa: T201 - its output
 
 
 def _plain(settings: Settings, options: argparse.Namespace) -> None:
     until = instants.from_iso(options.until) if options.until else None
     result = unit.plain(settings, options.source, until=until, timeout=options.timeout)
-    _tell(f"{options.source}, plain run up to {instants.to_iso(until or datetime.now(timezone.utc))}", result)
+    _print_result(f"{options.source}, plain run up to {instants.to_iso(until or datetime.now(timezone.utc))}", result)
 
 
-def _tell(what: str, result: Result) -> None:
+def _print_result(what: str, result: Result) -> None:
     rows = "an unknown number of" if result.rows is None else f"{result.rows:,}"
     how = f"{rows} rows, {result.seconds:.1f} s" if result.ran else f"done before ({rows} rows)"
-    print(f"{what}: {how}")  # noqa: T201 - its answer
+    print(f"{what}: {how}")  # noqa: T201 - its output
 
 
 def _options(arguments: Sequence[str] | None, prog: str = PROG) -> argparse.Namespace:
@@ -104,15 +104,15 @@ def _options(arguments: Sequence[str] | None, prog: str = PROG) -> argparse.Name
     )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
-    def command(name: str, do: Callable[[Settings, argparse.Namespace], None], told: str) -> argparse.ArgumentParser:
-        made: argparse.ArgumentParser = commands.add_parser(name, help=told, description=told)
+    def command(name: str, do: Callable[[Settings, argparse.Namespace], None], text: str) -> argparse.ArgumentParser:
+        made: argparse.ArgumentParser = commands.add_parser(name, help=text, description=text)
         made.set_defaults(do=do)
         return made
 
     plan = command("plan", _plan, "print the units still to be done, a line each: source and key")
     plan.add_argument("source", nargs="?")
     plan.add_argument("--all", action="store_true", help="those that are done too")
-    check = command("check", _check, "ask each vendor once whether it can be read")
+    check = command("check", _check, "send one request to each vendor, to see that it can be read")
     check.add_argument("source", nargs="?")
     one = command("unit", _unit, "run one unit, unless it is done")
     one.add_argument("source")

@@ -1,4 +1,4 @@
-"""Bookmarks: what the units of a backfill have proven together, set where the plain runs look for it.
+"""Bookmarks that the units of a backfill have proven together, set where the plain runs look for them.
 
 Of each stream, or campaign, the bookmark is the latest one of its units, up to the first unit that is not done: what
 lies behind a bookmark is never read again. Two more things could leave rows behind it, and are seen to:
@@ -188,7 +188,7 @@ def _proved(settings: Settings, name: str) -> dict[Place, Mark]:
 
 
 def _meltano(line: Sequence[str], project: Path) -> str:
-    answer = pipe.answer(line, folder=project)
-    if answer.code:
-        raise SettingsInvalid(f"{' '.join(line[:-1])} failed", answer.said, "Check the project's folder and the id")
-    return answer.output
+    done = pipe.run_short(line, folder=project)
+    if done.code:
+        raise SettingsInvalid(f"{' '.join(line[:-1])} failed", done.log, "Check the project's folder and the id")
+    return done.output

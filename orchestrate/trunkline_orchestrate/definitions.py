@@ -1,4 +1,4 @@
-"""What Dagster loads: `dagster dev -m trunkline_orchestrate.definitions`.
+"""The definitions that Dagster loads: `dagster dev -m trunkline_orchestrate.definitions`.
 
 The variable TRUNKLINE_BACKFILL names the settings file; without it, it is backfill.json in the working folder.
 """

@@ -1,6 +1,6 @@
-"""What goes wrong in a backfill: each says what failed, why, and what to do."""
+"""Errors of a backfill: each names failure, cause and remedy."""
 
-# ruff: noqa: N818 - the names say what happened, as in trunkline.errors
+# ruff: noqa: N818 - the names describe what happened, as in trunkline.errors
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from trunkline.errors import TrunklineError
 
 
 class SettingsInvalid(TrunklineError):
-    """The settings file, or what it asks for, can't be."""
+    """The settings file, or something that it requires, is not possible."""
 
     code = "backfill-settings"
 
@@ -20,7 +20,7 @@ class UnitFailed(TrunklineError):
 
 
 class Busy(TrunklineError):
-    """Somebody else is at it, perhaps what an earlier attempt has left running."""
+    """Another process is at it, perhaps one that an earlier attempt has left running."""
 
     code = "backfill-busy"
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from trunkline_orchestrate.unit import Result
 
 TAG = "trunkline/source"
-"""On every step that asks a vendor: what the executor counts a source's limit by.
+"""The tag of every step that sends requests to a vendor: the executor counts a source's limit by it.
 
 The units have no pool of Dagster's: a step that is killed keeps its place in one until its run ends, and the run would
 wait for that place.
@@ -33,7 +33,7 @@ HOUR = 1
 
 
 def definitions(path: Path, executor: dg.ExecutorDefinition | None = None) -> dg.Definitions:
-    """Everything Dagster needs to know.
+    """Make all definitions for Dagster.
 
     Args:
         path: The settings file.
@@ -56,7 +56,7 @@ def definitions(path: Path, executor: dg.ExecutorDefinition | None = None) -> dg
 
 
 def processes(settings: Settings) -> dg.ExecutorDefinition:
-    """Return processes of this machine: `workers` at once, and of each source as many as its limit says."""
+    """Return an executor of processes on this machine: `workers` at once, and of each source as many as its limit."""
     limits = [{"key": TAG, "value": source.name, "limit": source.limit} for source in settings.sources.values()]
     config = {
         "max_concurrent": settings.workers,
@@ -69,7 +69,7 @@ def processes(settings: Settings) -> dg.ExecutorDefinition:
 
 
 def retries(settings: Settings) -> dg.RetryPolicy:
-    """How often a unit that failed is tried again, and when."""
+    """Return how often a unit that failed is tried again, and when."""
     return dg.RetryPolicy(
         max_retries=settings.retries,
         delay=settings.retry_delay.total_seconds(),
@@ -103,10 +103,10 @@ def backfill(settings: Settings, executor: dg.ExecutorDefinition) -> dg.JobDefin
 
 def _plan_op(settings: Settings, source: Source) -> dg.OpDefinition:
     def plan() -> list[dg.DynamicOutput[Any]]:
-        unit.check(source)  # once, here: with wrong credentials each unit would knock as often as it is retried
+        unit.check(source)  # once, here: else each try of each unit would send wrong credentials
         units = unit.planned(settings, source.name)
         left = [one for one in units if unit.finished(settings, one) is None]
-        _say(f"{source.name}: {len(left)} of {len(units)} units are to be done")
+        _log(f"{source.name}: {len(left)} of {len(units)} units are to be done")
         return [dg.DynamicOutput(one.to_json(), mapping_key=one.key) for one in left]
 
     return dg.op(name=f"plan_{source.name}", out=dg.DynamicOut(dict), tags={TAG: source.name})(plan)
@@ -116,7 +116,7 @@ def _load_op(settings: Settings, source: Source) -> dg.OpDefinition:
     def load(one: dict[str, Any]) -> str:
         made = Unit.from_json(one)
         result = unit.run(settings, made)
-        _say(f"{made}: {_told(result)}")
+        _log(f"{made}: {_in_words(result)}")
         return made.key
 
     made: dg.OpDefinition = dg.op(
@@ -133,7 +133,7 @@ def _mark_op(settings: Settings, source: Source) -> dg.OpDefinition:
     def mark(done: list[str]) -> None:
         state = bookmarks.set_file(settings, source.name)
         for (stream, _), bookmark in bookmarks.marks(state).items():
-            _say(f"{source.name}, {stream}: {len(done)} units, bookmark {instants.to_iso(bookmark.at)}")
+            _log(f"{source.name}, {stream}: {len(done)} units, bookmark {instants.to_iso(bookmark.at)}")
 
     name = f"bookmark_{source.name}"
     made: dg.OpDefinition = dg.op(name=name, ins={"done": dg.In(list)}, out=dg.Out(dg.Nothing))(mark)
@@ -157,7 +157,7 @@ def daily(settings: Settings, source: Source, days: dg.DailyPartitionsDefinition
             result = unit.run(settings, Unit(source.name, since, until), again=True)
         else:
             result = unit.plain(settings, source.name, until=until if source.dated else None)
-        _say(f"{source.name}: {_told(result)}")
+        _log(f"{source.name}: {_in_words(result)}")
         return dg.MaterializeResult(metadata={"rows": result.rows or 0, "seconds": result.seconds})
 
     made: dg.AssetsDefinition = dg.asset(
@@ -173,7 +173,7 @@ def daily(settings: Settings, source: Source, days: dg.DailyPartitionsDefinition
 
 
 def _behind(settings: Settings, source: Source, until: datetime) -> bool:
-    """Whether all bookmarks of a source are past a moment."""
+    """Return whether all bookmarks of a source are past a moment."""
     found = bookmarks.marks(unit.read(settings.folder / source.name / "state.json") or {})
     return bool(found) and all(mark.at >= until for mark in found.values())
 
@@ -183,10 +183,10 @@ def _first_day(settings: Settings) -> str:
     return min(known, default=instants.EPOCH).strftime("%Y-%m-%d")
 
 
-def _say(text: str) -> None:
+def _log(text: str) -> None:
     dg.get_dagster_logger("trunkline").info("%s", text)
 
 
-def _told(result: Result) -> str:
+def _in_words(result: Result) -> str:
     rows = "rows unknown" if result.rows is None else f"{result.rows} rows"
     return f"{rows}, {result.seconds:.1f} s" if result.ran else f"done before, {rows}"

@@ -26,9 +26,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
 GRACE = 10.0
-"""Seconds that a process has to end after it was asked to, before it is killed."""
+"""Seconds that a process has to end after SIGTERM, before it is killed."""
 
-_TOLD = 4  # lines of a log that an error repeats
+_REPEATED = 4  # lines of a log that an error repeats
 _SEARCHED = 400  # lines in which the error is looked for: a database's names it first, and then the whole statement
 _LONGEST = 300
 _ERROR = re.compile(r"\b(ERROR|CRITICAL|FATAL)\b|^[\w.]*(Error|Exception)\b")
@@ -36,7 +36,7 @@ _ERROR = re.compile(r"\b(ERROR|CRITICAL|FATAL)\b|^[\w.]*(Error|Exception)\b")
 
 @dataclass(frozen=True)
 class Ended:
-    """How a pipe ended.
+    """The end of a pipe.
 
     Attributes:
         tap: The tap's exit code.
@@ -54,12 +54,12 @@ class Ended:
 
 
 @dataclass(frozen=True)
-class Answer:
-    """What a program answered: its exit code, its output, and the last lines of its log as one."""
+class Finished:
+    """The result of a short program: its exit code, its output, and the last lines of its log as one."""
 
     code: int
     output: str
-    said: str
+    log: str
 
 
 def command(name: str) -> str:
@@ -77,7 +77,7 @@ def command(name: str) -> str:
 
 
 class Handed:
-    """Files for programs that are started here, without a name: whatever ends this process, none is left on the disk.
+    """Files for programs that are started here, without a name: however this process ends, none is left on the disk.
 
     Attributes:
         open: Their descriptors, which the programs inherit.
@@ -109,7 +109,7 @@ _DESCRIPTORS = "/proc/self/fd" if Path("/proc/self/fd").is_dir() else "/dev/fd"
 
 @contextlib.contextmanager
 def handed() -> Iterator[Handed]:
-    """Files for the programs that are started meanwhile."""
+    """Make room for files of the programs that are started meanwhile, and close them at the end."""
     with contextlib.ExitStack() as files:
         yield Handed(files)
 
@@ -135,12 +135,12 @@ def run(  # noqa: PLR0913 - a pipe has two ends, each with a command and a log
     timeout: float | None = None,
     keep: Sequence[int] = (),
 ) -> Ended:
-    """Run `tap | target` until both have ended; whatever ends this call early ends them too.
+    """Run `tap | target` until both have ended; if this call ends early, so do they.
 
     Args:
         tap: The tap's command line.
         target: The target's.
-        tap_log: Gets what the tap says, behind what stands there.
+        tap_log: Gets the tap's log, behind what stands there.
         target_log: The same for the target.
         environment: Of both.
         timeout: Seconds they have; None: as long as it takes.
@@ -148,12 +148,12 @@ def run(  # noqa: PLR0913 - a pipe has two ends, each with a command and a log
     """
     began = time.monotonic()
     processes: list[subprocess.Popen[bytes]] = []
-    with open_private(tap_log, os.O_APPEND) as says, open_private(target_log, os.O_APPEND) as answers:
+    with open_private(tap_log, os.O_APPEND) as tap_output, open_private(target_log, os.O_APPEND) as target_output:
         try:
-            reader = _start(tap, processes, says, environment, keep, stdin=subprocess.DEVNULL)
-            writer = _start(target, processes, answers, environment, keep, stdin=reader.stdout)
-            assert reader.stdout is not None  # noqa: S101 - asked for
-            assert writer.stdout is not None  # noqa: S101 - asked for
+            reader = _start(tap, processes, tap_output, environment, keep, stdin=subprocess.DEVNULL)
+            writer = _start(target, processes, target_output, environment, keep, stdin=reader.stdout)
+            assert reader.stdout is not None  # noqa: S101 - `_start` makes it a pipe
+            assert writer.stdout is not None  # noqa: S101 - `_start` makes it a pipe
             reader.stdout.close()  # or the tap never learns that the target has gone
             alarm = _Alarm(timeout, processes)
             with alarm:
@@ -209,7 +209,7 @@ class _Alarm:
 
 
 def _end(processes: Sequence[subprocess.Popen[bytes]]) -> None:
-    """Ask what still runs to end, and kill what does not."""
+    """Terminate the processes that still run, and kill those that do not end."""
     left = [process for process in processes if process.poll() is None]
     for process in left:
         process.terminate()
@@ -232,14 +232,14 @@ def _state(line: bytes) -> dict[str, Any] | None:
     return state if isinstance(state, dict) else None
 
 
-def answer(
+def run_short(
     line: Sequence[str],
     *,
     environment: Mapping[str, str] | None = None,
     folder: Path | None = None,
     keep: Sequence[int] = (),
-) -> Answer:
-    """Run a program that answers a question, and wait for it.
+) -> Finished:
+    """Run a program that ends by itself soon, and wait for it.
 
     Args:
         line: Its command line.
@@ -251,12 +251,12 @@ def answer(
         list(line), env=environment, cwd=folder, pass_fds=tuple(keep),
         capture_output=True, text=True, errors="replace", check=False,
     )  # fmt: skip
-    said = [text.strip() for text in done.stderr.strip().splitlines()[-_TOLD:]]
-    return Answer(done.returncode, done.stdout, " / ".join(said) or "it said nothing")
+    lines = [text.strip() for text in done.stderr.strip().splitlines()[-_REPEATED:]]
+    return Finished(done.returncode, done.stdout, " / ".join(lines) or "it logged nothing")
 
 
 def judge(ended: Ended, what: str, tap_log: Path, target_log: Path) -> None:
-    """See that both ended well.
+    """Check that both ended well.
 
     Raises:
         UnitFailed: One of them did not; with the last lines of the tap, which keeps them clean of secrets and personal
@@ -264,16 +264,16 @@ def judge(ended: Ended, what: str, tap_log: Path, target_log: Path) -> None:
     """
     if ended.late:
         raise UnitFailed(f"{what} was ended", f"it took longer than its time ({ended.seconds:.0f} s)", "Allow it more")
-    told = []
+    failures = []
     for name, code, last in (
         ("tap", ended.tap, " / ".join(tail(tap_log))),
         ("target", ended.target, verdict(target_log)),
     ):
         if code:
             how = f"was ended by signal {-code}" if code < 0 else f"ended with exit code {code}"
-            told.append(f"the {name} {how}: {last or 'it said nothing'}")
-    if told:
-        raise UnitFailed(f"{what} failed", "; ".join(told), f"The whole logs are {tap_log} and {target_log}")
+            failures.append(f"the {name} {how}: {last or 'it logged nothing'}")
+    if failures:
+        raise UnitFailed(f"{what} failed", "; ".join(failures), f"The whole logs are {tap_log} and {target_log}")
 
 
 def verdict(path: Path) -> str:
@@ -283,7 +283,7 @@ def verdict(path: Path) -> str:
     return re.split(r"[\"'{\[]", named[-1])[0].strip()[:_LONGEST] if named else ""
 
 
-def tail(path: Path, count: int = _TOLD) -> list[str]:
+def tail(path: Path, count: int = _REPEATED) -> list[str]:
     """Return the last lines of a file."""
     try:
         with path.open(encoding="utf-8", errors="replace") as lines:

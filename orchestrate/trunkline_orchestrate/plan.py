@@ -1,4 +1,4 @@
-"""Plan: which units a backfill is made of. Pure functions on instants; nothing here reads a clock or a file."""
+"""The units that a backfill is made of. Pure functions on instants; nothing here reads a clock or a file."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Unit:
 
     @property
     def key(self) -> str:
-        """What names the unit within its source: letters, digits and _ only, as orchestrators want it."""
+        """The unit's name within its source: letters, digits and _ only, as orchestrators require."""
         span = "whole"
         if self.since and self.until:
             span = f"{_edge(self.since)}_{_edge(self.until)}"
@@ -78,7 +78,7 @@ def units(source: Source, now: datetime) -> list[Unit]:
 
     Args:
         source: With `since` and perhaps `until`.
-        now: Where the plan ends if the source does not say.
+        now: Where the plan ends if the source sets no end.
 
     Raises:
         SettingsInvalid: The plan would end in the future, or before it begins.
@@ -101,7 +101,7 @@ def units(source: Source, now: datetime) -> list[Unit]:
 
 
 def end(source: Source, now: datetime) -> datetime:
-    """Where the plan of a source ends (exclusive).
+    """Return where the plan of a source ends (exclusive).
 
     Raises:
         SettingsInvalid: In the future. A row that comes after its unit was read would be behind the bookmark that the
@@ -131,5 +131,5 @@ def share(rate: float, limit: int) -> float:
 
 
 def settled(unit: Unit, started: datetime, lookback: timedelta) -> bool:
-    """Whether no row of the unit could still come, by the vendor's lookback, when the unit began to be read."""
+    """Return whether no row of the unit could still come, by the vendor's lookback, when it began to be read."""
     return unit.until is None or unit.until <= started - lookback

@@ -1,4 +1,4 @@
-"""What is read, and where to: the settings file of a backfill.
+"""The settings file of a backfill: sources, target and where states are kept.
 
     {
       "folder": "output/backfill",
@@ -10,7 +10,7 @@
     }
 
 A source is one account of a vendor. Vendors are found by the entry point group `trunkline.vendors`, those of other
-packages too. What the file does not say of a tap's settings comes from the environment (`TAP_EVOLUX_API_TOKEN`), and a
+packages too. Settings of a tap that the file does not have come from the environment (`TAP_EVOLUX_API_TOKEN`), and a
 text that is `${NAME}` as a whole is the value of that variable: so no secret has to stand in the file.
 """
 
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from trunkline.doors.command import VendorTap
 
 SPAN = "P7D"
-"""A unit's span unless the file says another: long enough that starting two programs for it does not count."""
+"""A unit's span unless the file sets another: long enough that starting two programs for it does not count."""
 
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
 _VARIABLE = re.compile(r"\$\{(\w+)\}")
@@ -79,7 +79,7 @@ class Source:
 
     @functools.cached_property
     def tick(self) -> timedelta:
-        """What the vendor's filter can tell apart: edges of units lie on whole ticks."""
+        """The smallest difference that the vendor's filter knows: edges of units lie on whole ticks."""
         # Of the streams as the config makes them: HostedSuite's filter knows only minutes in its American form.
         made = self.tap(config=dict(self.config)).ordered_streams()
         return max([instants.SECOND, *(getattr(stream, "tick", instants.SECOND) for stream in made)])
@@ -104,7 +104,7 @@ class Source:
 
 @dataclass(frozen=True)
 class Target:
-    """Where the rows go.
+    """The target that the rows go to.
 
     Attributes:
         command: The program and its arguments.
@@ -279,7 +279,7 @@ def fingerprint(source: Source, target: Target) -> str:
 
 
 def _public(config: dict[str, Any]) -> dict[str, Any]:
-    """Return a foreign target's settings without what may be secret: it does not say which are."""
+    """Return a foreign target's settings without what may be secret: it does not mark which are."""
     return {
         name: _USER.sub("", value) if isinstance(value, str) else value
         for name, value in config.items()

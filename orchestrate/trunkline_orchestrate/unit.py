@@ -5,7 +5,7 @@ on from, and keys make what was loaded before harmless. No orchestrator is neede
 
     <folder>/<source>/backfill.json        what the units belong to, and where the plan ends
     <folder>/<source>/units/<key>.json     a unit that is done
-    <folder>/<source>/logs/<key>.*.log     what tap and target said
+    <folder>/<source>/logs/<key>.*.log     logs of tap and target
     <folder>/<source>/state.json           where the plain runs stand
 """
 
@@ -35,10 +35,10 @@ _COMPLETE = re.compile(r"\b\w+: complete, (\d+) rows")
 
 @dataclass(frozen=True)
 class Result:
-    """What became of a unit or a plain run.
+    """The result of a unit or a plain run.
 
     Attributes:
-        rows: That the tap wrote; None when its log does not say.
+        rows: That the tap wrote; None when its log does not show it.
         seconds: That it took.
         state: The state that the target confirmed.
         started: When it began, in UTC.
@@ -114,7 +114,7 @@ def run(settings: Settings, unit: Unit, *, timeout: float | None = None, again: 
     if done:
         return done
     with locked(folder / "units" / f"{unit.key}.lock", f"unit {unit}") as lock:
-        done = None if again else finished(settings, unit)  # by whoever held the lock
+        done = None if again else finished(settings, unit)  # by the process that held the lock
         if done:
             return done
         config = unit_config(source, unit)
@@ -141,7 +141,7 @@ def _first(settings: Settings, source: Source) -> Iterator[None]:
 
 
 def finished(settings: Settings, unit: Unit) -> Result | None:
-    """Return what became of a unit that is done; None when it is not."""
+    """Return the result of a unit that is done; None when it is not."""
     kept = read(settings.folder / unit.source / "units" / f"{unit.key}.json")
     if kept is None:
         return None
@@ -175,17 +175,17 @@ def plain(settings: Settings, name: str, *, until: datetime | None = None, timeo
 
 
 def check(source: Source) -> None:
-    """Ask the vendor once for as little as possible: wrong credentials must not knock once for every unit.
+    """Send the vendor one request for as little as possible: wrong credentials must not be sent once for every unit.
 
     Raises:
-        UnitFailed: The vendor can't be read; with what the tap says of it.
+        UnitFailed: The vendor can't be read; with the tap's reason.
     """
     with pipe.handed() as files:
         config = files.written("tap.json", _started(source, dict(source.config)))
         line = [pipe.command(source.tap.name), "--config", config, "--test"]
-        said = pipe.answer(line, environment=_environment(source), keep=files.open)
-    if said.code:
-        raise UnitFailed(f"source {source.name} can't be read", said.said, "Correct its settings; nothing was started")
+        done = pipe.run_short(line, environment=_environment(source), keep=files.open)
+    if done.code:
+        raise UnitFailed(f"source {source.name} can't be read", done.log, "Correct its settings; nothing was started")
 
 
 def unit_config(source: Source, unit: Unit) -> dict[str, Any]:
@@ -273,7 +273,7 @@ def _rows(log: Path, begin: int) -> int | None:
 
 
 def read(path: Path) -> dict[str, Any] | None:
-    """Return what a state file holds; None when there is none.
+    """Read a state file; None when there is none.
 
     Raises:
         SettingsInvalid: It can't be read.
@@ -301,14 +301,14 @@ def store(path: Path, value: Mapping[str, Any]) -> None:
 
 @contextlib.contextmanager
 def locked(path: Path, what: str, *, wait: bool = False) -> Iterator[IO[bytes]]:
-    """Let one process at a time do something; whoever inherits the open file holds the lock too.
+    """Let one process at a time do something; a process that inherits the open file holds the lock too.
 
     So tap and target hold their unit's as long as either runs, also when their caller was killed.
 
     Raises:
         Busy: Another one has it, and this one is not to wait for it.
     """
-    import fcntl  # not on Windows: there nothing here runs, and the import says so
+    import fcntl  # not on Windows: there nothing here runs, and the import fails first
 
     path.parent.mkdir(parents=True, exist_ok=True)
     with pipe.open_private(path, os.O_APPEND) as file:

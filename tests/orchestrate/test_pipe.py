@@ -113,8 +113,8 @@ def test_g7_a_config_is_never_a_file_with_a_name() -> None:
         path = files.written("tap.json", {"api_key": "secret"})
         assert Path(path).is_file()
         for _ in range(2):
-            said = pipe.answer([sys.executable, "-c", READS, path], keep=files.open)
-            assert said.output == "secret\n", said.said
+            done = pipe.run_short([sys.executable, "-c", READS, path], keep=files.open)
+            assert done.output == "secret\n", done.log
         assert os.fstat(files.open[0]).st_nlink == 0
     with pytest.raises(OSError, match="descriptor"):
         os.fstat(files.open[0])
