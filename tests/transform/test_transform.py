@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 import subprocess
 import sys
 import tempfile
@@ -433,6 +434,15 @@ def test_numbers_are_written_as_libphonenumber_does(built: Built, region: str) -
 def test_a_number_is_written_in_e164(built: Built, region: str, number: str, wanted: str | None) -> None:
     """International forms always, national ones where the region is set; extensions and hashes stay."""
     assert in_e164(built, region, [number]) == {number: wanted}
+
+
+def test_a_pattern_is_of_the_whole_text() -> None:
+    """`~` looks for a part in PostgreSQL and DuckDB 2, and compares the whole in DuckDB 1: no pattern is of a part."""
+    sources = [numbers.sql(region) for region in ("", *numbers.REGIONS)]
+    sources += [file.read_text(encoding="utf-8") for file in (ROOT / "transform").glob("m*/**/*.sql")]
+    patterns = [pattern for source in sources for pattern in re.findall(r"~ '(\^[^']*)'", source)]
+    assert patterns
+    assert [pattern for pattern in patterns if not pattern.endswith("$")] == []
 
 
 @at_night("a start of dbt")

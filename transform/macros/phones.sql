@@ -26,7 +26,7 @@ case
   {%- endif %} then '+{{ code }}' || regexp_replace({{ dialled }}, '^{{ prefix }}', '')
   {%- endfor %}
   {%- if region %}
-  when {{ dialled }} ~ '^(?:{{ foreign }}){{ code }}' then {{ digits }}
+  when {{ dialled }} ~ '^(?:{{ foreign }}){{ code }}.*$' then {{ digits }}
   {%- endif %}
   when {{ dialled }} ~ '^(?:{{ foreign }})[1-9][0-9]{6,14}$' then '+' || regexp_replace({{ dialled }}, '^(?:{{ foreign }})', '')
   else {{ digits }}
