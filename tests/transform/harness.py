@@ -191,6 +191,7 @@ class InPostgres(Built):
     def copied(self) -> Built:
         other = InPostgres(self.place, self.folder, "copy")
         with psycopg.connect(InPostgres(self.place, self.folder, "postgres").url, autocommit=True) as connection:
+            connection.execute(f"DROP DATABASE IF EXISTS {other.database}".encode())
             connection.execute(f"CREATE DATABASE {other.database} TEMPLATE {self.database}".encode())
         return other
 

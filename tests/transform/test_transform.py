@@ -28,6 +28,7 @@ from trunkline_sandbox import Running, running
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from datetime import date
     from pathlib import Path
 
 pytestmark = pytest.mark.slow
@@ -193,6 +194,23 @@ def test_figures_are_those_that_python_computes(
     assert found.keys() == expected.keys()
     for key, row in expected.items():
         assert {name: found[key][name] for name in row} == pytest.approx(row), key
+
+
+@at_night("another build")
+def test_zeros_of_a_stream_proven_from_the_beginning_start_with_its_first_contact(built: Built) -> None:
+    """A tap without a start_date proves from 1970 on, and no interval of that half century is a row."""
+    built = built.copied()
+    built.run(f"UPDATE tap_bspk.window_proofs SET since = '1970-01-01T00:00:00Z' WHERE since = '{START.isoformat()}'")
+    began: dict[str, date] = {}
+    for row in built.rows("contacts_made"):
+        if row["vendor"] == "bspk":
+            day = local(row["started_local"]).date()
+            began[row["stream"]] = min(day, began.get(row["stream"], day))
+    built.dbt("run", "--select", "proven_spans", "contacts_by_half_hour")
+    rows = [row for row in built.rows("contacts_by_half_hour") if row["vendor"] == "bspk"]
+    assert {row["stream"] for row in rows if not row["contacts"]} == began.keys()
+    first = {stream: min(local(row["half_hour"]).date() for row in rows if row["stream"] == stream) for stream in began}
+    assert first == began
 
 
 def test_both_databases_hold_the_same(in_duckdb: Built, in_postgres: Built) -> None:

@@ -87,12 +87,18 @@ streams as (
   from {{ ref('coverage') }}
   group by vendor, stream
 ),
+firsts as (
+  select vendor, stream, min(started_at) as first_at from {{ ref('contacts_made') }} group by vendor, stream
+),
 spans as (
   select streams.vendor, streams.stream, has_outcome, since, until - later as until,
+    {#- A tap without a start_date proves from 1970 on: half a century before the first contact is no use to anybody. #}
+    {%- set begin = "case when since > timestamptz '1970-01-01 00:00:00+00' then since else first_at end" %}
     {{ trunkline.series(
-      "date_trunc('day', " ~ trunkline.local_time('since') ~ ")", trunkline.local_time('until'), length) }} as began
+      "date_trunc('day', " ~ trunkline.local_time(begin) ~ ")", trunkline.local_time('until'), length) }} as began
   from streams join {{ ref('proven_spans') }} as proven
     on proven.vendor = streams.vendor and proven.stream = proven_in and partition_id = ''
+  left join firsts on firsts.vendor = streams.vendor and firsts.stream = streams.stream
 ),
 proven_intervals as (
   select vendor, stream, has_outcome, began
