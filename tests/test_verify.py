@@ -130,6 +130,16 @@ def test_g1_a_schema_that_was_loaded_twice_is_named(tmp_path: Path, capsys: pyte
     assert loads.verify(TAP) == 0
 
 
+def test_g1_a_stream_of_the_same_name_is_another_taps(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Where another vendor's `calls` alone were loaded too, the keys tell whose they are."""
+    other = in_file(tmp_path, "tap_hostedsuite").rows("calls", [{"Id": "a"}], 30, keys=["Id"])
+    other.proof("calls", 0, 24, 1, 30).load()
+    loads = in_file(tmp_path, "tap_bspk").rows("calls", [{"call_key": "a", "created_at": at(1)}], 30, keys=["call_key"])
+    loads.proof("calls", 0, 24, 1, 30).load()
+    loads.verify("tap-bspk", schema=False)
+    assert capsys.readouterr().out.splitlines()[1].split() == ["calls", "1", "1", "1", "0", "0", "0", "agrees"]
+
+
 def test_g2_marks_that_can_not_be_committed_are_one_line(server: Any) -> None:
     """The server refuses at the very end, as it does when it is shut down: no traceback, and nothing is marked."""
     database = connect(server.get_uri(), writes=True)

@@ -15,7 +15,7 @@ from trunkline_commands.verify.recount import EVER, RunEnds, find_table, part_of
 from trunkline_commands.verify.spans import NEVER, Piece, lay, with_deletions
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from trunkline.doors.command import VendorTap
     from trunkline_commands.verify.databases import Database
@@ -63,10 +63,8 @@ def find_schema(database: Database, tap: type[VendorTap], schema: str | None) ->
                 code="no-proofs",
             )
         return found
-    names = {facts.name for facts in stream_facts(tap)}
     if len(holding) > 1:
-        proven = {one: {proof.stream for proof in read_proofs(database, one)} for one in holding}
-        holding = [one for one, streams in proven.items() if streams & names and streams <= names]
+        holding = [one for one in holding if _is_of(database, one, {facts.name: facts for facts in stream_facts(tap)})]
     if len(holding) == 1:
         return holding[0]
     if not holding:
@@ -81,6 +79,19 @@ def find_schema(database: Database, tap: type[VendorTap], schema: str | None) ->
         f"{len(holding)} schemas hold proofs of {tap.name}: {', '.join(holding)}",
         "Give one of them as --schema; if it was loaded twice, drop the other",
         code="no-proofs",
+    )
+
+
+def _is_of(database: Database, schema: str, streams: Mapping[str, StreamFacts]) -> bool:
+    """Return whether the proofs in a schema may be a tap's: all of its streams, with the keys that its tables have.
+
+    Two vendors name a stream alike, such as `calls`; where nothing else was loaded, the keys alone tell them apart.
+    """
+    proven = {proof.stream for proof in read_proofs(database, schema)}
+    held = {name: database.columns(schema, name) for name in proven}
+    return bool(proven) and all(
+        name in streams and (not held[name] or all(database.found(key, held[name]) for key in streams[name].keys))
+        for name in proven
     )
 
 
