@@ -274,6 +274,32 @@ def test_models_are_no_streams_and_are_built_again_after_a_load(tmp_path: Path) 
     assert "stg_evolux" not in shown.text
 
 
+def test_a_stream_that_is_named_like_a_model_hides_no_other(tmp_path: Path) -> None:
+    """A loader's table `coverage`, or one that begins with `stg_`, is a stream, as are those beside it."""
+    made = [f"CREATE TABLE tap_own.{name} AS SELECT 1 AS id" for name in ("coverage", "orders", "stg_orders")]
+    text = Page(page.page(loaded(tmp_path / "x.duckdb", "CREATE SCHEMA tap_own", *made), NOW)).text
+    assert [name for name in ("coverage", "orders", "stg_orders") if name not in text] == []
+
+
+@pytest.mark.parametrize("scheme", ["postgresql+psycopg2", "POSTGRESQL", "mysql"])
+def test_g7_a_url_is_no_path_and_its_password_is_not_shown(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], scheme: str
+) -> None:
+    """Whatever driver or letters its scheme has; of another database it is an error that holds nothing of the URL."""
+    url = f"{scheme}://someone:hidden-word@127.0.0.1:1/x"
+    assert report(monkeypatch, "--database", url, "--output", str(tmp_path / "x.html")) == 1
+    shown = capsys.readouterr().err
+    assert "can't connect" in shown
+    assert "hidden-word" not in shown
+
+
+def test_a_file_may_be_named_as_verify_names_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`duckdb:///path` is the path."""
+    path, output = modelled(tmp_path / "x.duckdb", at(*EDGES)), tmp_path / "x.html"
+    assert report(monkeypatch, "--database", f"duckdb:///{path}", "--output", str(output)) == 0
+    assert "contact_centre" in output.read_text(encoding="utf-8")
+
+
 def test_streams_of_two_schemas_are_named_apart_and_weeks_are_calendar_days(tmp_path: Path) -> None:
     """A stream in two schemas has the schema's name with it; a week is of seven days whether rows came or not."""
     days = {NOW.date() - timedelta(days=n): 2 for n in (1, 9, 20)}

@@ -25,15 +25,20 @@ class Zone(click.ParamType[tzinfo]):
             self.fail("must be an IANA time zone, such as Europe/Warsaw", param, ctx)
 
 
+_FILE = "duckdb:///"  # as `trunkline verify` takes it
+
+
 class Place(click.ParamType[Path | str]):
     """A DuckDB file, or the URL of a PostgreSQL database."""
 
     name = "place"
 
     def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> Path | str:  # noqa: ARG002 - click's
-        """Return a URL as it is, and anything else as a path."""
-        text = str(value)
-        return text if text.startswith(("postgresql://", "postgres://")) else Path(text)
+        """Return a URL as it is, which no error may show, and a path or a file's URL as a path."""
+        text = str(value).strip()
+        if text.lower().startswith(_FILE):
+            return Path(text[len(_FILE) :]).expanduser()
+        return text if "://" in text else Path(text)
 
 
 _PLACE = "A DuckDB file, or a postgresql:// URL, whose contacts are shown alone."

@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+import re
+from collections import Counter
 from collections.abc import Callable
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -22,6 +24,8 @@ USUAL = "contact_centre"
 """The schema that the models go to unless somebody's own dbt project has another."""
 
 _NEEDED = {"contacts_made", "contact_repeats", "model_settings", "proven_spans", "coverage", "agents", "queues"}
+
+_STAGED = re.compile(r"stg_[a-z]+__")
 
 _OVERLAPS = {("evolux", "studio_calls"): ("evolux", "queue_calls")}
 """Sources whose contacts may be in another one too, and that one: docs/model.md says why nothing joins them."""
@@ -137,8 +141,9 @@ def made_by_dbt(relations: Sequence[tuple[str, str]]) -> set[tuple[str, str]]:
     Args:
         relations: Schema and name of each table and view.
     """
-    building = {schema for schema, table in relations if table in _NEEDED - {"agents", "queues"}}
-    return {(schema, table) for schema, table in relations if schema in building or table.startswith("stg_")}
+    # One such name may be a stream of somebody's own.
+    names = Counter(schema for schema, table in relations if table in _NEEDED - {"agents", "queues"})
+    return {(schema, table) for schema, table in relations if names[schema] > 1 or _STAGED.match(table)}
 
 
 def listed(query: Query) -> list[str]:
