@@ -108,6 +108,19 @@ def test_meltano_changes_no_more_than_it_sets(tmp_path: Path) -> None:
     assert yaml.safe_load(again)["plugins"]["extractors"] == plugins
 
 
+def test_the_generator_keeps_selections(tmp_path: Path) -> None:
+    """What `meltano --no-environment select` writes stays, so that no field comes back; only what is new is added."""
+    file = meltano_yml.copied(tmp_path).parent / "plugins" / "project" / "extractors.meltano.yml"
+    project = yaml.safe_load(file.read_text(encoding="utf-8"))
+    bspk, evolux = project["plugins"]["extractors"][0], project["plugins"]["extractors"][2]
+    bspk["select"].append("!calls.to")
+    evolux["select"].append("!studio_calls.caller.*")
+    evolux["metadata"] = {"queues": {"selected": False}}
+    file.write_text(yaml.safe_dump(project), encoding="utf-8")
+    again = yaml.safe_load(meltano_yml.as_meltano_writes(file, "extractors", meltano_yml.extractors()))
+    assert again == project
+
+
 def _added(before: str, after: str) -> list[str]:
     compared = difflib.ndiff(before.splitlines(), after.splitlines())
     return [line for line in compared if not line.startswith(" ")]

@@ -130,7 +130,7 @@ def included() -> dict[Path, str]:
     """Make the files that meltano.yml includes, in the form that Meltano writes.
 
     `meltano config set` writes every included file anew: it then changes nothing but what it sets. Its settings
-    (`config`) stay when the file is made again.
+    (`config`) stay when the file is made again, and so do the selections of `meltano select`.
     """
     made = {
         "extractors": (extractors(), "the settings of a tap"),
@@ -156,11 +156,20 @@ def as_meltano_writes(path: Path, kind: str, plugins: list[dict[str, Any]]) -> s
         plugins: All of them.
     """
     there = yaml.safe_load(path.read_text(encoding="utf-8"))["plugins"][kind] if path.exists() else []
-    configs = {plugin["name"]: {"config": plugin["config"]} for plugin in there if "config" in plugin}
-    whole = {"plugins": {kind: [{**plugin, **configs.get(plugin["name"], {})} for plugin in plugins]}}
+    held = {plugin["name"]: plugin for plugin in there}
+    whole = {
+        "plugins": {kind: [{**plugin, **_set_by_hand(held.get(plugin["name"], {}), plugin)} for plugin in plugins]}
+    }
     written = io.StringIO()
     meltano_yaml.dump(MeltanoFile.parse(whole).canonical(), written)
     return written.getvalue()
+
+
+def _set_by_hand(held: dict[str, Any], made: dict[str, Any]) -> dict[str, Any]:
+    """Return what Meltano wrote into a plugin: a field that somebody deselected is not to be read again."""
+    found: dict[str, Any] = {name: held[name] for name in ("config", "metadata") if name in held}
+    added = [pattern for pattern in held.get("select", ()) if pattern not in made.get("select", ())]
+    return {**found, "select": [*made.get("select", ()), *added]} if added else found
 
 
 def vendors() -> list[type[VendorTap]]:
