@@ -115,7 +115,7 @@ class Reservations(OnTheWall):
 
 
 class TapHostedSuite(VendorTap):
-    """Singer tap for HostedSuite: the calls of its reception service, and whom and what they are about."""
+    """Singer tap for HostedSuite: calls that the reception took, its clients, centres, charges and bookings."""
 
     name, vendor = "tap-hostedsuite", "hostedsuite"
     common = common(lookback="P7D", window="P1D", page_size=100, start_required=True)

@@ -88,7 +88,7 @@ class Transactions(PagedStream):
 
 
 class TapSwitchTransact(VendorTap):
-    """Singer tap for SwitchTransact: contacts that are looked up, and its lists; calls can't be read back."""
+    """Singer tap for SwitchTransact: contacts found by number, e-mail or term, reference lists and payments; its API can't read calls."""
 
     name, vendor = "tap-switchtransact", "switchtransact"
     common = common(lookback="P30D")
