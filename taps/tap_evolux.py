@@ -104,7 +104,7 @@ class QueueCalls(Report):
 
 
 class TapEvolux(VendorTap):
-    """Singer tap for Evolux: calls of Studio flows with details, of the dialer and of queues; agents, pauses and queues."""
+    """Singer tap for Evolux: calls of Studio flows, of the dialer and of queues; agents and their pauses."""
 
     name, vendor = "tap-evolux", "evolux"
     common = common(lookback="P1D", window="P1D", page_size=50, max_page_size=50, start_required=True)

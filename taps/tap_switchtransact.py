@@ -88,7 +88,7 @@ class Transactions(PagedStream):
 
 
 class TapSwitchTransact(VendorTap):
-    """Singer tap for SwitchTransact: contacts found by number, e-mail or term, reference lists and payments; its API can't read calls."""
+    """Singer tap for SwitchTransact: contacts that you look up, reference lists, payments; its API reads no calls."""
 
     name, vendor = "tap-switchtransact", "switchtransact"
     common = common(lookback="P30D")
