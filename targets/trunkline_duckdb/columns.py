@@ -17,7 +17,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from trunkline_loader.columns import Kind, TypeNames, named
+from trunkline_loader.columns import Kind, TypeNames
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -50,8 +50,3 @@ TYPES = TypeNames(
     },
 )
 widened = TYPES.widened
-
-
-def identifier(name: str, taken: Mapping[str, str]) -> str:
-    """Return the table or column name that stands for a stream or property; DuckDB compares without regard to case."""
-    return named(name, taken, str.lower)

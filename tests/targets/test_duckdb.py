@@ -16,10 +16,10 @@ import pytest
 from singer_sdk.exceptions import ConfigValidationError
 
 from trunkline_duckdb import InputError, LoadError, StoreError, TargetDuckDB
-from trunkline_duckdb.columns import FIRST_TYPE, identifier, widened
+from trunkline_duckdb.columns import FIRST_TYPE, widened
 from trunkline_duckdb.store import DuckDB
 from trunkline_loader import loader
-from trunkline_loader.columns import Kind, declare
+from trunkline_loader.columns import Kind, declare, named
 from trunkline_loader.values import survives_double
 
 if TYPE_CHECKING:
@@ -424,7 +424,7 @@ def test_names_that_differ_only_in_case_are_kept_apart(load: Loads) -> None:
     load(both, row(Id="a", id="1"))
     load(schema(keys=["id"], id=TEXT), row(id="2"))
     load(both, row(Id="a", id="3"))
-    suffixed = identifier("id", {"id": "Id"})
+    suffixed = named("id", {"id": "Id"}, str.lower)
     assert list(load.types()) == ["Id", suffixed]
     assert load.query("SELECT * FROM calls ORDER BY ALL NULLS LAST") == [("a", "3"), (None, "2")]
     load(schema("Calls"), row("Calls", id="x"))
