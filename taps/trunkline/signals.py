@@ -103,7 +103,7 @@ class Signals:
         self._noticed, self._break_off, self._last_words = noticed, break_off, last_words
         self._before: dict[int, object] = {}
         self._over, self._lock = threading.Event(), threading.Lock()
-        self._overdue = self._broken_off = False
+        self._overdue = self._broken_off = self._raised = False
         self.number: int | None = None
         """The signal that came first, or None."""
 
@@ -129,18 +129,23 @@ class Signals:
             signal.signal(number, handler)  # type: ignore[arg-type]
         if self._before and _watched:
             os.close(self._writing)
-        if self.number is not None and isinstance(error, OutputLost):
-            # Who ends a pipeline closes it and sends the signal, in whichever order.
+        if self.number is not None and (isinstance(error, OutputLost) or (error is not None and self._raised)):
+            # Who ends a pipeline closes it and sends the signal, in whichever order. And a library in whose call the
+            # handler runs may raise an error of its own instead: DuckDB's is a RuntimeError.
             raise Stopped(self.number) from None
 
     def _handle(self, number: int, _frame: FrameType | None) -> None:
-        if self.number is None:
-            self.number = number
-            self._noticed(number)
-        if self._overdue and not self._broken_off:
-            self._broken_off = True
-            self._break_off()
-            raise Stopped(self.number)
+        try:
+            if self.number is None:
+                self.number = number
+                self._noticed(number)
+            if self._overdue and not self._broken_off:
+                self._broken_off = True
+                self._break_off()
+                raise Stopped(self.number)  # noqa: TRY301 - noticed too may raise it
+        except Stopped:
+            self._raised = True
+            raise
 
     def _watch(self) -> None:
         try:

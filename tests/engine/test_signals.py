@@ -19,6 +19,7 @@ from typing import Any
 import pytest
 
 from trunkline import signals
+from trunkline.errors import Stopped
 from trunkline_sandbox.server import running
 
 BIN = Path(sys.executable).parent
@@ -162,6 +163,22 @@ def test_g5_a_signal_before_anything_ends_a_command(tmp_path: Path, command: str
             assert command.encode() in process.stderr.readline()
         assert stopped(process, signal.SIGTERM) < SOON
     assert b"Traceback" not in errors(process)
+
+
+def test_g5_a_signal_within_a_query_ends_by_the_signal() -> None:
+    """DuckDB makes an error of its own of what the handler raises; the run still ends by the signal."""
+
+    def stop(number: int) -> None:
+        raise Stopped(number)
+
+    def query() -> None:
+        try:
+            signal.raise_signal(signal.SIGTERM)
+        except Stopped:
+            raise RuntimeError("Query interrupted") from None
+
+    with pytest.raises(Stopped), signals.Signals(stop):
+        query()
 
 
 @SIGNALS
