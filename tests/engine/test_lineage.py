@@ -39,7 +39,7 @@ def _environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[No
         del os.environ[name]
     os.environ["HOME"] = str(tmp_path)
     monkeypatch.chdir(tmp_path)
-    for name in ("PATIENCE", "AFTER_SIGNAL"):  # on a busy machine even loading the library takes longer than a run waits
+    for name in ("PATIENCE", "AFTER_SIGNAL"):  # loading the library may take longer than a run waits
         monkeypatch.setattr(lineage, name, 120.0)
     yield
     os.environ.clear()
