@@ -30,7 +30,7 @@ def acknowledged(folder: Path, vendor: str) -> dict[str, set[tuple[Any, ...]]] |
     last = json.loads(states[-1])
     for line in _whole_lines(folder / "tap.jsonl"):
         message = json.loads(line)
-        if message["type"] == "RECORD":
+        if message["type"] == "RECORD" and (vendor, message["stream"]) in warehouse.KEYS:  # else the tap's own: proofs
             stream, record = message["stream"], message["record"]
             key = tuple(_comparable(record[name]) for name in warehouse.KEYS[vendor, stream])
             keys.setdefault(stream, set()).add(key)
