@@ -23,6 +23,7 @@ from tests.transform import figures, numbers, page
 from tests.transform.harness import ROOT, SHORT, SINCE, THRESHOLD, ZONE, Built, InDuckDB, InPostgres, extract
 from tools.dbt_sources import column_name, view
 
+from trunkline_commands import cli
 from trunkline_contract import warehouse
 from trunkline_sandbox import Running, running
 
@@ -363,6 +364,31 @@ def test_dialogs_are_known_from_requests_alone(
         same = ("direction", "started_at", "ended_at", "talk_seconds", "outcome", "agent_id", "campaign_id")
         assert {name: found[key][name] for name in same} == {name: row[name] for name in same}
         assert found[key]["proven"] is True
+
+
+@at_night("another whole build")
+def test_another_dbt_project_takes_the_package(messages: dict[str, str], tmp_path: Path) -> None:
+    """A project that does as docs/model.md shows has models on ours, and `trunkline report` finds them."""
+    page = (ROOT / "docs" / "model.md").read_text(encoding="utf-8")
+    blocks = [text.partition("```")[0] for text in page.split("```yaml\n")[1:]]
+    packages, project = (next(text for text in blocks if text.startswith(name)) for name in ("packages:", "vars:"))
+    place = tmp_path / "own.duckdb"
+    profile = {"own": {"target": "own", "outputs": {"own": {"type": "duckdb", "path": str(place), "schema": "dev"}}}}
+    for name, text in {
+        "packages.yml": packages.replace("../trunkline/transform", str(ROOT / "transform")),
+        "dbt_project.yml": f"name: own\nprofile: own\nconfig-version: 2\n{project}",
+        "profiles.yml": json.dumps(profile),
+        "models/volume.sql": "select sum(contacts) as contacts from {{ ref('contacts_by_day') }}",
+    }.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(text, encoding="utf-8")
+    built = InDuckDB(str(place), tmp_path)
+    built.load({"evolux": messages["evolux"]})
+    for command in ("deps", "build"):
+        subprocess.run([environments.program("dbt", "dbt"), command], cwd=tmp_path, check=True, capture_output=True)
+    assert built.rows("volume", "dev")[0]["contacts"] == len(built.rows("contacts_made", "dev_calls"))
+    assert cli.run(["report", "--database", str(place), "--output", str(tmp_path / "page.html")]) == 0
+    assert "From the models in dev_calls" in (tmp_path / "page.html").read_text(encoding="utf-8")
 
 
 @at_night("another whole build")
