@@ -30,7 +30,7 @@ def main() -> int:
         for step in steps:
             code = subprocess.run(step, check=False).returncode
             if code:
-                print("audit: not passed (see above): a weakness is known, or the index could not be asked")
+                print("audit: not passed (see above): a weakness is known, or the index could not be reached")
                 return code
     return 0
 

@@ -78,14 +78,14 @@ def main(arguments: list[str]) -> int:
     with running(size=SIZE, days=DAYS) as sandbox, warehouses.postgres() as url:
         path, settings = _settings(sandbox, url, target)
         sandbox.sandbox.fault("status", FAILS[1], status=503, times=1, after=FAILS[2])
-        _say(began, f"Dagster: job backfill, {settings.workers} processes (log: {LOG.relative_to(ROOT)})")
+        _print(began, f"Dagster: job backfill, {settings.workers} processes (log: {LOG.relative_to(ROOT)})")
         code, retried = _dagster(dagster, path, began)
         if code:
             print(f"\nDagster ended with exit code {code}: see {LOG}", file=sys.stderr)
             return 1
         loaded = time.monotonic() - began
         first = {name: _Seen(name, sandbox, url) for name in settings.sources}
-        asked = {name: len(sandbox.sandbox.requests.of(name)) for name in settings.sources}
+        requests = {name: len(sandbox.sandbox.requests.of(name)) for name in settings.sources}
         for (vendor, stream), values in _NEW.items():
             sandbox.sandbox.upsert(vendor, stream, [{**sandbox.sandbox.truth(vendor, stream)[-1], **values}])
         marks = {name: bookmarks.marks(_state(settings, name)) for name in settings.sources}
@@ -95,11 +95,11 @@ def main(arguments: list[str]) -> int:
             if done.returncode:
                 print(f"the plain run of {name} failed:\n{done.stderr}", file=sys.stderr)
                 return 1
-            _say(began, done.stdout.strip())
+            _print(began, done.stdout.strip())
         second = {name: _Seen(name, sandbox, url) for name in settings.sources}
         again = {name: len(sandbox.sandbox.requests.of(name)) for name in settings.sources}
     print(f"\nThe backfill took {loaded:.0f} s, with what Dagster needs to start.\n")
-    bad = _table(settings, retried, first, second, asked, again)
+    bad = _table(settings, retried, first, second, requests, again)
     for name, source in settings.sources.items():
         bad += _goes_on(settings, source, marks[name])
     if retried != {FAILS[0]: 1}:
@@ -109,7 +109,7 @@ def main(arguments: list[str]) -> int:
 
 
 class _Seen:
-    """What a source has, and what PostgreSQL holds of it."""
+    """Rows of a source, and those of them that PostgreSQL holds."""
 
     def __init__(self, name: str, sandbox: Running, url: str) -> None:
         self.rows, self.bad = 0, []
@@ -187,13 +187,13 @@ def _dagster(program: str, path: Path, began: float) -> tuple[int, dict[str, int
             log.flush()
             found = _EVENT.search(line)
             if found:
-                _say(began, f"{found[1]}: {found[2].removeprefix('STEP_').replace('_', ' ').lower()}")
+                _print(began, f"{found[1]}: {found[2].removeprefix('STEP_').replace('_', ' ').lower()}")
     python = str(Path(program).with_name("python"))
     # What the log shows of a step's end may be torn by another step's line: Dagster's own records are not.
-    told = subprocess.run(
+    counted = subprocess.run(
         [python, "-W", "ignore", "-c", _RETRIED], env=_environment(path), capture_output=True, text=True, check=True
     )
-    retried: dict[str, int] = json.loads(told.stdout.splitlines()[-1])
+    retried: dict[str, int] = json.loads(counted.stdout.splitlines()[-1])
     return process.returncode, retried
 
 
@@ -217,14 +217,16 @@ def _state(settings: Settings, name: str) -> dict[str, Any]:
 
 
 def _goes_on(settings: Settings, source: Source, marks: dict[bookmarks.Place, bookmarks.Mark]) -> list[str]:
-    """Return what a plain run read, that was not from its bookmark less the lookback on."""
+    """Check that a plain run read from its bookmark less the lookback on; a line for each problem."""
     if not source.dated:
         return []
     log = (settings.folder / source.name / "logs" / "plain.tap.log").read_text(encoding="utf-8")
-    # Streams that are read from the same answers tell it once.
+    # Streams that are read from the same responses log it once.
     found = {warehouse.instant(since) for _, since, _ in _FROM.findall(log)}
-    wanted = {mark.at - source.lookback for mark in marks.values()}
-    return [] if found == wanted else [f"{source.name}: the plain run began at {found}, and should have at {wanted}"]
+    expected = {mark.at - source.lookback for mark in marks.values()}
+    return (
+        [] if found == expected else [f"{source.name}: the plain run began at {found}, and should have at {expected}"]
+    )
 
 
 def _table(
@@ -258,7 +260,7 @@ def _table(
     return [line for seen in (*first.values(), *second.values()) for line in seen.bad]
 
 
-def _say(began: float, text: str) -> None:
+def _print(began: float, text: str) -> None:
     print(f"{time.monotonic() - began:6.1f} s  {text}", flush=True)
 
 

@@ -58,23 +58,23 @@ def _tried(run: list[str], image: str) -> str:
         subprocess.CalledProcessError: A command failed.
     """
 
-    def said(*command: str, options: tuple[str, ...] = ("--network", "none")) -> str:
+    def output(*command: str, options: tuple[str, ...] = ("--network", "none")) -> str:
         done = subprocess.run([*run, *options, image, *command], capture_output=True, text=True, check=True)
         return done.stdout.strip()
 
-    if said("id", "-u") != USER:
+    if output("id", "-u") != USER:
         raise AssertionError(f"it does not run as {USER}")
-    if "kept" not in said("sh", "-c", "touch /opt/trunkline/new 2>/dev/null || echo kept"):
+    if "kept" not in output("sh", "-c", "touch /opt/trunkline/new 2>/dev/null || echo kept"):
         raise AssertionError("its file system can be written")
     points = metadata.distribution("trunkline").entry_points.select(group="console_scripts")
     for name in sorted(point.name for point in points):
-        print(said(name, "--version"), flush=True)
+        print(output(name, "--version"), flush=True)
     with running(size=60, vendors=["evolux"]) as served, tempfile.TemporaryDirectory() as folder:
         data = Path(folder)
         data.chmod(0o777)  # the image's user is none of this machine's
         (data / "evolux.json").write_text(json.dumps(served.config("evolux")), encoding="utf-8")
         (data / "duckdb.json").write_text(json.dumps({"path": "calls.duckdb"}), encoding="utf-8")
-        rows = said("sh", "-euc", PIPE, options=("--network", "host", "--volume", f"{folder}:/data"))
+        rows = output("sh", "-euc", PIPE, options=("--network", "host", "--volume", f"{folder}:/data"))
     if not int(rows):
         raise AssertionError("no row came through the pipe")
     return rows

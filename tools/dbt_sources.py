@@ -28,7 +28,7 @@ _WORD = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 _FRESH = (
     "select max(read_to) from {{ adapter.quote(this.schema) }}.window_proofs where stream = '{{ this.identifier }}'"
 )
-"""When the stream was last read: the youngest row says when somebody last called, which is something else."""
+"""The column of when the stream was last read: the youngest row shows when somebody last called instead."""
 
 
 def files(root: Path) -> dict[Path, str]:
@@ -130,7 +130,7 @@ def _prose(schema: dict[str, Any]) -> str:
 
 
 def columns(root: Path, model: str) -> str:
-    """Return what the columns of a model mean, as a table.
+    """Write the meanings of a model's columns as a table.
 
     Args:
         root: The checkout.
@@ -148,20 +148,20 @@ def columns(root: Path, model: str) -> str:
 
 
 def matrix(root: Path) -> str:
-    """Return what each stream can't supply of a contact, and the reasons, from the seed `coverage`.
+    """Write which fields of a contact each stream can't supply, and the reasons, from the seed `coverage`.
 
     Args:
         root: The checkout.
     """
     with (root / "transform" / "seeds" / "coverage.csv").open(encoding="utf-8") as lines:
-        said = [*csv.DictReader(lines)]
-    streams = [*dict.fromkeys(f"{row['vendor']} {row['stream']}" for row in said)]
-    marks = {(row["field"], f"{row['vendor']} {row['stream']}"): row["supplied"] for row in said}
-    fields = [*dict.fromkeys(row["field"] for row in said)]
+        rows = [*csv.DictReader(lines)]
+    streams = [*dict.fromkeys(f"{row['vendor']} {row['stream']}" for row in rows)]
+    marks = {(row["field"], f"{row['vendor']} {row['stream']}"): row["supplied"] for row in rows}
+    fields = [*dict.fromkeys(row["field"] for row in rows)]
     table = [f"| | {' | '.join(streams)} |", "|---" * (len(streams) + 1) + "|"]
     table += [f"| `{field}` | {' | '.join(marks.get((field, one), 'yes') for one in streams)} |" for field in fields]
     reasons: dict[tuple[str, str, str], list[str]] = {}
-    for row in said:
+    for row in rows:
         where = f"{row['vendor']} {row['stream']}", row["supplied"], row["reason"]
         reasons.setdefault(where, []).append(f"`{row['field']}`")
     why = [f"| {one} | {', '.join(of)} | {supplied} | {reason} |" for (one, supplied, reason), of in reasons.items()]

@@ -1,4 +1,4 @@
-"""Write the generated parts of the documentation: `python3 run.py docs`, or with `--check` only say what is stale.
+"""Write the generated parts of the documentation: `python3 run.py docs`, or with `--check` only report what is stale.
 
 docs/vendors/<vendor>.md is made as a whole (see `trunkline.doors.docs`), and so are the pages of examples/ and the
 sources of transform/ (see `tools.dbt_sources`) and the countries of its phone numbers (`tools.phone_regions`). In
@@ -43,14 +43,14 @@ _SKIPPED = {"notes", "vendors"}  # folders under docs/: raw material, and pages 
 
 
 def pages(root: Path = ROOT) -> dict[Path, str]:
-    """Every page that is generated or has generated parts, as it should be.
+    """Return every page that is generated or has generated parts, as it should be.
 
     Args:
         root: The checkout.
 
     Raises:
         TrunklineError: A vendor's notes lack a section.
-        KeyError: A page asks for a block that nobody makes.
+        KeyError: A page names a block that nobody makes.
     """
     found = dbt_sources.files(root) | phone_regions.files(root)
     for vendor, tap in ours().items():
@@ -197,7 +197,7 @@ def _test_list(page: Path, root: Path, guarantee: str) -> str:
 
 
 def tests_of(guarantee: str, root: Path) -> Iterator[tuple[Path, str, str]]:
-    """The tests that carry a guarantee's ID in their name, each with its file and the sentence of its docstring.
+    """Return the tests that carry a guarantee's ID in their name, each with its file and its docstring's sentence.
 
     Args:
         guarantee: For example `G1`.
@@ -210,7 +210,7 @@ def tests_of(guarantee: str, root: Path) -> Iterator[tuple[Path, str, str]]:
                 yield path, name, docs.prose(sentence)
 
 
-@functools.cache  # ten guarantees ask the same files twice
+@functools.cache  # ten guarantees read the same files twice
 def _named_tests(code: str) -> list[tuple[str, str]]:
     functions = [node for node in ast.walk(ast.parse(code)) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)]
     tests = [node for node in functions if node.name.startswith("test") and _GUARANTEE.search(node.name)]
@@ -234,7 +234,7 @@ BLOCKS: dict[str, Callable[[Path, Path, str], str]] = {
     "tests": _tests,
     "test-list": _test_list,
 }
-"""What a page can ask for, by name."""
+"""Generated blocks by the name that a page has for them."""
 
 
 def _link(page: Path, to: Path) -> str:
@@ -242,7 +242,7 @@ def _link(page: Path, to: Path) -> str:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Write what is stale, or say it.
+    """Write what is stale, or report it.
 
     Returns:
         The exit code: 0, or 1 when `--check` found something stale.

@@ -1,6 +1,6 @@
 """Make the site of the documentation, in output/site: `python3 run.py site`.
 
-Sphinx makes it from docs/ as docs/conf.py says, in an environment of its own. A link or an anchor that leads nowhere,
+Sphinx makes it from docs/ as docs/conf.py sets, in an environment of its own. A link or an anchor that leads nowhere,
 a page that the navigation does not name, or a block that can't be read fails the build. So does a page that would load
 something from elsewhere: the site works from a folder, without a network, search included.
 """
@@ -25,24 +25,24 @@ SITE = ROOT / "output" / "site"
 
 _FIRST = '<!doctype html><meta charset="utf-8"><meta http-equiv="refresh" content="0; url=docs/index.html">\n'
 _LOADS = {"script": "src", "img": "src", "iframe": "src", "source": "src", "object": "data", "link": "href"}
-"""Elements that a browser follows by itself, and the attribute that says where to."""
+"""Elements that a browser follows by itself, and the attribute that holds where to."""
 
 
 class _Loads(html.parser.HTMLParser):
-    """What a page loads from other hosts."""
+    """Reads the addresses of other hosts that a page loads from."""
 
     def __init__(self) -> None:
         super().__init__()
         self.found: list[str] = []
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        wanted = dict(attrs).get(_LOADS.get(tag, "")) or ""
-        if wanted.startswith(("http:", "https:", "//")):
-            self.found.append(wanted)
+        address = dict(attrs).get(_LOADS.get(tag, "")) or ""
+        if address.startswith(("http:", "https:", "//")):
+            self.found.append(address)
 
 
 def loads(site: Path) -> Iterator[tuple[str, str]]:
-    """Yield what the pages and styles of a site load from elsewhere, as file and address.
+    """Yield the addresses elsewhere that the pages and styles of a site load, as file and address.
 
     Args:
         site: The folder.
@@ -64,7 +64,7 @@ def build(site: Path = SITE) -> int:
         site: The folder; what is in it goes.
 
     Returns:
-        The exit code: 0, or 1 when something in the pages is wrong, which Sphinx then has said on standard error.
+        The exit code: 0, or 1 when something in the pages is wrong, which Sphinx then has reported on standard error.
 
     Raises:
         NoEnvironment: Sphinx could not be installed.
@@ -75,7 +75,7 @@ def build(site: Path = SITE) -> int:
     command = [sphinx, "-q", "-E", "-W", "--keep-going", "-n", "-d", str(site.with_name("site-parts")), "-c", "docs"]
     variables = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1"}
     if subprocess.run([*command, ".", str(site)], cwd=ROOT, env=variables, check=False).returncode:
-        print("The site was not made: mend what is named above, then start this again", file=sys.stderr)
+        print("The site was not made: fix what is named above, then start this again", file=sys.stderr)
         return 1
     elsewhere = list(loads(site))
     for page, address in elsewhere:

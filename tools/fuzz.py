@@ -1,4 +1,4 @@
-"""Fuzz what strangers may send: vendors' answers, times, settings, state, and the lines that target-duckdb reads.
+"""Fuzz what strangers may send: vendors' responses, times, settings, state, and the lines that target-duckdb reads.
 
     python3 run.py fuzz
     python3 run.py fuzz --seconds 600 bspk duckdb
@@ -7,7 +7,7 @@
 atheris steers by coverage; it lives in an environment of its own, `.venv-fuzz`, with the releases of the lock. What a
 target is and when it fails stands in tools/fuzz_targets.py. The corpus grows from run to run in output/fuzz/corpus;
 a finding (the input, and the traceback beside it) stays in output/fuzz/findings, one for each place in the code, until
-it is mended and deleted. The exit code is 1 while there are any.
+it is fixed and deleted. The exit code is 1 while there are any.
 """
 
 from __future__ import annotations
@@ -33,11 +33,11 @@ OUTPUT = ROOT / "output" / "fuzz"
 LOCK = ROOT / "requirements.lock"
 ATHERIS = "atheris==3.0.0"
 SECONDS = 30
-"""Seconds for each target, unless told otherwise."""
+"""Default of seconds for each target."""
 
 _SOURCES = ("taps", "targets", "sandbox")
 _LONGEST = 65_536  # bytes of an input
-_PATIENCE = 20  # seconds for one input: whatever takes longer is a finding
+_PATIENCE = 20  # seconds for one input: one that takes longer is a finding
 _MEMORY = 2_048  # MiB, same
 _KEPT = 5  # findings of one target in one run: the rest is most likely more of the same
 
@@ -71,7 +71,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         )
         return 2
     ran = [_fuzz(python, name, options.seconds) for name in options.targets or names]
-    return _told() if all(ran) else 1
+    return _list_findings() if all(ran) else 1
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -93,15 +93,15 @@ def _environment() -> Path:
         subprocess.CalledProcessError: uv could not install.
     """
     python, stamp = HOME / ("Scripts" if os.name == "nt" else "bin") / "python", HOME / "fuzz.stamp"
-    wanted = hashlib.sha256(f"{ATHERIS} {sys.version}".encode() + LOCK.read_bytes()).hexdigest()
-    if stamp.exists() and stamp.read_text(encoding="utf-8") == wanted:
+    current = hashlib.sha256(f"{ATHERIS} {sys.version}".encode() + LOCK.read_bytes()).hexdigest()
+    if stamp.exists() and stamp.read_text(encoding="utf-8") == current:
         return python
     print(f"making {HOME.name}: {ATHERIS} and the releases of {LOCK.name}", flush=True)
     uv = [sys.executable, "-m", "uv"]
     subprocess.run([*uv, "venv", "-q", "--clear", "--python", sys.executable, str(HOME)], check=True)
     constrained = ["--constraint", str(LOCK), "-r", str(ROOT / "pyproject.toml")]
     subprocess.run([*uv, "pip", "install", "-q", "--python", str(python), *constrained, ATHERIS], check=True)
-    stamp.write_text(wanted, encoding="utf-8")
+    stamp.write_text(current, encoding="utf-8")
     return python
 
 
@@ -117,9 +117,9 @@ def _fuzz(python: Path, name: str, seconds: int) -> bool:
     print(f"== {name}, {seconds} s", flush=True)
     command = [str(python), str(Path(__file__)), "--inside", "--seconds", str(seconds), name]
     done = subprocess.run(command, cwd=ROOT, check=False, capture_output=True, text=True, errors="replace")
-    told = done.stderr.splitlines()
-    ended = [line for line in told if line.startswith("Done ")]
-    print("\n".join(ended or [*told[-30:], f"fuzz: {name} did not run to its end"]), flush=True)
+    lines = done.stderr.splitlines()
+    ended = [line for line in lines if line.startswith("Done ")]
+    print("\n".join(ended or [*lines[-30:], f"fuzz: {name} did not run to its end"]), flush=True)
     return bool(ended)
 
 
@@ -148,7 +148,7 @@ def _inside(name: str, seconds: int) -> int:
     ]
 
     def mutate(data: bytes, most: int, seed: int) -> bytes:
-        """Half of the time a hostile value in the place of one that is there; libFuzzer's own ways otherwise."""
+        """Put a hostile value in the place of one half of the time; else mutate in libFuzzer's own ways."""
         if seed % 2:
             return bytes(atheris.Mutate(data, most))
         chance = random.Random(seed)  # noqa: S311 - a fuzzer
@@ -160,7 +160,7 @@ def _inside(name: str, seconds: int) -> int:
 
 
 def _escaped(word: bytes) -> str:
-    """As libFuzzer's dictionaries have it."""
+    """Escape a word as libFuzzer's dictionaries do."""
     return "".join(f"\\x{byte:02x}" for byte in word)
 
 
@@ -188,8 +188,8 @@ def _keeping(name: str, target: Callable[[bytes], None], folder: Path) -> Callab
     return once
 
 
-def _told() -> int:
-    """Say what stands in the folder of findings."""
+def _list_findings() -> int:
+    """Print the findings in their folder."""
     folder = OUTPUT / "findings"
     found = sorted(path for path in folder.glob("*") if path.suffix != ".txt") if folder.is_dir() else []
     for path in found:

@@ -1,6 +1,6 @@
-"""What is fuzzed: functions from bytes to nothing, which raise when the project breaks its word about hostile input.
+"""The fuzz targets: functions of bytes that raise when the project breaks its promise about hostile input.
 
-A target takes what a stranger may send (a vendor's answer, a config, a state, the lines of a tap) the way it really
+A target takes what a stranger may send (a vendor's response, a config, a state, the lines of a tap) the way it really
 comes in. An error of the project's own tree is a good end. Any other exception is a finding, and so is a record that
 is no JSON, or whose value is not the one that came.
 """
@@ -86,15 +86,15 @@ TAPS: dict[str, type[VendorTap]] = {
 _BRIEF = {"page_size": 3, "max_attempts": 1}
 _STATUSES = (200, 204, 400, 401, 403, 404, 429, 500)
 _SEARCHED = 20_000  # bytes of an input that are mutated
-_LONGEST = 5_000  # characters of a line that tells of an error
+_LONGEST = 5_000  # characters of a line that reports an error
 
 
-class Finding(Exception):  # noqa: N818 - what it is called
-    """The project has broken its word without an exception."""
+class Finding(Exception):  # noqa: N818 - a finding of the fuzzer, not an error of the project
+    """The project has broken a promise without an exception."""
 
 
-class _Answer(BaseAdapter):
-    """Answers every request with the bytes at hand."""
+class _Wire(BaseAdapter):
+    """Responds to every request with the bytes at hand."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -108,38 +108,38 @@ class _Answer(BaseAdapter):
         return self._builder.build_response(request, raw)
 
     def close(self) -> None:
-        """There is nothing to close."""
+        """Do nothing: there is nothing to close."""
 
 
 class _Recorder(SandboxAdapter):
-    """A sandbox whose answers are kept."""
+    """A sandbox whose responses are kept."""
 
     def __init__(self, box: Sandbox) -> None:
         super().__init__(box, sleep=lambda _: None)
-        self.answers: list[tuple[str, bytes]] = []
+        self.responses: list[tuple[str, bytes]] = []
 
     def send(self, request: requests.PreparedRequest, *args: Any, **kwargs: Any) -> requests.Response:
         response = super().send(request, *args, **kwargs)
         head = [str(response.headers.get(name, "")) for name in ("X-Total-Count", "Link")]
-        answer = f"{response.status_code} {head[0]}\n{head[1]}\n".encode() + response.content
-        self.answers.append((request.url or "", answer))
+        recorded = f"{response.status_code} {head[0]}\n{head[1]}\n".encode() + response.content
+        self.responses.append((request.url or "", recorded))
         response.raw = HTTPResponse(io.BytesIO(response.content), preload_content=False, decode_content=False)
         return response
 
 
-# -- a vendor's answers ----------------------------------------------------------------------------
+# -- a vendor's responses --------------------------------------------------------------------------
 
 
 class Pages:
-    """From an answer to RECORD lines: client, form of the answer, shape and writer as in a run.
+    """From a response to RECORD lines: client, form of the response, shape and writer as in a run.
 
     Args:
-        vendor: Whose answers.
+        vendor: Whose responses.
         more: Settings beside those that the sandbox needs.
     """
 
     def __init__(self, vendor: str, **more: Any) -> None:
-        self.wire, self.output = _Answer(), io.BytesIO()
+        self.wire, self.output = _Wire(), io.BytesIO()
         self.writer = BlockWriter(self.output)
         box = Sandbox(size=0, vendors=[vendor])
         config = {name: value for name, value in {**box.config(vendor), **_BRIEF, **more}.items() if value is not None}
@@ -149,10 +149,10 @@ class Pages:
         wait_for_nothing(self.tap.client)
 
     def __call__(self, data: bytes) -> None:
-        """Take an answer: a line with status and X-Total-Count, a line with Link, the body.
+        """Take a response: a line with status and X-Total-Count, a line with Link, the body.
 
         Raises:
-            Finding: A line that was written is no JSON, or has another value than the answer.
+            Finding: A line that was written is no JSON, or has another value than the response.
         """
         for stream in self.tap.ordered_streams():
             stream.run = StreamRun(stream, self.writer.record_line(stream.name))
@@ -168,8 +168,8 @@ class Pages:
             for line in self.output.getvalue().splitlines():
                 _strict(line)
 
-    def ask(self, data: bytes, open_body: Callable[[Reply], Any]) -> Reply:
-        """Ask the client, which is answered with `data`."""
+    def fetch(self, data: bytes, open_body: Callable[[Reply], Any]) -> Reply:
+        """Send a request through the client, which gets `data` as its response."""
         head, _, rest = data.partition(b"\n")
         link, _, self.wire.body = rest.partition(b"\n")
         status, _, total = head.decode("latin-1").partition(" ")
@@ -192,7 +192,7 @@ class Pages:
 
     def _things(self, stream: VendorStream, data: bytes) -> Iterator[tuple[Any, Sequence[Any]]]:
         if isinstance(stream, DetailStream):
-            page = self.ask(data, stream.source.open).parsed or EMPTY
+            page = self.fetch(data, stream.source.open).parsed or EMPTY
             ctx = ReadContext()
             stream.emit_page(ctx, Window(instants.EPOCH, NOW), page, Reply(Request("a page", "/"), 200, {}, data))
             for item in ctx.items:  # an error, if there is one: details are a target of their own
@@ -200,10 +200,10 @@ class Pages:
                     stream.run.take({}, item.value)
             return
         if not isinstance(stream, WindowedStream):
-            rows = self.ask(data, LOOKUPS.open).parsed or []
+            rows = self.fetch(data, LOOKUPS.open).parsed or []
             yield Found(stream, Lookup("phone", "+27720000000", "phone lookup 1 of 1"), rows), ()
             return
-        reply = self.ask(data, stream.open)
+        reply = self.fetch(data, stream.open)
         page = reply.parsed or EMPTY
         window = Window(instants.EPOCH, NOW)
         if isinstance(stream.tap, TapConpeek):
@@ -214,14 +214,14 @@ class Pages:
 
 
 class Details(Pages):
-    """From the answer that a call's detail is to its RECORD line."""
+    """From the response that a call's detail is to its RECORD line."""
 
     def _things(self, stream: VendorStream, data: bytes) -> Iterator[tuple[Any, Sequence[Any]]]:
         if not isinstance(stream, DetailStream):
             return
         call = stream.read_parent(b'{"id":1,"start_time":"2024-01-01T00:00:00Z"}')
         pending = PendingReply(ReadContext(), Request("a detail", "/"), stream.open_detail, stream)
-        pending.reply, pending.done = self.ask(data, stream.open_detail), True
+        pending.reply, pending.done = self.fetch(data, stream.open_detail), True
         if pending.reply.parsed is not None:
             yield Detail(stream, call, pending), ()
 
@@ -249,7 +249,7 @@ def _no_constant(name: str) -> None:
 
 
 def _same(stream: VendorStream, rows: Sequence[Any], records: Sequence[Mapping[str, Any]]) -> None:
-    """Every number, text and truth value of a row that was written is what came."""
+    """Check that every number, text and truth value of a row was written as it came."""
     if len(rows) != len(records) or stream.config["pii"] != "clear":
         return
     plain = {
@@ -325,9 +325,9 @@ def _first_windows(stream: WindowedStream) -> None:
         for job in itertools.islice(stream.jobs(start).upcoming(), 8):
             span: Any = job
             window: Window = getattr(span, "window", span)
-            asked = stream.bounds(window)
-            if asked[0] and asked[0] > asked[1]:
-                raise Finding(f"{window} is asked for backwards")
+            requested = stream.bounds(window)
+            if requested[0] and requested[0] > requested[1]:
+                raise Finding(f"{window} is requested backwards")
             if stream.tap.vendor != "conpeek":
                 stream.page_request(window, 1, 50)
             stream.belongs(WindowRows(stream, window, (), "at"), {"at": window.since or window.until - instants.SECOND})
@@ -381,7 +381,7 @@ class Lines:
         self.count = 0
 
     def __call__(self, data: bytes) -> None:
-        """Load lines. What is committed can be counted afterwards, whatever came."""
+        """Load lines. What is committed can be counted afterwards, for any input."""
         if self.store is None:
             self.store = DuckDB(Path(self.folder.name) / f"{self.count}.duckdb", "main", self.logger)
             self.store.open()
@@ -403,10 +403,10 @@ class Lines:
 
 
 def targets() -> dict[str, Callable[[], Target]]:
-    """Return what makes each target, by name."""
-    answers: dict[str, Callable[[], Target]] = {vendor: lambda vendor=vendor: Pages(vendor) for vendor in TAPS}  # type: ignore[misc]
+    """Return a maker of each target, by name."""
+    responses: dict[str, Callable[[], Target]] = {vendor: lambda vendor=vendor: Pages(vendor) for vendor in TAPS}  # type: ignore[misc]
     return {
-        **answers,
+        **responses,
         "personal": lambda: Pages("hostedsuite", pii="hash", pii_key="key", phone_region="PL"),
         "details": lambda: Details("evolux"),
         "times": lambda: times,
@@ -419,11 +419,11 @@ def targets() -> dict[str, Callable[[], Target]]:
 
 
 def seeds(name: str) -> list[bytes]:
-    """Return what a target's corpus begins with: what the sandbox answers, and what taps make of it."""
+    """Return the inputs that a target's corpus begins with: the sandbox's responses, and what taps make of them."""
     made: dict[str, Callable[[], list[bytes]]] = {
-        **{vendor: lambda vendor=vendor: [answer for _, answer in _recorded(vendor)[0]] for vendor in TAPS},  # type: ignore[misc]
+        **{vendor: lambda vendor=vendor: [response for _, response in _recorded(vendor)[0]] for vendor in TAPS},  # type: ignore[misc]
         "personal": lambda: seeds("hostedsuite"),
-        "details": lambda: [answer for url, answer in _recorded("evolux")[0] if "/cdr" in url],
+        "details": lambda: [response for url, response in _recorded("evolux")[0] if "/cdr" in url],
         "times": lambda: [b"\x01" + text.encode() for text in _TEXTS],
         "durations": lambda: [text.encode() for text in _TEXTS],
         "environment": lambda: list(_VARIABLES),
@@ -474,7 +474,7 @@ def mutated(data: bytes, place: int, value: bytes) -> bytes:
 
 
 def words() -> list[bytes]:
-    """Return what is worth putting into an input: hostile values, and names that schemas and settings know."""
+    """Return words worth putting into an input: hostile values, and names that schemas and settings know."""
     names: set[str] = {"pagination", "total", "next_url", "data", "Items", "TotalCount", "status", "contact"}
     for tap in TAPS.values():
         names |= tap.config_jsonschema["properties"].keys()
@@ -504,7 +504,7 @@ _TEXTS = (
 
 
 def _recorded(vendor: str) -> tuple[list[tuple[str, bytes]], bytes]:
-    """Return the answers of one run against the sandbox, and its output."""
+    """Return the responses of one run against the sandbox, and its output."""
     box, output = Sandbox(size=12, vendors=[vendor]), io.BytesIO()
     recorder = _Recorder(box)
     config = {**box.config(vendor), **_BRIEF, "concurrency": 1}
@@ -513,4 +513,4 @@ def _recorded(vendor: str) -> tuple[list[tuple[str, bytes]], bytes]:
     tap = TAPS[vendor](config=config, transport=recorder, run_start=NOW, message_writer=BlockWriter(output))
     wait_for_nothing(tap.client)
     tap.run()
-    return recorder.answers, output.getvalue()
+    return recorder.responses, output.getvalue()

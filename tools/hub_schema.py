@@ -187,7 +187,7 @@ def changed(definition: dict[str, Any], where: str, patch: dict[str, Any]) -> di
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Validate, and compare the two schemas.
+    """Check the plugin files, and compare the two schemas.
 
     Returns:
         0 when all files are valid and the schemas agree; 1 when not, or when the Hub's schema can't be read.

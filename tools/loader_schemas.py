@@ -23,7 +23,7 @@ SNOWFLAKE = dict.fromkeys(("user", "password", "account", "database"), "x")
 
 
 def bigquery(schema: dict[str, Any]) -> Columns:
-    """As z3-target-bigquery does it: both of its resolvers, and the protobuf messages of its bulk loads."""
+    """Convert a schema as z3-target-bigquery does: by both resolvers, and as protobuf messages of bulk loads."""
     from target_bigquery import core, proto_gen
 
     versions = core.SchemaResolverVersion
@@ -39,7 +39,7 @@ def _bigquery_type(field: Any) -> str:
 
 
 def snowflake(schema: dict[str, Any]) -> Columns:
-    """As meltanolabs-target-snowflake does it, with the type of instants that docs/how-to/snowflake.md sets."""
+    """Convert a schema as meltanolabs-target-snowflake does, with the type of instants of docs/how-to/snowflake.md."""
     from target_snowflake.connector import SnowflakeConnector
 
     connector = SnowflakeConnector(config={**SNOWFLAKE, "timestamp_type": "TIMESTAMP_TZ"})
@@ -47,7 +47,7 @@ def snowflake(schema: dict[str, Any]) -> Columns:
 
 
 def redshift(schema: dict[str, Any]) -> Columns:
-    """As pipelinewise-target-redshift does it, flat and with every object flattened."""
+    """Convert a schema as pipelinewise-target-redshift does, flat and with every object flattened."""
     from target_redshift import db_sync
 
     for depth in (1, DEEPEST):

@@ -9,7 +9,7 @@ by `--from-ref`; and the projects of examples/. The first two can't be one: what
 its top, and the Hub's schema allows no such key. meltano.yml itself is written by hand; a vendor that it lacks is added
 to its environment `sandbox`, its jobs and its schedules.
 
-Meltano takes a plugin with a `namespace` for the project's own: it asks no Hub about it and needs no lock file. One
+Meltano takes a plugin with a `namespace` for the project's own: it looks it up in no Hub and needs no lock file. One
 without `pip_url` is not installed by Meltano either: ours are in `.venv`, where run.py put them.
 """
 
@@ -62,7 +62,7 @@ _DEFINITION_HEAD = """\
 #
 #     meltano add {name} --from-ref path/or/address/of/this/file.yml
 #
-# Meltano installs what TRUNKLINE_PIP_URL says, in the environment or in the project's .env, as pip reads it: a wheel
+# Meltano installs what TRUNKLINE_PIP_URL names, in the environment or in the project's .env, as pip reads it: a wheel
 # (/path/to/trunkline-….whl), a checkout (/path/to/trunkline) or a repository (git+https://host/trunkline.git@tag).
 # Or write that into your meltano.yml in place of the variable.
 
@@ -188,13 +188,13 @@ def examples() -> dict[Path, str]:
 
 
 def extractors() -> list[dict[str, Any]]:
-    """Our taps as plugins."""
+    """Describe our taps as plugins."""
     titles = Sandbox().vendors
     return [extractor(tap, titles[tap.vendor].title) for tap in vendors()]
 
 
 def loaders() -> list[dict[str, Any]]:
-    """Our targets as plugins: each vendor in a schema of its own."""
+    """Describe our targets as plugins: each vendor in a schema of its own."""
     return [
         loader(TargetDuckDB, "DuckDB", _A_SCHEMA_EACH),
         loader(TargetPostgres, "PostgreSQL", _A_SCHEMA_EACH),
@@ -325,7 +325,7 @@ def main(arguments: list[str] | None = None) -> int:
         if path.exists() and path.read_text(encoding="utf-8") == made:
             print(f"{name} is up to date")
         elif check:
-            print(f"{name} does not say what the taps do: run `python3 run.py meltano-yml`", file=sys.stderr)
+            print(f"{name} does not match the taps: run `python3 run.py meltano-yml`", file=sys.stderr)
             stale = True
         else:
             path.parent.mkdir(parents=True, exist_ok=True)

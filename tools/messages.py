@@ -1,6 +1,6 @@
 """The messages of errors, read from the source: for docs/errors.md, and to check what other pages quote.
 
-A message is what the code says of an error where it is raised, with `<name>` where it puts in a value. Arguments that
+A message is the text of an error where it is raised in the code, with `<name>` where it puts in a value. Arguments that
 are variables are followed to where they are set, and parameters to where the function is called, within one file.
 """
 
@@ -25,7 +25,7 @@ _BASE, _FEW, _FAR = (
     12,
     3,
 )  # the root of the tree; alternatives of a message that are worth a line; steps to a value
-_LABELS = {"about": "request"}  # attributes whose name says less than what they hold
+_LABELS = {"about": "request"}  # attributes whose name shows less than what they hold
 _SHOWN = {
     "printable",
     "shown",
@@ -45,7 +45,7 @@ _SHOWN = {
 """Functions that show their argument."""
 _CONFIG = re.compile(r"\bmust (be|have|name|begin|not|differ)\b|is (no|not a) setting of")
 _PERCENT = re.compile(r"%(?:\.\d)?[sdfg]")
-_BARE = re.compile(r"<[^>]*>|[^a-z]", re.IGNORECASE)  # what tells nothing of a message
+_BARE = re.compile(r"<[^>]*>|[^a-z]", re.IGNORECASE)  # parts by which no message is recognised
 _LEAST = 8  # letters of a message that can be recognised
 _CODED = re.compile(r" \[([a-z-]+)\]$")
 _Scope = ast.FunctionDef | ast.AsyncFunctionDef | ast.Module
@@ -74,7 +74,7 @@ class Source:
         return node
 
     def texts(self, node: ast.expr | None, depth: int = 0) -> list[str]:
-        """Return what an expression may be as text, `<name>` where only a run knows it."""
+        """Return the texts that an expression may become, with `<name>` where only a run knows it."""
         match node:
             case ast.Constant():
                 return [str(node.value)]
@@ -86,7 +86,7 @@ class Source:
                 found = self.texts(chosen, depth)
             case ast.FormattedValue(ast.Name() as name) if depth < _FAR:
                 found = self._values(name, depth + 1)
-                found = found if all(map(_tells, found)) else []
+                found = found if all(map(_is_recognisable, found)) else []
             case ast.IfExp():
                 found = [*self.texts(node.body, depth), *self.texts(node.orelse, depth)]
             case ast.BoolOp():
@@ -136,7 +136,7 @@ class Source:
                     yield from (part for place, part in pairs if isinstance(place, ast.Name) and place.id == name)
 
     def _passed(self, scope: ast.FunctionDef | ast.AsyncFunctionDef, name: str, depth: int) -> Iterator[str]:
-        """Yield what callers pass for a parameter."""
+        """Yield the texts that callers pass for a parameter."""
         names = [argument.arg for argument in scope.args.args if argument.arg not in {"self", "cls"}]
         if name not in names:
             return
@@ -159,7 +159,7 @@ def _name(function: ast.expr) -> str:
 
 
 def _label(node: ast.AST | None) -> str:
-    """Return what a value is called."""
+    """Return the name of a value."""
     if isinstance(node, ast.Name):
         return node.id.strip("_").lower() if node.id.isupper() else node.id
     if isinstance(node, ast.Attribute):
@@ -230,7 +230,7 @@ class Messages:
         if name == "ConfigInvalid":
             parts = parts[0].elts if parts and isinstance(parts[0], ast.List) else []
         for text in _messages([source.texts(part) for part in parts]):
-            for code in codes if _tells(text) else ():
+            for code in codes if _is_recognisable(text) else ():
                 self.by_code[code][text] = None
 
     def _codes(self, source: Source, given: ast.expr | None, own: str) -> set[str]:
@@ -249,14 +249,14 @@ class Messages:
                 continue
             for text in map(_flat, source.texts(node)):
                 coded = _CODED.search(text)
-                if coded and _tells(text[: coded.start()]):
+                if coded and _is_recognisable(text[: coded.start()]):
                     self.by_code[coded[1]][text[: coded.start()]] = None
                 elif _CONFIG.search(text) and text.startswith(("<", "must", "start_date", "end_date", "pii")):
                     self.by_code["config"][text] = None
 
     @functools.cached_property
     def texts(self) -> list[str]:
-        """Every text of the source, whatever it is for, and the messages that are put together from several."""
+        """Every text of the source, for any use, and the messages that are put together from several."""
         every = [(one, node) for one in self.sources for node in one.nodes if _is_text(node)]
         alone = [_flat(text) for one, node in every for text in one.texts(node)]
         return [*alone, *(text for found in self.by_code.values() for text in found)]
@@ -271,7 +271,7 @@ def _flat(text: str) -> str:
     return " ".join(_PERCENT.sub("<…>", text).split())
 
 
-def _tells(text: str) -> bool:
+def _is_recognisable(text: str) -> bool:
     return len(_BARE.sub("", text)) >= _LEAST
 
 

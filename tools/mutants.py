@@ -39,7 +39,7 @@ SECONDS = 120.0
 """Longest time the tests of one mutant may take, in seconds, unless the table gives it another."""
 
 _GUARANTEE = re.compile(r"G([1-9]|10)|model")
-_PASSED, _FAILED = 0, 1  # pytest's exit codes; any other one says that no test has judged
+_PASSED, _FAILED = 0, 1  # pytest's exit codes; any other one means that no test has judged
 _TAIL = 25
 
 
@@ -74,7 +74,7 @@ class Mutant:
     seconds: float = SECONDS
 
     def problems(self, root: Path) -> Iterator[str]:
-        """Yield what keeps this mutant from being tried on a tree."""
+        """Yield the reasons why this mutant can't be tried on a tree."""
         path = root / self.file
         if not _GUARANTEE.fullmatch(self.guarantee):
             yield f"{self.guarantee!r} is no guarantee: G1 to G10, or model"
@@ -92,7 +92,7 @@ class Mutant:
 
 
 class Verdict(Enum):
-    """What became of a mutant."""
+    """The verdict on a mutant."""
 
     KILLED = "killed"
     SURVIVED = "SURVIVED"
@@ -102,19 +102,19 @@ class Verdict(Enum):
 
 @dataclass(frozen=True)
 class Tried:
-    """A mutant, what became of it, and what its tests said."""
+    """A mutant, its verdict, and the output of its tests."""
 
     mutant: Mutant
     verdict: Verdict
     seconds: float
-    said: str
+    output: str
 
 
 def load(root: Path) -> list[Mutant]:
     """Return the mutants of a tree.
 
     Raises:
-        MutantError: One of them has not the fields of `Mutant`, or does not fit the code; all of it is told at once.
+        MutantError: One of them has not the fields of `Mutant`, or does not fit the code; all are reported at once.
     """
     # Python 3.10 has no tomllib; there the test tools bring tomli, which is the same.
     toml: Any = importlib.import_module("tomllib" if sys.version_info >= (3, 11) else "tomli")
@@ -186,13 +186,13 @@ class Copy:
         return done.returncode, done.stdout + done.stderr
 
     def attempt(self, mutant: Mutant) -> Tried:
-        """Break the copy, run the mutant's tests, and mend it again."""
+        """Break the copy, run the mutant's tests, and restore it."""
         path, began = self.folder / mutant.file, time.monotonic()
         text = path.read_text(encoding="utf-8")
         try:
             path.write_text(text.replace(mutant.old, mutant.new), encoding="utf-8")
             self._forget(path)
-            code, said = self.check(mutant.tests, mutant.seconds)
+            code, output = self.check(mutant.tests, mutant.seconds)
         finally:
             path.write_text(text, encoding="utf-8")
             self._forget(path)
@@ -200,7 +200,7 @@ class Copy:
             verdict = Verdict.KILLED if mutant.may_hang else Verdict.HUNG
         else:
             verdict = {_FAILED: Verdict.KILLED, _PASSED: Verdict.SURVIVED}.get(code, Verdict.UNJUDGED)
-        return Tried(mutant, verdict, time.monotonic() - began, said)
+        return Tried(mutant, verdict, time.monotonic() - began, output)
 
     @staticmethod
     def _forget(path: Path) -> None:
@@ -236,19 +236,19 @@ def prove_sound(copy: Copy, mutants: Sequence[Mutant]) -> None:
         MutantError: One of them fails or is not there: then a mutant's failing tests would prove nothing.
     """
     tests = sorted({test for mutant in mutants for test in mutant.tests})
-    code, said = copy.check(tests, SECONDS * 5)
+    code, output = copy.check(tests, SECONDS * 5)
     if code != _PASSED:
-        raise MutantError(f"the tests do not pass without any mutant: mend that first\n{_tail(said)}")
+        raise MutantError(f"the tests do not pass without any mutant: fix that first\n{_tail(output)}")
 
 
-def tell(tried: Tried) -> None:
+def report(tried: Tried) -> None:
     """Print a line of the table; of a mutant that was not killed, all that helps to see why."""
     mutant = tried.mutant
     print(f"{tried.verdict.value:<9}{tried.seconds:6.1f} s  {mutant.guarantee:<6}{mutant.id:<32}{mutant.broken}")
     if tried.verdict is not Verdict.KILLED:
         print(f"    {mutant.file}\n{_marked('-', mutant.old)}\n{_marked('+', mutant.new)}")
         print(f"    not noticed by {' '.join(mutant.tests)}")
-        print("" if tried.verdict is Verdict.SURVIVED else _tail(tried.said))
+        print("" if tried.verdict is Verdict.SURVIVED else _tail(tried.output))
     sys.stdout.flush()
 
 
@@ -276,7 +276,7 @@ def run(root: Path, mutants: Sequence[Mutant], jobs: int) -> int:
         print(f"their tests pass without any mutant ({time.monotonic() - began:.0f} s)", flush=True)
         killed = 0
         for tried in attempts(mutants, copies):
-            tell(tried)
+            report(tried)
             killed += tried.verdict is Verdict.KILLED
     print(f"{killed} of {len(mutants)} mutants killed in {time.monotonic() - began:.0f} s")
     return int(killed != len(mutants))

@@ -43,7 +43,7 @@ class Read:
 
     Attributes:
         records: How many records PyAirbyte got.
-        requests: How many requests the sandbox answered for it, those of `check` included.
+        requests: How many requests came to the sandbox for it, those of `check` included.
         rows: What the cache holds of each stream.
     """
 
@@ -67,18 +67,18 @@ class Reader:
         """Let it read a source.
 
         Raises:
-            RuntimeError: It ended without an answer.
+            RuntimeError: It ended without a response.
         """
         assert self._process.stdin  # noqa: S101 - both are pipes
         assert self._process.stdout  # noqa: S101 - same
         self._served.sandbox.requests.clear()
         self._process.stdin.write(f"{vendor}\n")
         self._process.stdin.flush()
-        answer = self._process.stdout.readline()
-        if not answer:
+        line = self._process.stdout.readline()
+        if not line:
             raise RuntimeError(f"PyAirbyte ended while it read source-{vendor}; its own words are above")
-        told = json.loads(answer)
-        return Read(told["records"], len(self._served.sandbox.requests.of(vendor)), told["rows"])
+        found = json.loads(line)
+        return Read(found["records"], len(self._served.sandbox.requests.of(vendor)), found["rows"])
 
 
 def config(served: Running, vendor: str) -> dict[str, Any]:
@@ -89,7 +89,7 @@ def config(served: Running, vendor: str) -> dict[str, Any]:
 
 @contextmanager
 def reader(served: Running, vendors: Sequence[str]) -> Iterator[Reader]:
-    """PyAirbyte, with an empty cache, until the block ends."""
+    """Run PyAirbyte, with an empty cache, until the block ends."""
     python = environments.program("pyairbyte")
     sources = {
         vendor: {"program": str(Path(sys.executable).with_name(f"source-{vendor}")), "config": config(served, vendor)}
@@ -102,7 +102,7 @@ def reader(served: Running, vendors: Sequence[str]) -> Iterator[Reader]:
             stdout=subprocess.PIPE,
             text=True,
             cwd=folder,
-            # Offline: nothing is looked up in Airbyte's registry, and nothing is told about the use of it.
+            # Offline: nothing is looked up in Airbyte's registry, and no use of it is reported.
             env={**os.environ, "AIRBYTE_OFFLINE_MODE": "1", "DO_NOT_TRACK": "1", "AIRBYTE_LOGGING_ROOT": folder},
         )
         with process:
@@ -121,43 +121,43 @@ def reader(served: Running, vendors: Sequence[str]) -> Iterator[Reader]:
 
 
 def differences(sandbox: Sandbox, vendor: str, found: dict[str, list[dict[str, Any]]]) -> list[str]:
-    """Return what the cache holds otherwise than the vendor, a line for each stream; nothing when all is right."""
-    told = []
+    """Return the differences between cache and vendor, a line for each stream; none when all is right."""
+    lines = []
     for (of, stream), key in warehouse.KEYS.items():
         if of != vendor:
             continue
         since = datetime(2026, 1, 1, tzinfo=timezone.utc)  # the start_date of the sandbox's config
-        wanted = warehouse.expected(sandbox, vendor, stream, since)
+        expected = warehouse.expected(sandbox, vendor, stream, since)
         rows = found.get(stream, [])
         # PyAirbyte writes names in lower case.
         keys = [tuple(str(row[name.lower()]) for name in key) for row in rows]
-        lost = len({tuple(map(str, at)) for at in wanted} - set(keys))
-        foreign = len(set(keys) - {tuple(map(str, at)) for at in wanted})
+        lost = len({tuple(map(str, at)) for at in expected} - set(keys))
+        foreign = len(set(keys) - {tuple(map(str, at)) for at in expected})
         doubled = len(keys) - len(set(keys))
         by_key = dict(zip(keys, rows, strict=True))
         wrong = sorted({
             name
-            for at, row in wanted.items()
+            for at, row in expected.items()
             for name, value in row.items()
             if tuple(map(str, at)) in by_key
             and not same(value, by_key[tuple(map(str, at))].get(name.lower()))
         })  # fmt: skip
         if lost or foreign or doubled or wrong:
             fields = f"; other values in {', '.join(wrong)}" if wrong else ""
-            told.append(f"{stream}: {lost} rows lost, {doubled} doubled, {foreign} that the vendor has not{fields}")
-    return told
+            lines.append(f"{stream}: {lost} rows lost, {doubled} doubled, {foreign} that the vendor has not{fields}")
+    return lines
 
 
-def same(wanted: Any, found: Any) -> bool:
-    """Whether a value in the cache is the vendor's: JSON and numbers may be written in another way."""
-    if isinstance(wanted, tuple):  # a text that holds JSON
-        wanted = wanted[1]
-    if isinstance(found, str) and not isinstance(wanted, (str, datetime)):
+def same(expected: Any, found: Any) -> bool:
+    """Return whether a value in the cache is the vendor's: JSON and numbers may be written in another way."""
+    if isinstance(expected, tuple):  # a text that holds JSON
+        expected = expected[1]
+    if isinstance(found, str) and not isinstance(expected, (str, datetime)):
         found = json.loads(found)
     found = warehouse.canonical(found)
-    if isinstance(wanted, (int, float, Decimal)) and isinstance(found, (int, float)):
-        return float(wanted) == float(found)
-    return bool(found == wanted)
+    if isinstance(expected, (int, float, Decimal)) and isinstance(found, (int, float)):
+        return float(expected) == float(found)
+    return bool(found == expected)
 
 
 def grow(sandbox: Sandbox, vendor: str) -> None:
@@ -202,14 +202,14 @@ def main(arguments: list[str] | None = None) -> int:
             for vendor in vendors:
                 first = pyairbyte.read(vendor)
                 wrong = differences(served.sandbox, vendor, first.rows)
-                rows.append(told(vendor, "first", first, wrong))
+                rows.append(table_row(vendor, "first", first, wrong))
                 grow(served.sandbox, vendor)
                 second = pyairbyte.read(vendor)
                 wrong_too = differences(served.sandbox, vendor, second.rows)
                 incremental = any(of == vendor for of, _ in warehouse.TIMES)
                 if incremental and not (second.records < first.records and second.requests < first.requests):
                     wrong_too.append("the second read was no smaller than the first")
-                rows.append(told("", "second", second, wrong_too))
+                rows.append(table_row("", "second", second, wrong_too))
                 good &= not wrong and not wrong_too
     except (RuntimeError, environments.NoEnvironment) as problem:
         print(problem, file=sys.stderr)
@@ -221,7 +221,7 @@ def main(arguments: list[str] | None = None) -> int:
     return 0 if good else 1
 
 
-def told(vendor: str, which: str, read: Read, wrong: Sequence[str]) -> tuple[str, ...]:
+def table_row(vendor: str, which: str, read: Read, wrong: Sequence[str]) -> tuple[str, ...]:
     """Return a line of the table."""
     held = " + ".join(str(len(rows)) for rows in read.rows.values())
     verdict = "; ".join(wrong) or "as the vendor has it"

@@ -1,8 +1,8 @@
 """Read sources with PyAirbyte, as its documentation shows it; runs in PyAirbyte's own environment (tools/pyairbyte.py).
 
 On standard input comes the job, a line of JSON: `cache`, the path of the DuckDB file, and `sources`, for each vendor
-its `program` and `config`. Then the name of a vendor on a line of its own is an order to read it, which one line of
-JSON answers: `records`, how many came, and `rows`, what the cache now holds of each stream.
+its `program` and `config`. Then the name of a vendor on a line of its own is an order to read it, and the
+response is one line of JSON: `records`, how many came, and `rows`, those that the cache now holds of each stream.
 """
 
 from __future__ import annotations
@@ -16,16 +16,16 @@ from airbyte.caches import DuckDBCache  # type: ignore[import-not-found]  # same
 
 
 def main() -> None:
-    """Answer orders until there are no more."""
-    answers, sys.stdout = sys.stdout, sys.stderr  # PyAirbyte's own words are no answers
+    """Carry out orders until there are no more."""
+    responses, sys.stdout = sys.stdout, sys.stderr  # PyAirbyte's own output is no response
     job = json.loads(sys.stdin.readline())
     for line in sys.stdin:
         vendor = line.strip()
-        print(json.dumps(read(job, vendor), default=str), file=answers, flush=True)
+        print(json.dumps(read(job, vendor), default=str), file=responses, flush=True)
 
 
 def read(job: dict[str, Any], vendor: str) -> dict[str, Any]:
-    """Read all streams of a source into the cache; from where the cache says it stands, if it has been read before."""
+    """Read all streams of a source into the cache; from where it stands by the cache, if it has been read before."""
     source = ab.get_source(
         f"source-{vendor}",
         config=job["sources"][vendor]["config"],

@@ -39,24 +39,24 @@ _PIPE = "set -o pipefail; {tap} --config tap.json | {target} --config target.jso
 
 
 class Wrong(Exception):  # noqa: N818 - reads as what happened
-    """A recipe did not do what its page says."""
+    """A recipe did not do what its page describes."""
 
 
-def main(wanted: list[str]) -> int:
+def main(names: list[str]) -> int:
     """Try the recipes; 0 when all of those that could be tried work."""
     failed = 0
     with running(size=300) as sandbox:
         for name, recipe in RECIPES.items():
-            if wanted and name not in wanted:
+            if names and name not in names:
                 continue
             began = time.monotonic()
             with tempfile.TemporaryDirectory(prefix="recipe-") as folder:
                 try:
-                    told = recipe(Path(folder), sandbox)
+                    result = recipe(Path(folder), sandbox)
                 except (Wrong, environments.NoEnvironment, subprocess.CalledProcessError) as problem:
                     failed += 1
-                    told = f"FAILED: {problem}"
-            print(f"{name:<12} {time.monotonic() - began:5.1f} s  {told}", flush=True)
+                    result = f"FAILED: {problem}"
+            print(f"{name:<12} {time.monotonic() - began:5.1f} s  {result}", flush=True)
     return 1 if failed else 0
 
 
@@ -140,7 +140,7 @@ def with_dlt(folder: Path, sandbox: Running) -> str:
 
 
 def _dlt_types(folder: Path) -> str:
-    """Values from which no type can be told: the columns are those of the tap's SCHEMA."""
+    """Load values that show no type: the columns must be those of the tap's SCHEMA."""
     folder.mkdir()
     schema = json.loads((ROOT / "schemas" / "hostedsuite" / "calls.json").read_text(encoding="utf-8"))["properties"]
     with running(size=3) as sandbox:
@@ -155,8 +155,8 @@ def _dlt_types(folder: Path) -> str:
         _dlt(folder, TAP.replace("evolux", "hostedsuite"))
     listed = _query(folder, "SELECT column_name, data_type FROM duckdb_columns() WHERE table_name = 'calls'")
     made = {name.replace("_", ""): kind for name, kind in listed if not name.startswith("_dlt")}
-    wanted = {name.replace("_", "").lower(): _DLT_TYPES[_kind(spec)] for name, spec in schema.items()}
-    _same(made, wanted, "columns")
+    expected = {name.replace("_", "").lower(): _DLT_TYPES[_kind(spec)] for name, spec in schema.items()}
+    _same(made, expected, "columns")
     values = "SELECT ring_time_in_seconds, notes FROM tap_hostedsuite.calls WHERE notes IS NOT NULL ORDER BY id"
     _same(_query(folder, values), [(0.0, "2026-01-05"), (3.5, "none")], "odd values")
     return f"{len(made)} columns with the types of the SCHEMA"
@@ -189,7 +189,7 @@ def _query(folder: Path, query: str) -> list[tuple[Any, ...]]:
 
 
 def parallel(folder: Path, sandbox: Running) -> str:
-    """`meltano el` three times at once, each with a span and a state of its own, into one PostgreSQL.
+    """Run `meltano el` three times at once, each with a span and a state of its own, into one PostgreSQL.
 
     The first span goes alone: it makes the tables, which several at once would all try to make.
     """
@@ -263,10 +263,10 @@ def systemd(folder: Path, sandbox: Running) -> str:
         Path(unit).symlink_to(folder / Path(unit).name.replace("@evolux", "@"))
     line = [checker, "verify", "--man=no", *units]
     done = subprocess.run(line, capture_output=True, text=True, check=False)
-    said = [line for line in done.stderr.splitlines() if "trunkline" in line]
-    if done.returncode or said:
-        raise Wrong("\n".join(said or [done.stderr]))
-    return "service and timer are as systemd wants them"
+    complaints = [line for line in done.stderr.splitlines() if "trunkline" in line]
+    if done.returncode or complaints:
+        raise Wrong("\n".join(complaints or [done.stderr]))
+    return "service and timer are as systemd requires them"
 
 
 RECIPES: dict[str, Callable[[Path, Running], str]] = {
@@ -318,9 +318,9 @@ def _truth(sandbox: Running, stream: str) -> warehouse.Rows:
     return warehouse.expected(sandbox.sandbox, "evolux", stream, warehouse.instant(f"{SINCE}T00:00:00Z"))
 
 
-def _same(found: Any, wanted: Any, what: str) -> None:
-    if found != wanted:
-        counts = f"{len(found)} and not {len(wanted)}" if hasattr(found, "__len__") else f"{found} and not {wanted}"
+def _same(found: Any, expected: Any, what: str) -> None:
+    if found != expected:
+        counts = f"{len(found)} and not {len(expected)}" if hasattr(found, "__len__") else f"{found} and not {expected}"
         raise Wrong(f"{what}: {counts}, or not the same")
 
 

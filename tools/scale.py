@@ -1,8 +1,8 @@
-"""How the time of a backfill grows with history, span and workers: measured on the sandbox, into a real PostgreSQL.
+"""Measure how the time of a backfill grows with history, span and workers, from the sandbox into a real PostgreSQL.
 
     python3 run.py scale
 
-Without Dagster, which adds its seconds to each unit. The sandbox waits before each answer, as a vendor far away does.
+Without Dagster, which adds its seconds to each unit. The sandbox waits before each response, as a vendor far away does.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ from trunkline_orchestrate.plan import Unit  # noqa: E402 - same
 from trunkline_sandbox import Sandbox  # noqa: E402 - same
 
 LATENCY = 0.2
-"""Seconds before each answer."""
+"""Seconds before each response."""
 ROWS_A_DAY = 250
 DAYS = 28
 GRID = (
@@ -60,7 +60,7 @@ def main() -> int:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="trunkline-scale-")))
         url = stack.enter_context(warehouses.postgres())
         server = stack.enter_context(serving(ROWS_A_DAY * DAYS, LATENCY, DAYS))
-        print(f"{LATENCY} s before each answer, {ROWS_A_DAY} calls a day, one request at a time in each unit\n")
+        print(f"{LATENCY} s before each response, {ROWS_A_DAY} calls a day, one request at a time in each unit\n")
         print("| vendor | days | span | units | workers | seconds | requests | rows a second |")
         print("|---|---|---|---|---|---|---|---|")
         for vendor, grid in (("hostedsuite", GRID), ("bspk", LIMITED)):
@@ -108,7 +108,7 @@ def _target(url: str, schema: str) -> dict[str, Any]:
 
 
 def _tables(made: sources.Settings, vendor: str) -> None:
-    """Have the tables made, which the first unit does alone."""
+    """Make the tables, which the first unit does alone."""
     since = made.source(vendor).since
     assert since is not None  # noqa: S101 - given above
     unit.run(made, Unit(vendor, since, since + timedelta(hours=1)))
@@ -140,7 +140,7 @@ print(json.dumps([used[tap.pid], used[load.pid] if load else 0.0]))
 
 
 def _cpu(sandbox: str, vendor: str, folder: Path, url: str, target: str) -> list[float]:
-    """Microseconds of CPU a record, start-up not counted, of tap, target and server, and bytes of the server's log."""
+    """Return the CPU microseconds a record, without start-up, of tap, target, server, and bytes of the server's log."""
     found = []
     for until in ("2026-01-02", "2026-01-29"):
         config = {**Sandbox(size=1).config(vendor, sandbox), "start_date": "2026-01-01", "end_date": until}
@@ -163,7 +163,7 @@ def _cpu(sandbox: str, vendor: str, folder: Path, url: str, target: str) -> list
 
 
 def _server_cpu(url: str) -> float:
-    """Seconds of CPU of a server on this machine, its ended processes included."""
+    """Return the seconds of CPU of a server on this machine, its ended processes included."""
     folder = Path(parse_qs(urlsplit(url).query)["host"][0])
     server = psutil.Process(int((folder / "postmaster.pid").read_text(encoding="utf-8").split()[0]))
     own = sum(server.cpu_times()[:4])  # with the children that have ended
@@ -171,7 +171,7 @@ def _server_cpu(url: str) -> float:
 
 
 def _server_log(url: str) -> float:
-    """Bytes of the server's write-ahead log so far, in millions, so that a record's are in bytes."""
+    """Return the bytes of the server's write-ahead log so far, in millions, so that a record's are in bytes."""
     with psycopg.connect(url) as connection:
         row = connection.execute("SELECT pg_current_wal_lsn() - '0/0'::pg_lsn").fetchone()
     assert row is not None  # noqa: S101 - a query of one row

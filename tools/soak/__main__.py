@@ -31,7 +31,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     options = _options(arguments)
     for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, _ask_to_stop)
+        signal.signal(number, _request_stop)
     if options.keep and options.keep.exists() and any(options.keep.iterdir()):
         print(f"{options.keep} is not empty: --keep needs a folder for this soak alone", file=sys.stderr)
         return 2
@@ -56,7 +56,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _play(folder: Path, children: Children, options: argparse.Namespace) -> list[str]:
-    """Return the soak and its report; returns what is not well."""
+    """Run the soak and write its report; return the problems found."""
     share = f"one request in {1 / options.rate:.0f} fails" if options.rate else "no request fails"
     print(f"soak: {len(VENDORS)} vendors, {options.seconds:.0f} s, {share}, seed {options.seed}", flush=True)
     whole = Soak(Box(children, options.seed, options.size), folder, children, options)
@@ -70,7 +70,7 @@ def _play(folder: Path, children: Children, options: argparse.Namespace) -> list
     return found
 
 
-def _ask_to_stop(number: int, _frame: FrameType | None) -> None:
+def _request_stop(number: int, _frame: FrameType | None) -> None:
     for one in (signal.SIGINT, signal.SIGTERM):
         signal.signal(one, signal.SIG_IGN)  # the clean-up is short
     raise Stopped(number)

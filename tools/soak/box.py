@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class Stopped(BaseException):
-    """A signal asks for the end of the soak.
+    """A signal requests the end of the soak.
 
     Args:
         number: The signal's.
@@ -82,51 +82,51 @@ class Box:
         if not first:
             raise RuntimeError("the sandbox did not start: see its own words above")
         self.url = str(json.loads(first)["url"])
-        # What finds contacts is taken from those that are there: asked for later, it would be other lookups.
+        # What finds contacts is taken from those that are there: chosen later, it would be other lookups.
         self.configs = {name: Sandbox(seed, size, DAYS, vendors=[name]).config(name, self.url) for name in VENDORS}
         # Every contact that a term finds, not the first one: what is found then only ever becomes more.
-        self.ask("POST", "knobs/switchtransact", {"autocomplete": "list"})
+        self.send("POST", "knobs/switchtransact", {"autocomplete": "list"})
 
-    def ask(self, method: str, path: str, value: Any = None) -> Any:
-        """One request to `/_sandbox/`.
+    def send(self, method: str, path: str, value: Any = None) -> Any:
+        """Send a request to `/_sandbox/`.
 
         Raises:
             RuntimeError: The sandbox refuses it.
         """
-        answer = requests.request(method, f"{self.url}/_sandbox/{path}", json=value, timeout=60)
-        if not answer.ok:
-            raise RuntimeError(f"the sandbox refuses {method} {path}: {answer.text[:300]}")
-        return answer.json()
+        response = requests.request(method, f"{self.url}/_sandbox/{path}", json=value, timeout=60)
+        if not response.ok:
+            raise RuntimeError(f"the sandbox refuses {method} {path}: {response.text[:300]}")
+        return response.json()
 
     def upsert(self, vendor: str, stream: str, *rows: Mapping[str, Any]) -> None:
         """Add or change rows."""
-        self.ask("POST", f"rows/{vendor}/{stream}", rows)
+        self.send("POST", f"rows/{vendor}/{stream}", rows)
 
     def truth(self, vendor: str, stream: str) -> list[dict[str, Any]]:
-        """Return what the vendor holds."""
-        rows: list[dict[str, Any]] = self.ask("GET", f"truth/{vendor}/{stream}")
+        """Return the rows that the vendor holds."""
+        rows: list[dict[str, Any]] = self.send("GET", f"truth/{vendor}/{stream}")
         return rows
 
     def config(self, vendor: str) -> dict[str, Any]:
-        """Return what the tap is configured with: the same lookups all along, whatever the vendor holds by now."""
+        """Return the tap's config: the same lookups all along, also when the vendor's rows have changed."""
         return self.configs[vendor]
 
     def handle(self, request: Request) -> Response:
-        """Return the answer to a request that is made for the comparison."""
-        answer = requests.request(
+        """Send a request of the comparison, and return the response."""
+        response = requests.request(
             request.method,
             self.url + request.path,
             params=dict(request.query),
             headers=dict(request.headers),
             timeout=60,
         )
-        return Response(answer.status_code, (), answer.content)
+        return Response(response.status_code, (), response.content)
 
     def fired(self) -> Counter[str]:
-        """How often each rule has happened."""
-        return Counter(self.ask("GET", "faults")["fired"])
+        """Count how often each rule has happened."""
+        return Counter(self.send("GET", "faults")["fired"])
 
     def requests(self, vendor: str) -> int:
-        """How many requests came to the vendor."""
-        entries = self.ask("GET", f"requests?vendor={vendor}")["requests"]
+        """Count the requests that came to the vendor."""
+        entries = self.send("GET", f"requests?vendor={vendor}")["requests"]
         return int(entries[-1]["n"]) if entries else 0

@@ -1,4 +1,4 @@
-"""What fails, and how often."""
+"""Faults of the soak, and how often they happen."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Kind(NamedTuple):
 
 
 def kinds() -> list[Kind]:
-    """Every way to fail; 429 is rarer than the rest because a tap that meets it slows down for all that follows."""
+    """Return every way to fail; 429 is rarer than the rest because it slows a tap down for all that follows."""
     limited = {
         "429, Retry-After in seconds": {"Retry-After": "1"},
         "429, Retry-After as a date": {"Retry-After": "{date:1}"},
@@ -37,7 +37,7 @@ def kinds() -> list[Kind]:
         Kind("stall, longer than the timeout", 0.05, {"kind": "stall", "seconds": TIMEOUT * 1.5}),
         Kind("body that comes in drops", 0.03, {"kind": "slow_body", "seconds": TIMEOUT / 2}),
         Kind("body cut off by the connection", 0.165, {"kind": "cut"}),
-        Kind("half a body, said to be whole", 0.06, {"kind": "broken_json"}),
+        Kind("half a body, declared to be whole", 0.06, {"kind": "broken_json"}),
         Kind("HTML with status 200", 0.13, {"kind": "html200"}),
     ]
 

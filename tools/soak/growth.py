@@ -1,4 +1,4 @@
-"""What changes at a vendor."""
+"""Changes at a vendor during the soak."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class Growth:
         return self.present - self._reach * self._dice.random()
 
     def _arrivals(self, most: int) -> Iterator[tuple[int, datetime]]:
-        """Numbers and times of new rows, the last one late."""
+        """Yield numbers and times of new rows, the last one late."""
         for moment in [self._fresh() for _ in range(self._dice.randint(1, most))] + [self._late()]:
             self._number += 1
             yield self._number, moment
@@ -95,7 +95,7 @@ class Growth:
         self._box.upsert("conpeek", stream, *rows)
 
     def _evolux(self) -> None:
-        """Fewer than elsewhere: each costs a request of its own."""
+        """Add fewer rows than elsewhere: each costs a request of its own."""
         if self._dice.random() >= 0.25:  # noqa: PLR2004 - one in four
             return
         rows: list[dict[str, Any]] = []

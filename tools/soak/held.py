@@ -1,4 +1,4 @@
-"""What a run promised, and what a file holds instead."""
+"""Differences between the promises of a run and the rows of a file."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def tracebacks(folder: Path) -> list[str]:
 
 
 def differences(truth: warehouse.Rows, held: warehouse.Rows) -> list[str]:
-    """Return what is lost, what is there and should not be, and what is not as the vendor has it; a few of each."""
+    """Return rows that are lost, that should not be there, and that differ from the vendor's; a few of each."""
     lost, extra = sorted(truth.keys() - held.keys(), key=str), sorted(held.keys() - truth.keys(), key=str)
     other = [key for key in truth if key in held and truth[key] != held[key]]
     found = [

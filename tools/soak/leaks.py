@@ -1,4 +1,4 @@
-"""What must not be seen: a credential in any form."""
+"""A search for what must not be seen: a credential in any form."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def forms(secret: str) -> set[bytes]:
 
 
 def leaks(folder: Path, secrets: Sequence[str]) -> list[str]:
-    """Files below a folder that hold a credential; configs are meant to."""
+    """Yield files below a folder that hold a credential; configs are meant to."""
     patterns = re.compile(b"|".join(re.escape(form) for secret in secrets for form in sorted(forms(secret))))
     files = [path for path in folder.rglob("*") if path.is_file() and not path.name.endswith("-config.json")]
     return [f"a credential is in {path.name} of {path.parent.name}" for path in files if patterns.search(_bytes(path))]

@@ -47,7 +47,7 @@ class Kill:
     sent: bool = False
 
     def hits(self, who: str) -> bool:
-        """Whether that process got it."""
+        """Return whether that process got it."""
         return self.sent and self.who in {who, "both"}
 
     def __str__(self) -> str:
@@ -56,12 +56,12 @@ class Kill:
 
 @dataclass
 class Ended:
-    """How a run went.
+    """The result of a run.
 
     Attributes:
         lasted: Seconds.
         codes: Exit codes of tap and target as a shell shows them.
-        peaks: The largest memory of tap and target, in KiB, as the kernel counted it; 0 where it can't be asked.
+        peaks: The largest memory of tap and target, in KiB, as the kernel counted it; 0 where it does not count.
         kill: The signal that was sent, if one was.
         began: Seconds after the start of the soak.
     """
@@ -82,7 +82,7 @@ class Run:
         folder: For the files of this run alone.
         state: The state's file, read at the start and written whenever the target passes a state on.
         settings: The tap's and the target's config.
-        debug: Whether the tap tells everything.
+        debug: Whether the tap logs everything.
     """
 
     def __init__(  # noqa: PLR0913 - what a run is made of
@@ -121,7 +121,7 @@ class Run:
             )
 
     def _pass_on(self) -> None:
-        """From the tap to the target, and into a file; when the target is gone, the tap must notice."""
+        """Pass lines from the tap to the target, and into a file; when the target is gone, the tap must notice."""
         source, sink = cast("IO[bytes]", self.tap.stdout), cast("IO[bytes]", self.target.stdin)
         with (self._folder / "tap.jsonl").open("wb") as copy, contextlib.suppress(BrokenPipeError), source, sink:
             while block := os.read(source.fileno(), 1 << 16):
@@ -163,15 +163,15 @@ class Run:
 
     def _send(self, kill: Kill) -> None:
         """Send a signal to those that have not ended; only this thread reaps them: until then the pid is theirs."""
-        wanted = {"tap": [self.tap], "target": [self.target]}.get(kill.who, [self.tap, self.target])
-        for process in wanted:
+        chosen = {"tap": [self.tap], "target": [self.target]}.get(kill.who, [self.tap, self.target])
+        for process in chosen:
             if process.returncode is None:
                 os.kill(process.pid, kill.number)
                 kill.sent = True
 
 
 def peak_of(process: subprocess.Popen[bytes]) -> int:
-    """Return the largest resident memory of a process so far, in KiB; 0 when it has ended or the system does not tell.
+    """Return the largest resident memory of a process so far, in KiB; 0 when it has ended or nobody counts it.
 
     It is the kernel's count of the program that runs now: `exec` begins a new one, so what the parent held when it
     forked is not in it.

@@ -71,7 +71,7 @@ class Vendor:
     def secrets(self) -> list[str]:
         """What nothing may show: the credentials, and what Evolux's customers put into their tasks.
 
-        A customer's name is signed with, but a state names it: it says whose bookmarks these are.
+        A customer's name is signed with, but a state names it: it shows whose bookmarks these are.
         """
         customer = self.box.config(self.name).get("customer_name")
         signed = [secret for secret in self.credentials if secret != customer]
@@ -97,7 +97,7 @@ class Vendor:
             self.problems.append(f"run {len(self.ended)}, undisturbed and without faults, ended with {codes}")
 
     def load(self, started: float, stop: threading.Event, kill: Kill | None = None) -> Ended:
-        """One run."""
+        """Load once."""
         number, began = len(self.ended) + 1, time.monotonic() - started
         folder = self.folder / f"{number:04d}"
         tap = {**self.box.config(self.name), **self._drawn(patient=kill is None)}
@@ -107,7 +107,7 @@ class Vendor:
         ended.began = began
         self.ended.append(ended)
         found = [*forbidden(ended), *leaks(folder, self.secrets), *self._check_file(folder)]
-        if not debug:  # that level's tracebacks were asked for
+        if not debug:  # that level's tracebacks are meant
             found += tracebacks(folder)
         for problem in found:
             self.problems.append(f"run {number} ({ended.kill or 'undisturbed'}): {problem}")
@@ -148,7 +148,7 @@ class Vendor:
                 path.unlink(missing_ok=True)
 
     def _check_file(self, folder: Path) -> list[str]:
-        """Whatever ended the run: the file opens, no key is there twice, no row is gone, none acknowledged missing."""
+        """Check that the file opens, no key is there twice and no acknowledged row is missing, after any end."""
         promised = acknowledged(folder, self.name)
         if promised is None:
             return ["the target passed a state on that the tap never wrote"]
@@ -165,8 +165,8 @@ class Vendor:
             found += [f"{stream}: {count} rows with {distinct} keys"] * (count != distinct)
             found += [f"{stream}: {before} rows became {count}"] * (count < before)
             self.rows[stream] = count
-        for stream, wanted in promised.items():
-            missing = wanted - set(held.get(stream, ()))
+        for stream, expected in promised.items():
+            missing = expected - set(held.get(stream, ()))
             found += [f"{stream}: {len(missing)} rows were acknowledged and are not in the file"] * bool(missing)
         return found
 
@@ -182,7 +182,7 @@ class Vendor:
         return connection.execute(f"SELECT {', '.join(columns)} FROM {table}").fetchall()  # noqa: S608 - same
 
     def truth(self, stream: str) -> warehouse.Rows:
-        """Return what the file must hold of a stream: what the vendor holds from the taps' start_date on."""
+        """Return the rows that the file must hold of a stream: the vendor's from the taps' start_date on."""
         return warehouse.expected(cast("Sandbox", self.box), self.name, stream, BEGIN)
 
     def compare(self) -> None:

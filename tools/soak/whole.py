@@ -33,7 +33,7 @@ STEP = 2.0
 
 
 def thirds(ended: Sequence[Ended], seconds: float, which: int) -> tuple[int, int]:
-    """Return the largest peaks (MiB) of the first and the last third; 0 where no run says.
+    """Return the largest peaks (MiB) of the first and the last third; 0 where no run has one.
 
     Args:
         ended: All runs.
@@ -46,7 +46,7 @@ def thirds(ended: Sequence[Ended], seconds: float, which: int) -> tuple[int, int
 
 
 def grown(first: int, last: int) -> bool:
-    """Whether memory (MiB) has grown by more than moments differ."""
+    """Return whether memory (MiB) has grown by more than moments differ."""
     return bool(first and last) and last > first * GROWTH_SHARE + GROWTH_MIB
 
 
@@ -65,7 +65,7 @@ class Soak:
         self.up, self.ended = threading.Event(), threading.Event()  # the time for disturbances is up; all is over
         self.vendors = [Vendor(name, folder / name, box, children, options) for name in VENDORS]
         self.fired: Counter[str] = Counter()
-        self.asked: dict[str, int] = {}
+        self.requested: dict[str, int] = {}
 
     def play(self) -> None:
         """Let it happen.
@@ -75,14 +75,14 @@ class Soak:
         """
         started = time.monotonic()
         for vendor in self.vendors:
-            self.box.ask("POST", "faults", list(rules(vendor.name, vendor.credentials, self.options.rate)))
+            self.box.send("POST", "faults", list(rules(vendor.name, vendor.credentials, self.options.rate)))
         with ThreadPoolExecutor(2 * len(self.vendors)) as pool:
             try:
                 self._soak(pool, started)
                 self._all(pool, lambda vendor: vendor.finish(started, self.ended))
                 self.fired = self.box.fired()
-                self.asked = {vendor.name: self.box.requests(vendor.name) for vendor in self.vendors}
-                self.box.ask("DELETE", "faults")
+                self.requested = {vendor.name: self.box.requests(vendor.name) for vendor in self.vendors}
+                self.box.send("DELETE", "faults")
                 self._all(pool, lambda vendor: vendor.last(started, self.ended))
                 self._all(pool, Vendor.compare)
             except BaseException:
@@ -99,11 +99,11 @@ class Soak:
     def _soak(self, pool: ThreadPoolExecutor, started: float) -> None:
         growing = [pool.submit(self._grow, vendor.growth) for vendor in self.vendors]
         loading = [pool.submit(vendor.soak, started, self.up) for vendor in self.vendors]
-        told = 0
+        printed = 0
         while (lasted := time.monotonic() - started) < self.options.seconds:
-            if lasted >= told + 30:
-                told += 30
-                self._say(lasted)
+            if lasted >= printed + 30:
+                printed += 30
+                self._print(lasted)
             broken = [one for one in (*growing, *loading) if one.done()]
             if broken:
                 broken[0].result()
@@ -113,33 +113,33 @@ class Soak:
             done.result()
         for vendor in self.vendors:
             vendor.growth.present += timedelta(days=1)  # the last rows lie before the end of the last runs
-            if vendor.name == "evolux":  # two details that are not there yet when they are first asked for
+            if vendor.name == "evolux":  # two details that are not there yet when they are first requested
                 newest = {str(row["id"]): 1 for _, row in vendor.growth.mine[-2:]}
-                self.box.ask("POST", "knobs/evolux", {"cdr_pending": newest})
+                self.box.send("POST", "knobs/evolux", {"cdr_pending": newest})
 
     def _grow(self, growth: Growth) -> None:
         while not self.up.wait(STEP):
             growth.step()
 
-    def _say(self, lasted: float) -> None:
+    def _print(self, lasted: float) -> None:
         ended = [one for vendor in self.vendors for one in vendor.ended]
         killed = sum(one.kill is not None for one in ended)
         print(f"{lasted:5.0f} s  {len(ended)} runs, {killed} of them killed", flush=True)
 
     def judge(self) -> list[str]:
-        """Everything that is not well; empty when all is."""
+        """Return the problems found; empty when there is none."""
         found = [f"{vendor.name}: {problem}" for vendor in self.vendors for problem in vendor.problems]
         for vendor in self.vendors:
             for which, who in enumerate(("tap", "target")):
                 first, last = thirds(vendor.ended, self.options.seconds, which)
                 if self.options.seconds >= RELOADS_FROM and grown(first, last):
                     found.append(f"{vendor.name}: memory of the {who} grew from {first} to {last} MiB")
-        total, fired = sum(self.asked.values()), sum(self.fired.values())
+        total, fired = sum(self.requested.values()), sum(self.fired.values())
         if total >= MANY:
             never = [kind.label for kind in kinds() if not self._of(kind.label)]
             found += [f"no request met this fault: {label}" for label in never]
-            if not 0.75 <= fired / total / self.options.rate <= 1.25:  # noqa: PLR2004 - about as many as asked for
-                found.append(f"{fired} faults on {total} requests: not the share that was asked for")
+            if not 0.75 <= fired / total / self.options.rate <= 1.25:  # noqa: PLR2004 - about as many as set
+                found.append(f"{fired} faults on {total} requests: not the share that was set")
         return found
 
     def _of(self, label: str) -> int:
@@ -148,14 +148,14 @@ class Soak:
     # -- the report --------------------------------------------------------------------------------
 
     def report(self) -> Iterator[str]:
-        """Two tables."""
+        """Write the two tables of the report."""
         yield from table([_HEAD, *(self._line(vendor) for vendor in self.vendors)])
         yield ""
         names = [vendor.name for vendor in self.vendors]
         rows = [[str(self.fired[f"{name}: {kind.label}"]) for name in names] for kind in kinds()]
         body = [(kind.label, *row, str(self._of(kind.label))) for kind, row in zip(kinds(), rows, strict=True)]
         yield from table([("fault", *names, "all"), *body])
-        total, fired = sum(self.asked.values()), sum(self.fired.values())
+        total, fired = sum(self.requested.values()), sum(self.fired.values())
         yield ""
         yield f"{fired:,} faults on {total:,} requests ({fired / max(total, 1):.0%})"
         yield (
@@ -178,7 +178,7 @@ class Soak:
             str(kills["SIGTERM tap"] + kills["SIGTERM target"]),
             str(gave_up),
             *(", ".join(f"{code}: {count}" for code, count in counts) for counts in codes),
-            f"{self.asked.get(vendor.name, 0):,}",
+            f"{self.requested.get(vendor.name, 0):,}",
             f"{sum(n for label, n in self.fired.items() if label.startswith(vendor.name + ':')):,}",
             f"{rows:,}",
             *peaks,
@@ -193,7 +193,7 @@ _HEAD = (
 
 
 def table(rows: Sequence[Sequence[str]]) -> Iterator[str]:
-    """Rows as a table that a terminal and a page of docs can show."""
+    """Write rows as a table that a terminal and a page of docs can show."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for at, row in enumerate(rows):
         yield f"| {' | '.join(cell.ljust(width) for cell, width in zip(row, widths, strict=True))} |"
