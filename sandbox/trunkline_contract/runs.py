@@ -69,7 +69,7 @@ class Output(io.RawIOBase):
         return len(data)
 
     def flush(self) -> None:
-        """Nothing is kept back."""
+        """Do nothing: nothing is kept back."""
 
 
 def disk_full() -> None:
@@ -84,7 +84,7 @@ def killed() -> None:
 
 @dataclass
 class Result:
-    """How a run ended.
+    """The result of a run.
 
     Attributes:
         code: The exit code; None when it was killed.
@@ -219,7 +219,7 @@ def run(  # noqa: PLR0913 - who, with what, when, from where and to where
         output: Where it writes.
 
     Raises:
-        Exception: Whatever ends the run but a lost output and `Killed`.
+        Exception: Any error that ends the run but a lost output and `Killed`.
     """
     output = output or Output()
     logger = logging.getLogger(tap_type.name)

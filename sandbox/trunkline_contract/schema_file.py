@@ -32,7 +32,7 @@ def types(node: Mapping[str, Any]) -> list[str]:
 
 
 def walk(node: Mapping[str, Any], path: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
-    """Every property and every array's items below a node: `call_flow.id`, `dialogs[]`, `dialogs[].talking_time`."""
+    """Yield every property and array items below a node: `call_flow.id`, `dialogs[]`, `dialogs[].talking_time`."""
     for name, child in node.get("properties", {}).items():
         here = f"{path}.{name}" if path else name
         yield here, child
@@ -43,12 +43,12 @@ def walk(node: Mapping[str, Any], path: str = "") -> Iterator[tuple[str, dict[st
 
 
 def properties(schema: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
-    """All properties at every depth, array items left out."""
+    """Return all properties at every depth, array items left out."""
     return {path: node for path, node in walk(schema) if not path.endswith("[]")}
 
 
 def problems(schema: dict[str, Any], *, tap: str, stream: str, keys: Sequence[str], bookmark: str | None) -> list[str]:
-    """Everything that is wrong with a schema file, a sentence each.
+    """Return the problems of a schema file, a sentence each.
 
     Args:
         schema: Its content.

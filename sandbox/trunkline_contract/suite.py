@@ -335,7 +335,7 @@ class Contract:
         assert self.keys(dated, result) == self.held(box, dated).keys()
 
     def test_g1_rows_that_move_between_pages_all_come(self, stream: str) -> None:
-        """Whatever order the vendor lists in: rows that come in while pages are read push none of the others out."""
+        """In any order of the vendor's list, rows that come in while pages are read push none of the others out."""
         orders = next(
             (knob.metadata["choices"] for knob in dataclasses.fields(self._knobs()) if knob.name == "order"), (None,)
         )

@@ -98,7 +98,7 @@ def expected(sandbox: Sandbox, vendor: str, stream: str, since: datetime | None 
 
 
 def duckdb_rows(path: Path, vendor: str, stream: str) -> Rows:
-    """Return what a DuckDB file holds of a stream, by key, but the loader's columns. An instant is a TIMESTAMPTZ."""
+    """Return a stream's rows in a DuckDB file, by key, without the loader's columns. An instant is a TIMESTAMPTZ."""
     with duckdb.connect(str(path), read_only=True) as connection:
         columns = connection.execute(
             "SELECT column_name, data_type FROM duckdb_columns() WHERE schema_name = ? AND table_name = ? "
@@ -116,7 +116,7 @@ _INSTANT = "TIMESTAMP WITH TIME ZONE"
 
 
 def postgres_rows(url: str, vendor: str, stream: str) -> Rows:
-    """Return what a PostgreSQL database holds of a stream, by key, without the loader's columns; needs psycopg."""
+    """Return a stream's rows in a PostgreSQL database, by key, without the loader's columns; needs psycopg."""
     import psycopg
 
     with psycopg.connect(url) as connection, connection.cursor() as cursor:
@@ -144,7 +144,7 @@ def instant(text: str) -> datetime:
 
 
 def by_key(vendor: str, stream: str, rows: Iterable[Row]) -> Rows:
-    """Rows in the one form, by key.
+    """Return rows in the one form, by key.
 
     Raises:
         ValueError: Two rows have the same key.
@@ -237,7 +237,7 @@ def _cdr(sandbox: Sandbox, vendor: str, stream: str) -> list[Row]:
 def _centre(sandbox: Sandbox, vendor: str, stream: str) -> list[Row]:
     rows = sandbox.truth(vendor, stream)
     for row in rows:
-        row.pop("custom_fields", None)  # only for those who ask for one campaign
+        row.pop("custom_fields", None)  # only for those who request one campaign
         if stream == "agent_pauses":
             row["agent_id"] = row["agent"]["id"]
         for name in row:

@@ -26,7 +26,7 @@ In a test, without a socket (thousands of histories a minute):
     sandbox.knobs("hostedsuite", page_base=1, start_time="us")    # what a vendor's page leaves open
 
 Each vendor's `api_url` is a path: `/bspk`, `/switchtransact/api/1.0`, `/hostedsuite`, `/conpeek`, `/evolux`. The data
-is made from a seed and a first day (2026-01-01 unless told otherwise) and knows no clock; the command's data ends
+is made from a seed and a first day (2026-01-01 by default) and knows no clock; the command's data ends
 yesterday. The samples that the vendors print are part of it.
 
 Over HTTP the sandbox itself is under `/_sandbox/`: GET `health`, GET `truth/{vendor}/{stream}` (`?format=lines`), POST

@@ -45,7 +45,7 @@ def main(arguments: list[str] | None = None, prog: str = "python -m trunkline_sa
     except OSError as problem:
         return _refuse(f"can't listen on {options.host}:{options.port}: {problem}: choose another --port")
     name = f"[{options.host}]" if ":" in options.host else options.host
-    _say(_welcome(sandbox, f"http://{name}:{listener.getsockname()[1]}"))
+    _print(_welcome(sandbox, f"http://{name}:{listener.getsockname()[1]}"))
     # The server stops at this signal and then raises it again: by Python's handler it would end in a traceback.
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     host.run(sockets=[listener])
@@ -57,8 +57,8 @@ def _refuse(sentence: str) -> int:
     return 2
 
 
-def _say(text: str) -> None:
-    """Print; whoever reads only the first line and closes the pipe does not end the server by it."""
+def _print(text: str) -> None:
+    """Print; a reader that takes only the first line and closes the pipe does not end the server by it."""
     try:
         print(text, flush=True)  # noqa: T201 - a command
     except BrokenPipeError:
@@ -72,9 +72,9 @@ def _options(arguments: list[str] | None, prog: str) -> argparse.Namespace:
     parser.add_argument("--seed", type=int, default=1, help="decides every value of the data")
     parser.add_argument("--size", type=int, default=240, help="rows of each vendor")
     parser.add_argument("--days", type=int, default=14, help="days that the rows are spread over")
-    told = "the first of these days, such as 2026-01-01; without it yesterday is the last one"
-    parser.add_argument("--first-day", type=date.fromisoformat, metavar="DATE", help=told)
-    parser.add_argument("--latency", type=float, default=0.0, metavar="SECONDS", help="wait before each answer")
+    text = "the first of these days, such as 2026-01-01; without it yesterday is the last one"
+    parser.add_argument("--first-day", type=date.fromisoformat, metavar="DATE", help=text)
+    parser.add_argument("--latency", type=float, default=0.0, metavar="SECONDS", help="wait before each response")
     parser.add_argument("--fault-rate", type=float, default=0.0, metavar="SHARE", help="of requests that fail, 0 to 1")
     return parser.parse_args(arguments)
 

@@ -1,4 +1,4 @@
-"""`/_sandbox/...`: reading and changing the sandbox over HTTP. Every answer is JSON."""
+"""`/_sandbox/...`: reading and changing the sandbox over HTTP. Every response is JSON."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ NDJSON = "application/x-ndjson"
 
 
 def handle(sandbox: Sandbox, request: Request) -> Response:
-    """Return the answer to an admin request; 400 says what was wrong with it."""
+    """Return the response to an admin request; 400 names what was wrong with it."""
     for method, path, route in _ROUTES:
         found = path.fullmatch(request.path)
         if found and method == request.method:

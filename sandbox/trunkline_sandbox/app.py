@@ -34,7 +34,7 @@ def create_app(sandbox: Sandbox) -> Starlette:
 
 
 class _Endpoint:
-    """One request: hand it to the sandbox, wait as long as it says, and write what it says."""
+    """Handle one request: hand it to the sandbox, wait as long as the response needs, and write it."""
 
     def __init__(self, sandbox: Sandbox) -> None:
         self._sandbox = sandbox
@@ -97,7 +97,7 @@ async def _hang_up(scope: Scope, receive: Receive) -> None:
 
 
 class BreakableProtocol(H11Protocol):
-    """uvicorn's HTTP protocol, which also tells the application what it is connected by."""
+    """uvicorn's HTTP protocol, which also passes its connection to the application."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Put the transport where an endpoint finds it."""

@@ -1,4 +1,4 @@
-"""Faults on demand: what servers, proxies and networks do to an answer, by rule."""
+"""Faults on demand: what servers, proxies and networks do to a response, by rule."""
 
 from __future__ import annotations
 
@@ -33,13 +33,13 @@ class Fault:
         times: How often it happens at most; None: always.
         rate: Share of the matching requests (0 to 1) that it happens to, drawn with the sandbox's seed; None: all.
         after: Matching requests that pass before the rule starts.
-        handled: For faults that replace the answer: the vendor acts on the request first, so that a write is done
-            although its answer is lost.
+        handled: For faults that replace the response: the vendor acts on the request first, so that a write is done
+            although its response is lost.
         status: HTTP status of `status`.
-        headers: Headers of `status` and of every fault that makes an answer of its own. `{date:2}` in a value becomes
-            the HTTP date two seconds after the answer, `{epoch:2}` and `{epoch_ms:2}` that moment in (milli)seconds
-            since 1970, rounded up to a whole second: whoever waits until then has waited long enough.
-        body: Text of an answer instead of the kind's own.
+        headers: Headers of `status` and of every fault that makes a response of its own. `{date:2}` in a value becomes
+            the HTTP date two seconds after the response, `{epoch:2}` and `{epoch_ms:2}` that moment in (milli)seconds
+            since 1970, rounded up to a whole second: a wait until then is long enough.
+        body: Text of a response instead of the kind's own.
         seconds: Length of `stall` and `slow_body`; period of `limit`.
         url: Where `redirect` points.
         by: How far `wrong_total` is off; size of `gzip_bomb` unpacked, in MiB; requests of `limit` in its period.
@@ -70,8 +70,8 @@ class Fault:
         except re.error as problem:
             raise ValueError(f"a fault's match is a regular expression: {self.match!r}: {problem}") from problem
 
-    def answer(self, status: int, body: bytes, *headers: tuple[str, str]) -> Response:
-        """Return an answer of the fault's own."""
+    def respond(self, status: int, body: bytes, *headers: tuple[str, str]) -> Response:
+        """Return a response of the fault's own."""
         if self.body is not None:
             body = self.body.encode()
         return Response(status, (*headers, *self.headers.items()), body)
@@ -87,7 +87,7 @@ class _Rule:
         self.used = 0
         self.dice = random.Random(seed)  # noqa: S311 - faults in a simulator
 
-    def wants(self, text: str) -> bool:
+    def matches(self, text: str) -> bool:
         fault = self.fault
         if fault.times is not None and self.used >= fault.times:
             return False
@@ -126,7 +126,7 @@ class Faults:
         self._rules.clear()
 
     def fired(self) -> dict[str, int]:
-        """How often each kind (or label, where a rule has one) in force has happened."""
+        """Count how often each kind (or label, where a rule has one) in force has happened."""
         counts: dict[str, int] = {}
         for rule in self._rules:
             name = rule.fault.label or rule.fault.kind
@@ -134,17 +134,17 @@ class Faults:
         return counts
 
     def play(self, vendor: Vendor, whole: Request, request: Request) -> Response:
-        """Return the vendor's answer after the rules.
+        """Return the vendor's response after the rules.
 
         Args:
-            vendor: Who is asked.
+            vendor: The vendor.
             whole: The request as it came, for matching.
             request: The request as the vendor sees it.
         """
         if self._rules:
             text = f"{whole.method} {whole.target} {whole.body.decode(errors='replace')}"
             for rule in self._rules:
-                if rule.wants(text):
+                if rule.matches(text):
                     fault = _dated(rule.fault, vendor.world.clock().timestamp())
                     response = KINDS[fault.kind](fault, vendor, request)
                     if response is not None:
@@ -188,8 +188,8 @@ def _first(fault: Fault, vendor: Vendor, request: Request) -> None:
 def _status(fault: Fault, vendor: Vendor, request: Request) -> Response:
     _first(fault, vendor, request)
     if fault.status in BODILESS:
-        return fault.answer(fault.status, b"")
-    return fault.answer(fault.status, b'{"error":"injected"}', JSON)
+        return fault.respond(fault.status, b"")
+    return fault.respond(fault.status, b'{"error":"injected"}', JSON)
 
 
 def _limit(fault: Fault, vendor: Vendor, request: Request) -> Response | None:
@@ -218,28 +218,28 @@ def _slow_body(fault: Fault, vendor: Vendor, request: Request) -> Response:
 
 def _html200(fault: Fault, vendor: Vendor, request: Request) -> Response:
     _first(fault, vendor, request)
-    return fault.answer(200, _HTML, ("Content-Type", "text/html; charset=utf-8"))
+    return fault.respond(200, _HTML, ("Content-Type", "text/html; charset=utf-8"))
 
 
 def _empty200(fault: Fault, vendor: Vendor, request: Request) -> Response:
     _first(fault, vendor, request)
-    return fault.answer(200, b"", JSON)
+    return fault.respond(200, b"", JSON)
 
 
 def _broken_json(fault: Fault, vendor: Vendor, request: Request) -> Response:
-    """Complete on the wire, but without its last third."""
+    """Return a response that is complete on the wire, but without its last third."""
     response = vendor.handle(request)
-    return fault.answer(200, response.body[: len(response.body) * 2 // 3] + b",,", JSON)
+    return fault.respond(200, response.body[: len(response.body) * 2 // 3] + b",,", JSON)
 
 
 def _other_envelope(fault: Fault, vendor: Vendor, request: Request) -> Response:
     _first(fault, vendor, request)
-    return fault.answer(200, b'{"result":[],"message":"This is not the envelope you know"}', JSON)
+    return fault.respond(200, b'{"result":[],"message":"This is not the envelope you know"}', JSON)
 
 
 def _redirect(fault: Fault, vendor: Vendor, request: Request) -> Response:
     _first(fault, vendor, request)
-    return fault.answer(302, b"", ("Location", fault.url))
+    return fault.respond(302, b"", ("Location", fault.url))
 
 
 def _repeat_page(_: Fault, vendor: Vendor, request: Request) -> Response | None:

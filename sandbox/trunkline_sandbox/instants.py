@@ -20,7 +20,7 @@ _NOON = 12
 
 
 def from_datetime(moment: datetime) -> int:
-    """Microseconds since 1970 (UTC) of an aware datetime."""
+    """Return microseconds since 1970 (UTC) of an aware datetime."""
     gap = moment - _EPOCH
     return (gap.days * 86_400 + gap.seconds) * SECOND + gap.microseconds
 

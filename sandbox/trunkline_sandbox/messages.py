@@ -1,4 +1,4 @@
-"""What goes in and comes out of a vendor: a request and a response without any socket."""
+"""Requests and responses of a vendor, without any socket."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 Pairs = tuple[tuple[str, str], ...]
 _NO_HEADERS: Mapping[str, str] = MappingProxyType({})
 BODILESS = frozenset({204, 304})
-"""Statuses whose answers have no body and no Content-Length."""
+"""Statuses whose responses have no body and no Content-Length."""
 JSON = ("Content-Type", "application/json; charset=utf-8")
 
 
@@ -89,7 +89,7 @@ class Response:
         headers: Without Content-Length, which the transport adds.
         body: In full, also when `cut` lets only a part of it through.
         stall: Seconds before the first byte.
-        reset: The connection is closed instead of an answer.
+        reset: The connection is closed instead of a response.
         cut: Bytes of the body that get through before the connection is closed, or None.
         drip: Seconds over which the body is spread.
     """
@@ -116,6 +116,6 @@ class Response:
         return msgspec.json.decode(self.body)
 
     def header(self, name: str) -> str:
-        """Return the value of a header, whatever the case of its name; empty when there is none."""
-        wanted = name.lower()
-        return next((value for key, value in self.headers if key.lower() == wanted), "")
+        """Return the value of a header, with its name in any case; empty when there is none."""
+        folded = name.lower()
+        return next((value for key, value in self.headers if key.lower() == folded), "")

@@ -1,4 +1,4 @@
-"""A vendor that lists its rows, as most do: a table of routes says which lists it has, and how each is paged."""
+"""A vendor that lists its rows, as most do: a table of routes holds its lists, and how each is paged."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Route:
         stream: Name of what is listed.
         path: Of the list. `<column>` in it stands for that column of a parent's row: `/v1/calls/<id>/recordings`.
         make: Makes row `i` of the made-up world, of its instant in microseconds and of 64 bits for the rest of it.
-        key: Columns that tell rows apart; in a list per row, those of the whole stream.
+        key: Columns that distinguish rows; in a list per row, those of the whole stream.
         rows: Field that holds the rows; the stream's name when None, and empty when the response itself is the list.
         time: Column that the filter looks at; empty for a full table, which has no filter.
         since: Query parameter of the span's lower end (inclusive, as is the upper one).
@@ -52,7 +52,7 @@ class Route:
         size: Query parameter of the page's size.
         usual: Rows of a page where the request names no size.
         most: Rows of a page at most.
-        total: Field of the number of all rows; empty where the vendor does not say it.
+        total: Field of the number of all rows; empty where the vendor does not send it.
         next: Field of what leads to the next page: its number, offset or cursor.
         last: What stands there on the last page.
         link: Whether it is the next page's address instead, as `Vendor.host` begins it.
@@ -131,7 +131,7 @@ class Route:
 
 @dataclass
 class PagedKnobs(Knobs):
-    """What such a vendor's page may leave open.
+    """Facts that such a vendor's page may leave open.
 
     Attributes:
         order: Which rows come first.
@@ -174,7 +174,7 @@ class PagedVendor(Vendor):
 
     @abstractmethod
     def authorized(self, request: Request) -> bool:
-        """Whether the request carries the right credentials."""
+        """Return whether the request carries the right credentials."""
 
     def read(self, value: Any) -> int | None:
         """Read a time as rows and filter write it, in microseconds; None when it is none. ISO 8601 if left as is."""
@@ -186,7 +186,7 @@ class PagedVendor(Vendor):
         return self.read(text)
 
     def describe_page(self, request: Request, *, offset: int, size: int, count: int, total: int) -> dict[str, Any]:
-        """Say what stands in the response beside the rows, their total and what leads to the next page.
+        """Return the fields of the response beside the rows, their total and what leads to the next page.
 
         Args:
             request: The request for the page.
@@ -318,8 +318,8 @@ class PagedVendor(Vendor):
                 raise RefusedError(404, "Not found")
             return table.select("parent", mark, mark, newest_first=newest_first)
         low, high = (self._end(route, request, upper=upper) for upper in (False, True))
-        wanted = tuple((name, value) for name in route.equals if (value := request.get(name)))
-        where = (wanted, lambda row: all(str(row[name]) == value for name, value in wanted)) if wanted else None
+        expected = tuple((name, value) for name in route.equals if (value := request.get(name)))
+        where = (expected, lambda row: all(str(row[name]) == value for name, value in expected)) if expected else None
         return table.select(None, low, high, where=where, newest_first=newest_first)
 
     def _end(self, route: Route, request: Request, *, upper: bool) -> int | None:
@@ -333,8 +333,8 @@ class PagedVendor(Vendor):
         return instant + self.knobs.filter_lag * SECOND
 
     def _size(self, route: Route, request: Request) -> int:
-        wanted = whole(request.get(route.size), route.usual, name=route.size)
-        return min(wanted, self.knobs.page_cap or route.most)
+        expected = whole(request.get(route.size), route.usual, name=route.size)
+        return min(expected, self.knobs.page_cap or route.most)
 
     def _next(self, route: Route, request: Request, offset: int, size: int, total: int) -> str | int | None:
         if offset + size >= total:

@@ -42,9 +42,9 @@ class Entry:
         query: Decoded pairs.
         headers: Names in lower case.
         body: As text.
-        status: Of the answer; 0 when the connection was closed instead.
-        in_flight: Requests that were being answered when this one came, this one included.
-        at: When it was answered, in seconds since 1970 on the sandbox's clock.
+        status: Of the response; 0 when the connection was closed instead.
+        in_flight: Requests in progress when this one came, this one included.
+        at: When its response was made, in seconds since 1970 on the sandbox's clock.
     """
 
     n: int
@@ -60,7 +60,7 @@ class Entry:
 
 
 class RequestLog:
-    """The requests that were answered, the latest 200,000 of them, and how many were under way at once."""
+    """The requests that had a response, the latest 200,000 of them, and how many were under way at once."""
 
     def __init__(self) -> None:
         self._entries: deque[Entry] = deque(maxlen=_LOG_SIZE)
@@ -132,9 +132,9 @@ class Sandbox:
         days: Days over which the rows are spread.
         first_day: The first of these days, in UTC.
         clock: Returns the present moment (aware datetime): for rate limits and for Evolux's "today".
-        vendors: Names of the vendors wanted; all by default.
-        latency: Seconds that a transport waits before each answer; `handle` itself never waits.
-        on_request: Called as `on_request(sandbox, vendor, request, n)` before the answer to the vendor's n-th request,
+        vendors: Names of the vendors; all by default.
+        latency: Seconds that a transport waits before each response; `handle` itself never waits.
+        on_request: Called as `on_request(sandbox, vendor, request, n)` before the response to a vendor's n-th request,
             for data that changes while it is read. `request.path` has the vendor's prefix.
 
     Attributes:
@@ -156,7 +156,7 @@ class Sandbox:
         on_request: Hook | None = None,
     ) -> None:
         self._lock = threading.RLock()
-        self._wanted = vendors
+        self._chosen = vendors
         self._world = World(seed, size, days, first_day=first_day, **({"clock": clock} if clock else {}))
         self.latency = latency
         self.on_request = on_request
@@ -169,7 +169,7 @@ class Sandbox:
         """Make the data anew and drop faults, knobs, scheduled rows and the log.
 
         Raises:
-            ValueError: When a vendor is asked for that does not exist.
+            ValueError: When a vendor does not exist.
         """
         old = self._world
         world = World(
@@ -180,7 +180,7 @@ class Sandbox:
             old.first_day,
         )
         known = registry()
-        names = tuple(known) if self._wanted is None else tuple(self._wanted)
+        names = tuple(known) if self._chosen is None else tuple(self._chosen)
         for name in names:
             if name not in known:
                 raise ValueError(f"there is no vendor {name!r}: there are {', '.join(known)}")
@@ -194,11 +194,11 @@ class Sandbox:
     # Data ---------------------------------------------------------------------------------------------------------
 
     def truth(self, vendor: str, stream: str, *, hidden: bool = False) -> list[Row]:
-        """Return what the vendor holds: copies of all rows of a stream, oldest first.
+        """Return copies of all rows of a stream that the vendor holds, oldest first.
 
         Rows are as the vendor sends them by default, with these differences: null fields that HostedSuite leaves out
-        are there as None, its `StartTime` is `YYYY-MM-DDTHH:MM:SSZ` whatever the knob says, and a `studio_cdr` of
-        Evolux carries the `call_id` it was asked for with.
+        are there as None, its `StartTime` is `YYYY-MM-DDTHH:MM:SSZ` for any value of the knob, and a `studio_cdr` of
+        Evolux carries the `call_id` that it is requested with.
 
         Args:
             vendor: Its name.
@@ -235,7 +235,7 @@ class Sandbox:
                 target.upsert(stream, row)
 
     def delete(self, vendor: str, stream: str, rows: Iterable[Row]) -> int:
-        """Take out the rows with the keys of `rows`; returns how many were there."""
+        """Take out the rows with the keys of `rows`, and return how many were there."""
         target = self._vendor(vendor)
         with self._lock:
             return sum(target.delete(stream, row) for row in rows)
@@ -252,7 +252,7 @@ class Sandbox:
             return asdict(target.knobs)
 
     def fault(self, kind: str, match: str = "", **values: Any) -> None:
-        """Short for `faults.add(Fault(kind, match, ...))`."""
+        """Add a fault; short for `faults.add(Fault(kind, match, ...))`."""
         self.faults.add(Fault(kind, match, **values))
 
     def api_url(self, vendor: str, base: str) -> str:
@@ -269,7 +269,7 @@ class Sandbox:
     # Requests -----------------------------------------------------------------------------------------------------
 
     def handle(self, request: Request) -> Response:
-        """Return the answer to a request, after hooks and faults. Never waits; safe to call from several threads."""
+        """Return the response to a request, after hooks and faults. Never waits; safe to call from several threads."""
         if request.path.startswith(ADMIN):
             from trunkline_sandbox import admin
 

@@ -21,11 +21,11 @@ _START_SECONDS = 10.0
 
 @dataclass(frozen=True)
 class Running:
-    """A sandbox that answers on loopback.
+    """A sandbox that listens on loopback.
 
     Attributes:
         url: `http://127.0.0.1:<port>`.
-        sandbox: What answers: change its data, faults and knobs at any time.
+        sandbox: The one behind it: change its data, faults and knobs at any time.
     """
 
     url: str
@@ -75,7 +75,7 @@ def listen(host: str, port: int) -> socket.socket:
         OSError: When the port is taken.
     """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    # asyncio turns Nagle's algorithm off only for sockets that say they are TCP; with it an answer takes 40 ms.
+    # asyncio turns Nagle's algorithm off only for sockets marked as TCP; with it a response takes 40 ms.
     listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:

@@ -45,7 +45,7 @@ class Index:
         del self.times[at], self.ids[at]
 
     def span(self, low: int | None, high: int | None) -> tuple[int, int]:
-        """First position and the one behind the last, both bounds inclusive, None open."""
+        """Return the first position and the one behind the last, both bounds inclusive, None open."""
         first = 0 if low is None else bisect_left(self.times, low)
         behind = len(self.times) if high is None else bisect_right(self.times, high)
         return first, max(first, behind)
@@ -137,7 +137,7 @@ class Table:
         return row
 
     def rows(self) -> Iterator[Row]:
-        """All rows in the order of the first clock."""
+        """Return all rows in the order of the first clock."""
         return map(self.row, tuple(self._index(self._main).ids))
 
     def find(self, key: Key) -> Row | None:
@@ -203,7 +203,7 @@ class Table:
         where: tuple[Hashable, Callable[[Row], bool]] | None = None,
         newest_first: bool = False,
     ) -> Selection:
-        """Rows whose time lies between the bounds (inclusive) and for which `where` holds.
+        """Return the rows whose time lies between the bounds (inclusive) and for which `where` holds.
 
         Args:
             clock: Which time; the first clock when None. Rows without that time are left out.
@@ -242,7 +242,7 @@ class Table:
         return texts
 
     def _index(self, name: str) -> Index:
-        """Built when it is first needed: a vendor that nobody asks costs nothing."""
+        """Build the index when it is first needed: a vendor without requests costs nothing."""
         index = self._indexes.get(name)
         if index is None:
             index = self._indexes[name] = self._first_index() if name == self._main else self._other_index(name)

@@ -22,13 +22,13 @@ if TYPE_CHECKING:
 
 
 class SandboxAdapter(BaseAdapter):
-    """Answers a session's requests from a sandbox in this process.
+    """Responds to a session's requests from a sandbox in this process.
 
     Mount it wherever the tap's `api_url` begins, for example `session.mount("http://127.0.0.1", SandboxAdapter(s))`;
     host and port do not matter, only the path does.
 
     Args:
-        sandbox: Who answers.
+        sandbox: The sandbox.
         sleep: Waits for latencies and stalls (seconds); a test without patience passes a function that does nothing.
             A wait that is not shorter than the read timeout is not slept: it raises `requests.ReadTimeout` at once.
     """
@@ -48,7 +48,7 @@ class SandboxAdapter(BaseAdapter):
         cert: Any = None,
         proxies: Any = None,
     ) -> requests.Response:
-        """Return the sandbox's answer.
+        """Return the sandbox's response.
 
         Raises:
             requests.ConnectionError: For the fault `reset`.
@@ -56,15 +56,15 @@ class SandboxAdapter(BaseAdapter):
         """
         del stream, verify, cert, proxies
         with self._sandbox.requests.under_way():
-            answer = self._sandbox.handle(_received(request))
-            self._wait(self._sandbox.latency + answer.stall, timeout, request)
-            if answer.reset:
+            response = self._sandbox.handle(_received(request))
+            self._wait(self._sandbox.latency + response.stall, timeout, request)
+            if response.reset:
                 raise requests.ConnectionError("Connection reset by the sandbox", request=request)
             # The connection pool's own response class unpacks gzip and notices a body that is too short.
-            return self._builder.build_response(request, self._raw(request, answer))
+            return self._builder.build_response(request, self._raw(request, response))
 
     def close(self) -> None:
-        """There is nothing to close."""
+        """Do nothing: there is nothing to close."""
 
     def _wait(self, seconds: float, timeout: Any, request: requests.PreparedRequest) -> None:
         read = timeout[1] if isinstance(timeout, tuple) else timeout
@@ -73,19 +73,19 @@ class SandboxAdapter(BaseAdapter):
         if seconds:
             self._sleep(seconds)
 
-    def _raw(self, request: requests.PreparedRequest, answer: Response) -> HTTPResponse:
-        body, length = answer.body, len(answer.body)
-        if answer.cut is not None:
-            body, length = body[: answer.cut], max(length, answer.cut + 1)
-        headers = HTTPHeaderDict(answer.headers)
-        if answer.status not in BODILESS:
+    def _raw(self, request: requests.PreparedRequest, response: Response) -> HTTPResponse:
+        body, length = response.body, len(response.body)
+        if response.cut is not None:
+            body, length = body[: response.cut], max(length, response.cut + 1)
+        headers = HTTPHeaderDict(response.headers)
+        if response.status not in BODILESS:
             headers["Content-Length"] = str(length)
-        pieces = _SlowBody(body, answer.drip, self._sleep) if answer.drip else io.BytesIO(body)
+        pieces = _SlowBody(body, response.drip, self._sleep) if response.drip else io.BytesIO(body)
         return HTTPResponse(
             body=pieces,
             headers=headers,
-            status=answer.status,
-            reason=reasons.get(answer.status, ""),
+            status=response.status,
+            reason=reasons.get(response.status, ""),
             preload_content=False,
             decode_content=False,
             request_method=request.method,
@@ -109,10 +109,10 @@ class _SlowBody(io.BytesIO):
 
     def read(self, size: int | None = -1, /) -> bytes:
         parts = []
-        wanted = len(self.getbuffer()) if size is None or size < 0 else size
-        while wanted > 0 and (part := self.read1(wanted)):
+        left = len(self.getbuffer()) if size is None or size < 0 else size
+        while left > 0 and (part := self.read1(left)):
             parts.append(part)
-            wanted -= len(part)
+            left -= len(part)
         return b"".join(parts)
 
 

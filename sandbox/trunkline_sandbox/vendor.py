@@ -1,4 +1,4 @@
-"""What every vendor has: a name, a prefix, public credentials, knobs, streams, and an answer to any request."""
+"""The base of all vendors: a name, a prefix, public credentials, knobs, streams, and a response to any request."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class RefusedError(Exception):
-    """The vendor says no; `Vendor.error` gives the sentence the vendor's own envelope."""
+    """The vendor refuses; `Vendor.error` gives the sentence the vendor's own envelope."""
 
     def __init__(self, status: int, message: str, code: str = "") -> None:
         super().__init__(message)
@@ -30,7 +30,7 @@ class RefusedError(Exception):
 
 @dataclasses.dataclass
 class Knobs:
-    """What the vendor's page leaves open, or what its servers may do one day."""
+    """Facts that the vendor's page leaves open, and things that its servers may do one day."""
 
 
 class RateWindow:
@@ -91,7 +91,7 @@ class Vendor(ABC):
         self.taken = RateWindow()  # requests, for the fault `limit`
 
     def handle(self, request: Request) -> Response:
-        """Return the vendor's answer. `request.path` is without the vendor's prefix."""
+        """Return the vendor's response. `request.path` is without the vendor's prefix."""
         try:
             return self.answer(request)
         except RefusedError as no:
@@ -99,10 +99,10 @@ class Vendor(ABC):
 
     @abstractmethod
     def answer(self, request: Request) -> Response:
-        """Return the answer to a request.
+        """Return the response to a request.
 
         Raises:
-            RefusedError: When the vendor would say no.
+            RefusedError: When the vendor would refuse it.
         """
 
     @abstractmethod
@@ -122,7 +122,7 @@ class Vendor(ABC):
         return tuple(self.tables)
 
     def rows(self, stream: str) -> Iterable[Row]:
-        """Every row the vendor holds, hidden columns included."""
+        """Yield every row the vendor holds, hidden columns included."""
         return self.table(stream).rows()
 
     def table(self, stream: str) -> Table:
@@ -182,7 +182,7 @@ class Vendor(ABC):
     # What faults need to know of a vendor; None: the fault does not apply to that request ---------------------------
 
     def page_before(self, request: Request) -> Request | None:
-        """Return the request for the page before the one asked for."""
+        """Return the request for the page before the requested one."""
         del request
         return None
 
@@ -197,7 +197,7 @@ class Vendor(ABC):
         return None
 
     def soft_error(self) -> Response:
-        """Return an error said with HTTP 200."""
+        """Return an error sent with HTTP 200."""
         return Response.json({"error": "Internal error"})
 
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 FIRST_DAY = date(2026, 1, 1)
-"""First day of the data, unless somebody says another one."""
+"""Default of the first day of the data."""
 
 _MASK = (1 << 64) - 1
 
@@ -36,7 +36,7 @@ COMPANIES = (
 
 _EPOCH = date(1970, 1, 1)
 START = (FIRST_DAY - _EPOCH).days * DAY
-"""First instant of the data, unless somebody says another day."""
+"""Default of the first instant of the data."""
 
 
 def ending_yesterday(days: int) -> date:
@@ -50,7 +50,7 @@ def _now() -> datetime:
 
 @dataclass(frozen=True)
 class World:
-    """What every vendor's data is made from.
+    """The seeds that every vendor's data is made from.
 
     Attributes:
         seed: Decides every value.
@@ -99,7 +99,7 @@ class World:
 
 
 def mix(salt: int, i: int) -> int:
-    """64 well-stirred bits for row `i`: a row can be made without the ones before it."""
+    """Return 64 well-stirred bits for row `i`: a row can be made without the ones before it."""
     x = (salt + i * 0x9E3779B97F4A7C15) & _MASK
     x = ((x ^ (x >> 30)) * 0xBF58476D1CE4E5B9) & _MASK
     x = ((x ^ (x >> 27)) * 0x94D049BB133111EB) & _MASK
@@ -107,7 +107,7 @@ def mix(salt: int, i: int) -> int:
 
 
 def person(bits: int) -> tuple[str, str]:
-    """First and last name."""
+    """Return first and last name."""
     return FIRST_NAMES[bits % len(FIRST_NAMES)], LAST_NAMES[(bits >> 8) % len(LAST_NAMES)]
 
 
@@ -122,5 +122,5 @@ def guid(salt: int, i: int) -> str:
 
 
 def object_id(salt: int, i: int, instant: int) -> str:
-    """24 hex digits as MongoDB makes them: the second, then noise."""
+    """Return 24 hex digits as MongoDB makes them: the second, then noise."""
     return f"{instant // 1_000_000 & 0xFFFFFFFF:08x}{mix(salt, i):016x}"

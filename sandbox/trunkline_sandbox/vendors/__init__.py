@@ -25,7 +25,7 @@ BUILT_IN: Mapping[str, type[Vendor]] = {
 
 @lru_cache(maxsize=1)
 def registry() -> Mapping[str, type[Vendor]]:
-    """Vendor classes by name; an entry point may not take the name of a built-in vendor.
+    """Return the vendor classes by name; an entry point may not take the name of a built-in vendor.
 
     Raises:
         ValueError: When one does.
@@ -34,5 +34,5 @@ def registry() -> Mapping[str, type[Vendor]]:
     for entry in entry_points(group=GROUP):
         vendor = entry.load()
         if found.setdefault(entry.name, vendor) is not vendor:
-            raise ValueError(f"entry point {entry.value!r} of {GROUP} wants the name of a vendor that is there: rename")
+            raise ValueError(f"entry point {entry.value!r} of {GROUP} has the name of a vendor that is there: rename")
     return found

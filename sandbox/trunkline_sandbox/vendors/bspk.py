@@ -36,14 +36,14 @@ SAMPLES: tuple[Row, ...] = (
 
 @dataclasses.dataclass
 class BspkKnobs(Knobs):
-    """What BSPK's page leaves open.
+    """Facts that BSPK's page leaves open.
 
     Attributes:
-        filter_on: Whether `from` and `to` look at created or at updated times (the pages say both).
-        empty: How a page without rows is answered: with an empty array, or with 204.
-        order: Which calls come first; no page says.
-        per_page_cap: The most a page holds; more asked for is cut to it.
-        enforce_rate_limit: Answer 429 beyond the limit; when off, every answer says that plenty is left.
+        filter_on: Whether `from` and `to` look at created or at updated times (the pages name both).
+        empty: The response for a page without rows: an empty array, or 204.
+        order: Which calls come first; no page documents it.
+        per_page_cap: The most a page holds; a request for more is cut to it.
+        enforce_rate_limit: Respond with 429 beyond the limit; when off, every response reports that plenty is left.
         rate_limit: Requests in any `rate_seconds`.
         rate_seconds: Seconds.
         link_headers: Send `Link`.
@@ -85,7 +85,7 @@ class Bspk(Vendor):
     knob_sheet = BspkKnobs
     knobs: BspkKnobs
 
-    # Links name the vendor's own host, wherever the sandbox runs: whoever follows one leaves the configured host.
+    # Links name the vendor's own host, wherever the sandbox runs: a client that follows one leaves the configured host.
     link_host = "https://api.bspk.com"
     default_per_page = 30
 
@@ -135,18 +135,18 @@ class Bspk(Vendor):
         return Response.json({"error": no.message}, no.status)
 
     def page_before(self, request: Request) -> Request | None:
-        """`page` less one."""
+        """Return the request with `page` less one."""
         page = whole(request.get("page"), 1, name="page")
         return request.with_query(page=str(page - 1)) if page > 1 else None
 
     def unfiltered(self, request: Request) -> Request | None:
-        """Without `from` and `to`."""
+        """Return the request without `from` and `to`."""
         if request.get("from") is None and request.get("to") is None:
             return None
         return request.with_query(**{"from": None, "to": None})
 
     def miscounted(self, response: Response, by: int) -> Response | None:
-        """Another X-Total-Count."""
+        """Return the response with another X-Total-Count."""
         total = response.header("X-Total-Count")
         if not total:
             return None
@@ -197,7 +197,7 @@ class Bspk(Vendor):
 
 
 def _second(request: Request, name: str) -> int | None:
-    """`from` or `to` on its whole second.
+    """Read `from` or `to` on its whole second.
 
     Raises:
         RefusedError: 400 when it is no ISO 8601 time.
@@ -225,5 +225,5 @@ def _people(columns: Mapping[str, str], request: Request) -> tuple[Hashable, Cal
     ((name, text),) = given.items()
     if name not in columns:
         raise RefusedError(400, f"{name} is not a parameter of this list")
-    column, wanted = columns[name], frozenset(part.strip() for part in str(text).split(","))
-    return (column, wanted), lambda row: row[column] in wanted
+    column, requested = columns[name], frozenset(part.strip() for part in str(text).split(","))
+    return (column, requested), lambda row: row[column] in requested

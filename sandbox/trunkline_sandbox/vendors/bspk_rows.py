@@ -34,7 +34,7 @@ class Kind:
 
     Attributes:
         fields: Columns of a row, in the vendor's order.
-        key: Columns that tell rows apart.
+        key: Columns that distinguish rows.
         people: The list's parameters about people, and the columns that they are about.
         count: Rows of the made-up world; as many as the world's size when 0.
     """
@@ -95,7 +95,7 @@ def _millis(instant: int) -> str:
 
 
 class People:
-    """The brand's stores, associates and clients, and the rows that tell of them.
+    """The brand's stores, associates and clients, and the rows about them.
 
     Args:
         world: Seed, amount and days of the made-up data.
@@ -121,11 +121,11 @@ class People:
         self._names = {each: " ".join(person(each)) for each in bits}
 
     def count(self, name: str) -> int:
-        """How many rows a list has; people are all there as soon as anything is."""
+        """Return how many rows a list has; people are all there as soon as anything is."""
         return min(self.world.size, 1) * KINDS[name].count or self.world.size
 
     def rows(self, name: str) -> tuple[Callable[[int], Row], Callable[[int], int]]:
-        """Return what makes row `i` of a list, and what tells the instant it was created at."""
+        """Return the maker of row `i` of a list, and the function of the instant it was created at."""
         salt = self._salt if name == "calls" else self.world.random(f"bspk/{name}").getrandbits(64)
         at = self.world.times(salt, self.count(name), _MILLI)
         build: Callable[[int, int, int], Row] = getattr(self, f"_{name}")

@@ -44,13 +44,13 @@ _DATE = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d")
 
 @dataclasses.dataclass
 class ConpeekKnobs(Knobs):
-    """What Conpeek's page leaves open.
+    """Facts that Conpeek's page leaves open.
 
     Attributes:
-        order: By created_date, which come first; no page says.
-        limit_cap: The most one answer holds; more asked for is cut to it.
-        deleted_campaigns: Campaigns that answer 404 although their requests are still in the truth.
-        machine_detected: How a dialog of the call history says it: a boolean, says the page, and shows 0 and 1.
+        order: By created_date, which come first; no page documents it.
+        limit_cap: The most one response holds; a request for more is cut to it.
+        deleted_campaigns: Campaigns whose response is 404 although their requests are still in the truth.
+        machine_detected: Its form in a dialog of the call history: by the page a boolean, in its example 0 and 1.
     """
 
     order: str = choice("oldest", "newest")
@@ -156,7 +156,7 @@ class Conpeek(Vendor):
         self._history.put(merged)
 
     def delete(self, stream: str, row: Row) -> bool:
-        """Take a request out of whatever campaign it is in, or a dialog out of the history."""
+        """Take a request out of the campaign it is in, or a dialog out of the history."""
         if stream == self.dialogs:
             return self._history.delete((row["dialog_uuid"],))
         self._known(stream)
@@ -176,7 +176,7 @@ class Conpeek(Vendor):
         if request.method != "GET":
             raise RefusedError(405, "Method not allowed")
         if found is None:
-            return self._answer_dialogs(request)
+            return self._dialogs(request)
         table = self._campaigns.get(found[1])
         if table is None or found[1] in self.knobs.deleted_campaigns:
             raise RefusedError(404, "Resource not found")
@@ -190,16 +190,16 @@ class Conpeek(Vendor):
         texts = table.encode(numbers, ",".join(sorted(left_out)), shown)
         return Response(200, (JSON,), b'{"data":[' + b",".join(texts) + b"]}")
 
-    def _answer_dialogs(self, request: Request) -> Response:
-        """Dialogs, their flag as the knob says."""
+    def _dialogs(self, request: Request) -> Response:
+        """Return dialogs, their flag in the form that the knob sets."""
         limit, offset = self._page(request)
         newest_first = self.knobs.order == "newest"
         found = conpeek_dialogs.select(self._history, request.get("filter") or "[]", newest_first=newest_first)
         flag = bool if self.knobs.machine_detected == "boolean" else int
 
         def shown(row: Row) -> Row:
-            said = row["machine_detected"]
-            return row if said not in {0, 1} else {**row, "machine_detected": flag(said)}
+            flagged = row["machine_detected"]
+            return row if flagged not in {0, 1} else {**row, "machine_detected": flag(flagged)}
 
         texts = self._history.encode(found.page(offset, limit), self.knobs.machine_detected, shown)
         return Response(200, (JSON,), b'{"data":[' + b",".join(texts) + b"]}")
@@ -214,12 +214,12 @@ class Conpeek(Vendor):
         return Response.json({"error": no.message}, no.status)
 
     def page_before(self, request: Request) -> Request | None:
-        """`offset` less one `limit`."""
+        """Return the request with `offset` less one `limit`."""
         limit, offset = self._page(request)
         return request.with_query(offset=str(max(0, offset - limit))) if offset else None
 
     def unfiltered(self, request: Request) -> Request | None:
-        """Without `filter`."""
+        """Return the request without `filter`."""
         return request.with_query(filter=None) if request.get("filter") else None
 
     def _known(self, stream: str) -> None:
@@ -231,7 +231,7 @@ class Conpeek(Vendor):
         return next((row for row in found if row is not None), None)
 
     def _select(self, table: Table, text: str | None) -> Selection:
-        """Return what the filter lets through: a range of one date by its index, everything else row by row."""
+        """Return the rows that the filter lets through: a range of one date by its index, all else row by row."""
         newest_first = self.knobs.order == "newest"
         if not text:
             return table.select(newest_first=newest_first)
@@ -253,7 +253,7 @@ class Conpeek(Vendor):
         found = table.select(clock, low, high, where=where)
         if clock == "created_date":
             return dataclasses.replace(found, newest_first=newest_first)
-        # The list has one order whatever it was found by.
+        # The list has one order, by any filter.
         numbers = sorted(found.ids, key=lambda number: (_CLOCKS["created_date"](table.row(number)) or 0, number))
         return Selection(numbers, 0, len(numbers), newest_first)
 
@@ -268,21 +268,21 @@ class _Rule:
     key: str | None = None
 
     def test(self) -> Callable[[Row], bool]:
-        name, wanted = self.property, self.value
+        name, value = self.property, self.value
         if name in _DATES:
             clock, compare = _CLOCK_OF[name], _COMPARE[self.operator]
 
             def dated(row: Row) -> bool:
                 when = clock(row)
-                return when is not None and compare(when, wanted)
+                return when is not None and compare(when, value)
 
             return dated
         if name in _NUMBERS:
             compare = _COMPARE[self.operator]
-            return lambda row: row[name] is not None and compare(row[name], wanted)
+            return lambda row: row[name] is not None and compare(row[name], value)
         if name == "custom_fields":
-            return lambda row: _custom(row.get("custom")).get(self.key or "") == wanted
-        return lambda row: row[name] in wanted
+            return lambda row: _custom(row.get("custom")).get(self.key or "") == value
+        return lambda row: row[name] in value
 
 
 def _rules(text: str) -> Sequence[_Rule]:
@@ -320,7 +320,7 @@ def _rule(item: Row) -> _Rule:
             raise RefusedError(400, "filter: custom_fields needs a key")
         return _Rule(name, "eq", value, item["key"])
     values = tuple(value) if isinstance(value, list) else (value,)
-    # The page's own example asks for a number where numbers are texts.
+    # The page's own example filters by a number where numbers are texts.
     return _Rule(name, "in", tuple(str(one) for one in values) if name in _TEXTS else values)
 
 
@@ -431,7 +431,7 @@ def _requests(world: World, campaign: str, count: int) -> tuple[Callable[[int], 
 
 
 def _custom_of(i: int) -> Any:
-    """Text with JSON as webhooks show it; an object as requests made through the API have; nothing."""
+    """Return text with JSON as webhooks show it; an object as requests made through the API have; nothing."""
     if i % 7 == 0:
         return None
     value = {"umowa": f"U/{i}/2026", "kwota": i * 10}
@@ -439,7 +439,7 @@ def _custom_of(i: int) -> Any:
 
 
 def _worked(salt: int, i: int, created: int, tries: int, user: int) -> Row:
-    """Return what talking to the contact leaves behind."""
+    """Return the fields that talking to the contact leaves behind."""
     row: Row = {"history": [], "call_history": [], "dialogs": []}
     for n in range(tries):
         begin, number = created + (60 + 90 * n) * instants.SECOND, guid(salt + 8 + n, i)

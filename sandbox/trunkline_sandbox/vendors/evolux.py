@@ -127,12 +127,12 @@ SAMPLE_CDR: Row = {
 
 @dataclasses.dataclass
 class EvoluxKnobs(Knobs):
-    """What Evolux's pages leave open.
+    """Facts that Evolux's pages leave open.
 
     Attributes:
         order: Which rows come first; Studio's example has the newest first.
         cdr_key: What `<call_id>` is in the path of a detail.
-        limit_cap: The most a page holds; more asked for is cut to it. None: as much as the route's page says.
+        limit_cap: The most a page holds; a request for more is cut to it. None: as much as the route's page allows.
         cdr_pending: Call id (as text) to how many requests still find no detail; None: none ever does.
         dates: How the lists of the contact centre read `end_date`: as the last instant, as the first one behind the
             span, or both dates as whole days.
@@ -238,23 +238,23 @@ class Evolux(Vendor):
         return self._cdr(found[1])
 
     def error(self, no: RefusedError) -> Response:
-        """`meta` alone, as the page shows for 404."""
+        """Return `meta` alone, as the page shows for 404."""
         return Response.json({"meta": {"status": no.status, "message": no.message}}, no.status)
 
     def page_before(self, request: Request) -> Request | None:
-        """`page` less one."""
+        """Return the request with `page` less one."""
         page = whole(request.get("page"), 1, name="page")
         paged = request.path == self.path or (request.path in _AT and _AT[request.path].most)
         return request.with_query(page=str(page - 1)) if page > 1 and paged else None
 
     def unfiltered(self, request: Request) -> Request | None:
-        """With dates that let everything through."""
+        """Return the request with dates that let everything through."""
         if request.path != self.path and not (request.path in _AT and _AT[request.path].time):
             return None
         return request.with_query(start_date="1970-01-01", end_date="2100-01-01")
 
     def miscounted(self, response: Response, by: int) -> Response | None:
-        """Another `pagination.total`."""
+        """Return the response with another `pagination.total`."""
         value = response.value() if response.body else None
         if not isinstance(value, dict) or "pagination" not in value:
             return None
@@ -262,7 +262,7 @@ class Evolux(Vendor):
         return dataclasses.replace(response, body=msgspec.json.encode(value))
 
     def soft_error(self) -> Response:
-        """HTTP 200 with `meta.status` 500."""
+        """Return HTTP 200 with `meta.status` 500."""
         return Response.json({"meta": {"status": 500, "message": "Internal server error"}})
 
     def _list(self, request: Request) -> Response:
@@ -285,7 +285,7 @@ class Evolux(Vendor):
         return start, _bound(request, "end_date", today + instants.DAY - 1, end=True)
 
     def _rows(self, listing: Listing, request: Request) -> Response:
-        """One page of a list of the contact centre, or all of it."""
+        """Return one page of a list of the contact centre, or all of it."""
         table, body = self.tables[listing.stream], {"meta": {"status": 200, "message": "OK"}}
         low, high = self._bounds(request) if listing.time else (None, None)
         found = table.select(
@@ -475,7 +475,7 @@ def _bound(request: Request, name: str, default: int, *, end: bool) -> int:
 
 
 def _condition(listing: Listing, request: Request) -> tuple[Hashable, Callable[[Row], bool]] | None:
-    """Return what the parameters of a list let through besides the dates, by a name."""
+    """Return the filter of a list's parameters besides the dates, by a name."""
     if listing.stream == "dialer_calls":
         status = request.get("contact_status") or "success"
         if status not in {"success", "both", "error"}:

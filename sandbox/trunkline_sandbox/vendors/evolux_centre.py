@@ -31,7 +31,7 @@ class Listing:
     Attributes:
         stream: Name of what is listed.
         path: Where it is.
-        key: Columns that tell rows apart.
+        key: Columns that distinguish rows.
         make: Makes row `i`, of its instant in microseconds and of 64 bits for the rest of it.
         time: Column that the dates look at; empty where there are none.
         most: Rows of a page at most; 0 where all stand in one response.
@@ -65,7 +65,7 @@ class Listing:
 
 
 def agents_of(world: World) -> int:
-    """How many agents a world has."""
+    """Return how many agents a world has."""
     return min(AGENTS, world.size)
 
 

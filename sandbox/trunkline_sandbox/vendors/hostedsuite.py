@@ -118,21 +118,21 @@ _SELECTORS = ("DateOfCharge", "DateCreated", "DateLastModified")
 
 @dataclasses.dataclass
 class HostedSuiteKnobs(Knobs):
-    """What HostedSuite's page leaves open.
+    """Facts that HostedSuite's page leaves open.
 
     Attributes:
         page_base: Number of the first page. With 1, page 0 is the first one too.
-        page_zero: With `page_base` 1: answer page 0 as page 1, or refuse it.
+        page_zero: With `page_base` 1: take page 0 for page 1, or refuse it.
         items_default: Items of a page when ItemsPerPage is missing or 0.
-        items_cap: The most a page holds; more asked for is cut to it.
+        items_cap: The most a page holds; a request for more is cut to it.
         start_time: How StartTime and all other times are written: zone-less ISO, ISO with Z, `/Date(ms+0000)/`,
             `M/d/yyyy h:mm:ss tt`,
             `M/d/yyyy H:mm:ss`, the same without seconds, or the date alone.
         filter_dates: The one form of date that the filter reads; any other one is ignored without an error.
-        zone: IANA name of the zone of zone-less times, in answers and in filters.
+        zone: IANA name of the zone of zone-less times, in responses and in filters.
         denied_status: HTTP status of wrong credentials.
         denied_code: ErrorCode of wrong credentials.
-        order: Which calls come first when no SortField says.
+        order: Which calls come first without a SortField.
         obeys_sort: False: SortField and SortDir are ignored.
         clients_at: Where the clients are: at both paths, or at `/clients/names` alone.
         reservation_ends: Whether LastModifiedAfter and LastModifiedBefore let through what was changed at that moment.
@@ -160,7 +160,7 @@ def _start(row: Row) -> int | None:
 
 
 class HostedSuite(Vendor):
-    """POSTs whose bodies carry filters, paging and credentials; nulls are left out of the answers."""
+    """POSTs whose bodies carry filters, paging and credentials; nulls are left out of the responses."""
 
     name = "hostedsuite"
     title = "HostedSuite"
@@ -192,7 +192,7 @@ class HostedSuite(Vendor):
         return {**dict.fromkeys(self._columns.get(stream, ())), **row}
 
     def upsert(self, stream: str, row: Row) -> None:
-        """Also takes zone-less times (UTC); the store keeps `…Z`."""
+        """Add or change a row; also takes zone-less times (UTC); the store keeps `…Z`."""
         times = _LISTS[stream].times if stream in _LISTS else ("StartTime",)
         found = {name: _stored(row[name]) for name in times if isinstance(row.get(name), str)}
         super().upsert(stream, {**row, **found})
@@ -209,73 +209,73 @@ class HostedSuite(Vendor):
             raise RefusedError(404, f"The operation '{request.path}' does not exist for this service", "NotFound")
         if request.method != "POST":
             raise RefusedError(405, "The operation does not support this method", "NotImplementedException")
-        asked = json_object(request.body)
-        if asked is None:
+        fields = json_object(request.body)
+        if fields is None:
             raise RefusedError(400, "Unable to bind request", "SerializationException")
-        self._authorize(asked)
-        return self._page(asked) if path == self.path else self._list(_LISTED[path], path, asked)
+        self._authorize(fields)
+        return self._page(fields) if path == self.path else self._list(_LISTED[path], path, fields)
 
-    def _page(self, asked: Row) -> Response:
-        found = self._select(asked)
-        per_page = _integer(asked, "ItemsPerPage") or self.knobs.items_default
+    def _page(self, fields: Row) -> Response:
+        found = self._select(fields)
+        per_page = _integer(fields, "ItemsPerPage") or self.knobs.items_default
         per_page = max(1, min(per_page, self.knobs.items_cap))
-        page = _integer(asked, "Page")
+        page = _integer(fields, "Page")
         numbers = found.page(self._offset(page, per_page), per_page)
         texts = self.tables["calls"].encode(numbers, self._view, self._shown)
         tail: dict[str, Any] = {"Page": page}
-        if not _flag(asked.get("DisableStats")):
+        if not _flag(fields.get("DisableStats")):
             tail |= {"TotalCount": len(found), "TotalPages": -(-len(found) // per_page)}
         body = b'{"Items":[' + b",".join(texts) + b"]," + msgspec.json.encode(tail)[1:]
         return Response(200, (JSON,), body)
 
-    def _list(self, stream: str, path: str, asked: Row) -> Response:
+    def _list(self, stream: str, path: str, fields: Row) -> Response:
         """Return all rows of a list that the filters let through."""
         facts, table, knobs = _LISTS[stream], self.tables[stream], self.knobs
         clock, low, high = None, None, None
         if stream == "charges":
-            clock = asked.get("DateSelector") or _SELECTORS[0]
+            clock = fields.get("DateSelector") or _SELECTORS[0]
             if clock not in _SELECTORS:
                 raise RefusedError(400, "Unable to bind 'DateSelector'", "SerializationException")
-            if not asked.get("StartDate") or not asked.get("EndDate"):
+            if not fields.get("StartDate") or not fields.get("EndDate"):
                 raise RefusedError(400, "StartDate and EndDate are required", "ArgumentNullException")
         if facts.since:
             zone = _zone(knobs.zone)
-            low, high = (_date(asked.get(name), zone, knobs.filter_dates) for name in (facts.since, facts.until))
+            low, high = (_date(fields.get(name), zone, knobs.filter_dates) for name in (facts.since, facts.until))
         if stream == "reservations" and knobs.reservation_ends == "exclusive":
             low, high = low and low + 1, high and high - 1
         pairs = [*((name, name) for name in facts.equals), *facts.likewise]
         if path.endswith("/names"):
             pairs = [("CenterId", "CenterId")]
-        equal = tuple((column, asked[name]) for name, column in pairs if asked.get(name))
+        equal = tuple((column, fields[name]) for name, column in pairs if fields.get(name))
         where = (equal, lambda row: all(row[column] == value for column, value in equal)) if equal else None
         found = table.select(clock, low, high, where=where, newest_first=knobs.order == "newest")
         texts = table.encode(found.page(0, len(found)), self._view, lambda row: self._shown_row(stream, row))
         return Response(200, (JSON,), b"[" + b",".join(texts) + b"]")
 
     def error(self, no: RefusedError) -> Response:
-        """ServiceStack's ResponseStatus."""
+        """Return ServiceStack's ResponseStatus."""
         status = {"ErrorCode": no.code or "Error", "Message": no.message, "Errors": []}
         return Response.json({"ResponseStatus": status}, no.status)
 
     def page_before(self, request: Request) -> Request | None:
-        """`Page` less one."""
-        asked = json_object(request.body) or {}
-        page = _integer(asked, "Page")
+        """Return the request with `Page` less one."""
+        fields = json_object(request.body) or {}
+        page = _integer(fields, "Page")
         if page <= self.knobs.page_base:
             return None
-        return request.with_body(msgspec.json.encode({**asked, "Page": page - 1}))
+        return request.with_body(msgspec.json.encode({**fields, "Page": page - 1}))
 
     def unfiltered(self, request: Request) -> Request | None:
-        """Without the ends of the span; of charges, where they are required, with ends far out."""
-        asked = json_object(request.body) or {}
+        """Return the request without the ends of the span; of charges, where they are required, with ends far out."""
+        fields = json_object(request.body) or {}
         ends = {"StartDate", "EndDate", "LastModifiedAfter", "LastModifiedBefore"}
         if request.path.rstrip("/") == "/api/charges":
-            return request.with_body(msgspec.json.encode({**asked, "StartDate": "1/1/1990", "EndDate": "1/1/2090"}))
-        kept = {name: value for name, value in asked.items() if name not in ends}
-        return request.with_body(msgspec.json.encode(kept)) if len(kept) < len(asked) else None
+            return request.with_body(msgspec.json.encode({**fields, "StartDate": "1/1/1990", "EndDate": "1/1/2090"}))
+        kept = {name: value for name, value in fields.items() if name not in ends}
+        return request.with_body(msgspec.json.encode(kept)) if len(kept) < len(fields) else None
 
     def miscounted(self, response: Response, by: int) -> Response | None:
-        """Another TotalCount."""
+        """Return the response with another TotalCount."""
         value = json_object(response.body) or {}
         if "TotalCount" not in value:
             return None
@@ -283,14 +283,14 @@ class HostedSuite(Vendor):
         return dataclasses.replace(response, body=msgspec.json.encode(value))
 
     def soft_error(self) -> Response:
-        """HTTP 200 with a ResponseStatus."""
+        """Return HTTP 200 with a ResponseStatus."""
         status = {"ErrorCode": "ApplicationException", "Message": "The call records can't be read right now"}
         return Response.json({"ResponseStatus": status})
 
-    def _authorize(self, asked: Row) -> None:
-        given = (asked.get("CustomerName"), asked.get("UserName"), asked.get("Password"))
-        wanted = (self.settings["customer_name"], self.settings["user_name"], self.settings["password"])
-        if given != wanted:
+    def _authorize(self, fields: Row) -> None:
+        given = (fields.get("CustomerName"), fields.get("UserName"), fields.get("Password"))
+        expected = (self.settings["customer_name"], self.settings["user_name"], self.settings["password"])
+        if given != expected:
             raise RefusedError(self.knobs.denied_status, "Invalid customer, user or password", self.knobs.denied_code)
 
     def _offset(self, page: int, per_page: int) -> int:
@@ -298,16 +298,16 @@ class HostedSuite(Vendor):
             raise RefusedError(400, "Page is out of range", "ArgumentOutOfRangeException")
         return max(0, page - self.knobs.page_base) * per_page
 
-    def _select(self, asked: Row) -> Selection:
+    def _select(self, fields: Row) -> Selection:
         zone = _zone(self.knobs.zone)
         table = self.tables["calls"]
         form = self.knobs.filter_dates
-        low, high = _date(asked.get("StartDate"), zone, form), _date(asked.get("EndDate"), zone, form)
+        low, high = _date(fields.get("StartDate"), zone, form), _date(fields.get("EndDate"), zone, form)
         newest_first = self.knobs.order == "newest"
-        field = asked.get("SortField") if self.knobs.obeys_sort else None
+        field = fields.get("SortField") if self.knobs.obeys_sort else None
         if field in _FIELDS:
-            newest_first = asked.get("SortDir") == "Desc"
-        where = _conditions(asked)
+            newest_first = fields.get("SortDir") == "Desc"
+        where = _conditions(fields)
         if field in (None, "StartTime") or field not in _FIELDS:
             return table.select(None, low, high, where=where, newest_first=newest_first)
         found = table.select(None, low, high, where=where or ((), lambda _: True))
@@ -375,16 +375,16 @@ def _date(value: Any, zone: tzinfo, form: str) -> int | None:
     return instants.parse_us(value, zone) if form in {"any", clock} or (":" not in value and form != "iso") else None
 
 
-def _integer(asked: Row, name: str) -> int:
-    value = asked.get(name)
+def _integer(fields: Row, name: str) -> int:
+    value = fields.get(name)
     try:
         return int(value or 0)
     except (TypeError, ValueError):
         raise RefusedError(400, f"Unable to bind '{name}'", "SerializationException") from None
 
 
-def _number(asked: Row, name: str) -> float | None:
-    value = asked.get(name)
+def _number(fields: Row, name: str) -> float | None:
+    value = fields.get(name)
     if value is None:
         return None
     try:
@@ -401,23 +401,23 @@ def _rank(value: Any) -> tuple[bool, Any]:
     return (True, value) if isinstance(value, (int, float)) else (value is not None, str(value))
 
 
-def _conditions(asked: Row) -> tuple[Hashable, Callable[[Row], bool]] | None:
+def _conditions(fields: Row) -> tuple[Hashable, Callable[[Row], bool]] | None:
     """Return the filters that are not dates.
 
     Raises:
         RefusedError: 400 for a call type or a number that can't be bound.
     """
-    call_type = asked.get("CallType")
+    call_type = fields.get("CallType")
     if call_type not in (None, "Incoming", "Outgoing"):
         raise RefusedError(400, "Unable to bind 'CallType'", "SerializationException")
     pairs = (
-        ("ClientId", asked.get("ClientId")),
-        ("CenterId", asked.get("CenterId")),
-        ("Id", asked.get("CallRecordId")),
+        ("ClientId", fields.get("ClientId")),
+        ("CenterId", fields.get("CenterId")),
+        ("Id", fields.get("CallRecordId")),
         ("Type", call_type),
     )
     equal = tuple((column, value) for column, value in pairs if value)
-    least, most = _number(asked, "MinCallDuration"), _number(asked, "MaxCallDuration")
+    least, most = _number(fields, "MinCallDuration"), _number(fields, "MaxCallDuration")
     if not equal and least is None and most is None:
         return None
 

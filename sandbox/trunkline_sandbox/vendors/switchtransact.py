@@ -49,15 +49,15 @@ _STAMP = re.compile(r"(0[1-9]|[12]\d|3[01])-(0[1-9]|1[0-2])-\d\d ([01]\d|2[0-3])
 
 @dataclasses.dataclass
 class SwitchTransactKnobs(Knobs):
-    """What SwitchTransact's page leaves open.
+    """Facts that SwitchTransact's page leaves open.
 
     Attributes:
         autocomplete: `contact` is one object as printed, `contact` is a list, or a list under `contacts`.
-        permitted: Whether the key may read and write; if not, the page's "Not authorized" answers.
-        not_permitted_status: HTTP status of that answer.
+        permitted: Whether the key may read and write; if not, the response is the page's "Not authorized".
+        not_permitted_status: HTTP status of that response.
         not_found_status: HTTP status of `{"status": false}`.
         invalid_status: HTTP status of an invalid write.
-        enforce_rate_limit: Answer 429 beyond `rate_limit` requests in a second.
+        enforce_rate_limit: Respond with 429 beyond `rate_limit` requests in a second.
         rate_limit: Requests in any second.
         knows_national: Whether a look-up of `0721234567` finds `+27721234567`.
         end_date: Whether the day that `end_date` names is read too, or the one before it is the last.
@@ -77,7 +77,7 @@ class SwitchTransactKnobs(Knobs):
 
 
 def _in_order(_: Row) -> int:
-    """Contacts and writes have no time: they stay in the order they came in."""
+    """Keep the order they came in: contacts and writes have no time."""
     return 0
 
 
@@ -169,11 +169,11 @@ class SwitchTransact(Vendor):
         return route(request)
 
     def error(self, no: RefusedError) -> Response:
-        """`status` false with the reason."""
+        """Return `status` false with the reason."""
         return Response.json({"status": False, "error": no.message}, no.status)
 
     def soft_error(self) -> Response:
-        """HTTP 200 with `status` false and a reason."""
+        """Return HTTP 200 with `status` false and a reason."""
         return Response.json({"status": False, "error": "Something went wrong."})
 
     # What faults need to know ---------------------------------------------------------------------
@@ -199,9 +199,9 @@ class SwitchTransact(Vendor):
 
     def _choices(self, request: Request) -> Response:
         """Return an envelope without `status`."""
-        wanted = {name: value for name in ("type", "category") if (value := request.get(name))}
+        requested = {name: value for name in ("type", "category") if (value := request.get(name))}
         rows = self.tables["lookups"].rows()
-        return Response.json({"lookups": [row for row in rows if wanted.items() <= row.items()]})
+        return Response.json({"lookups": [row for row in rows if requested.items() <= row.items()]})
 
     def _transactions(self, request: Request) -> Response:
         """Return all of a span of days at once, with their number."""
@@ -247,7 +247,7 @@ class SwitchTransact(Vendor):
         return Response.json({"status": False}, self.knobs.not_found_status)
 
     def _lookup(self, kind: str, value: str) -> Sequence[Row]:
-        """Who has that phone or e-mail, or the term in a name, company, e-mail or number; remembered until a change."""
+        """Find who has that phone or e-mail, or the term in a name, company, e-mail or number; kept until a change."""
         contacts = self.tables["contacts"]
         if self._found_at != contacts.version:
             self._found, self._found_at = self._directory(), contacts.version
@@ -303,7 +303,7 @@ class SwitchTransact(Vendor):
 
 
 def _log_problem(body: Row) -> str | None:
-    """Return what is wrong with a call log, or None; only what the page's placeholders spell out is checked."""
+    """Return the problem of a call log, or None; only what the page's placeholders spell out is checked."""
     if body.get("CallType") not in _CALL_TYPES:
         return "CallType must be Inbound, Outbound, Missed or Notanswered."
     if body.get("CallDirection") not in (None, *_DIRECTIONS):
