@@ -202,6 +202,19 @@ def test_a_demo_whose_models_are_not_built_says_so(
     assert "What to do: read what dbt says" in err
 
 
+def test_a_file_that_is_open_elsewhere_ends_the_demo_with_a_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """No traceback of DuckDB's or of ours when the page or the table can't read the file."""
+    (tmp_path / "output").mkdir()
+    monkeypatch.setattr(demo, "ROOT", tmp_path)
+    for name in ("load", "build"):
+        monkeypatch.setattr(demo, name, lambda *_, **__: 0)
+    (tmp_path / demo.DATABASE).write_text("locked", encoding="utf-8")
+    assert demo.main() == 1
+    assert "is not a valid DuckDB database" in capsys.readouterr().err
+
+
 def test_the_demo_says_why_fewer_rows_are_kept_than_came() -> None:
     """Where a vendor is read in two ways, the line that shows the smaller number says so."""
     line = "2026 | INFO | target-duckdb | Stream 'r': {} rows received, 1,240 rows in table 'tap_conpeek.r'"

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import duckdb
 from tools.meltano_yml import vendors
 
+from trunkline.errors import TrunklineError
 from trunkline_commands.report_page import page as report_page
 from trunkline_commands.verify.databases import connect
 from trunkline_commands.verify.judge import DIFFERS
@@ -73,6 +74,15 @@ class Row(NamedTuple):
 
 def main() -> int:
     """Run the demo; 0 when every vendor was loaded and the models were built."""
+    try:
+        return run()
+    except (TrunklineError, duckdb.Error, OSError) as problem:  # somebody has the file open, or the disk is full
+        print(f"\n{problem}\n\nWhat to do: put that right, then start the demo again.", file=sys.stderr)
+        return 1
+
+
+def run() -> int:
+    """Do it step by step; 0 when every vendor was loaded and the models were built."""
     started = time.monotonic()
     (ROOT / RUNS).mkdir(parents=True, exist_ok=True)
     say(started, "starting a sandbox of five vendors on this machine")
