@@ -57,6 +57,15 @@ FAST_TESTS = ("pytest", "-n", "2", "-m", "not slow", *(f"tests/engine/test_{name
     "refusals", "schemas", "settings", "shape", "stream", "tap", "ways_of_paging", "whole", "words", "write",
 )))  # fmt: skip
 """Tests of the engine that start no program and wait for no clock."""
+MEASURED = (*TESTS, *(f"--ignore=tests/{name}" for name in (
+    "test_bench.py", "test_lowest.py", "test_meltano.py", "test_mutants.py", "test_plugins.py", "test_readme.py",
+    "test_run.py", "test_soak.py", "test_wheel.py", "transform",
+)))  # fmt: skip
+"""Every test but those that install or run something else than the four packages of this checkout."""
+COVERAGE = (
+    ("coverage", "erase"), ("coverage", "run", "-m", *MEASURED), ("coverage", "combine", "--quiet"),
+    ("coverage", "report"),
+)  # fmt: skip
 COMMAND = ("python", "-m", "trunkline_commands")
 """The command `trunkline`, also where an older installation has none yet."""
 LINT = (("ruff", "check", "."), ("ruff", "format", "--check", "."), ("mypy",))
@@ -65,6 +74,7 @@ TASKS = {
     "demo": Task("load five vendors, as a sandbox plays them, into one DuckDB file", [("python", "-m", "tools.demo")]),
     "test": Task("lint, types and every test; --fast: in a minute; PATH...: those tests alone", [*LINT, TESTS]),
     "lint": Task("ruff and mypy", LINT),
+    "coverage": Task("run the tests, see that they reach as many lines as before", COVERAGE),
     "docs": Task("write the generated pages of docs/ anew", [("python", "tools/docs.py")]),
     "site": Task("make the site of docs/ in output/site", [("python", "-m", "tools.docs_site")]),
     "sandbox": Task("serve the five vendors on this machine", [(*COMMAND, "sandbox")]),
