@@ -9,10 +9,14 @@
 # TRUNKLINE_LOGS         folder of the logs, one a vendor, which logrotate may rotate; output/logs of the project if not set
 # TRUNKLINE_MAIL         address of the mail; none if not set. MAILER is the command that sends it, `mail` if not set
 set -u
+if [ $# -eq 0 ]; then
+    echo "no vendor is named: nothing done" >&2
+    exit 2
+fi
 cd "${TRUNKLINE_PROJECT:=/opt/trunkline}" || exit 2
 environment=${TRUNKLINE_ENVIRONMENT:-prod} logs=${TRUNKLINE_LOGS:-output/logs} code=0
 umask 077
-mkdir -p "$logs" || exit 2
+mkdir -p "$logs" && logs=$(cd "$logs" && pwd) || exit 2
 
 # The lock ends with the process, also when it is killed. 75: try again later (EX_TEMPFAIL).
 exec 9>"$logs/lock" || exit 2
@@ -28,7 +32,7 @@ for vendor in "$@"; do
     failed=$?
     if [ "$failed" -ne 0 ]; then
         code=$failed
-        echo "$vendor failed with exit code $failed: see $PWD/$log" >&2
+        echo "$vendor failed with exit code $failed: see $log" >&2
         if [ -n "${TRUNKLINE_MAIL:-}" ]; then
             tail --bytes=+"$from" "$log" | tail --lines=30 |
                 "${MAILER:-mail}" -s "Trunkline: $vendor failed with exit code $failed" "$TRUNKLINE_MAIL"

@@ -100,6 +100,15 @@ def test_cron_does_nothing_while_a_run_is_going(stand_in: Project) -> None:
     assert (logs / "evolux.log").exists()
 
 
+def test_cron_names_the_log_where_it_is_and_no_vendor_is_an_error(stand_in: Project) -> None:
+    """A folder outside the project stands in the line as it is; a line of cron that names no vendor is no run."""
+    logs = stand_in.folder / "elsewhere" / "logs"
+    done = stand_in.run(str(CRON), "broken", TRUNKLINE_LOGS=str(logs))
+    assert done.stderr == f"broken failed with exit code 1: see {logs}/broken.log\n"
+    done = stand_in.run(str(CRON))
+    assert (done.returncode, done.stderr) == (2, "no vendor is named: nothing done\n")
+
+
 def test_cron_ends_where_there_is_no_project(stand_in: Project) -> None:
     """A folder that is not there is an error, and nothing is made."""
     done = stand_in.run(str(CRON), "evolux", TRUNKLINE_PROJECT=str(stand_in.folder / "none"))
