@@ -79,7 +79,7 @@ def test_texts_are_as_editorconfig_has_them() -> None:
 
 
 def test_the_version_is_named_by_tag_archive_or_variable(tmp_path: Path) -> None:
-    """A tag, an archive of it, and the variable of packagers give the release; what has none of them never does."""
+    """A tag v1.2.3, an archive of it, and the variable of packagers give the release; other tags are none."""
     for name in ("pyproject.toml", "README.md", "LICENSE", ".git_archival.txt", ".gitattributes"):
         (tmp_path / name).write_bytes((ROOT / name).read_bytes())
 
@@ -101,6 +101,8 @@ def test_the_version_is_named_by_tag_archive_or_variable(tmp_path: Path) -> None
     git("init")
     git("add", "--all")
     git("commit", "--message", "one")
+    git("tag", "demo-2026")
+    git("tag", "v2")
     assert version(tmp_path).startswith("0.1.0.dev1+g")
     assert version(archived("untagged")).strip() == "0.1.0.dev0"
     assert version(archived("named"), SETUPTOOLS_SCM_PRETEND_VERSION_FOR_TRUNKLINE="1.2.3").strip() == "1.2.3"
