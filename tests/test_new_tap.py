@@ -16,7 +16,8 @@ from tests.night import NIGHT, at_night
 from trunkline import facts, instants
 from trunkline_commands import new_tap
 from trunkline_commands.new_tap.entry_points import SOURCES, seen
-from trunkline_commands.new_tap.vendor import PAGING, SIGNING, SPANS
+from trunkline_commands.new_tap.files import start
+from trunkline_commands.new_tap.vendor import PAGING, SIGNING, SPANS, CannotError
 
 ROOT = Path(__file__).parents[1]
 EXAMPLE = ROOT / "examples" / "tap-aircall"
@@ -174,6 +175,13 @@ def test_a_package_says_how_to_install_it_and_its_types_are_checked(
     (folder / "tap_other" / "wrong.py").write_text('"""A fault."""\n\nNUMBER: int = "text"\n', encoding="utf-8")
     done = subprocess.run([sys.executable, "-m", "mypy"], cwd=folder, capture_output=True, text=True, check=False)
     assert "wrong.py" in done.stdout
+
+
+def test_a_tool_that_fails_is_shown_whole(capsys: pytest.CaptureFixture[str]) -> None:
+    """Its output stands above the error as it is, however long: the reason is at its end."""
+    with pytest.raises(CannotError, match=r"failed: see above"):
+        start([sys.executable, "-c", "import sys; print('line\\n' * 900); sys.exit('Trace' + 'back')"])
+    assert capsys.readouterr().err.endswith("line\n\nTraceback\n")
 
 
 def test_without_a_checkout_a_package_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -55,7 +55,7 @@ def begin(  # noqa: PLR0913 - the options of the command
         root: The checkout of Trunkline that it is to stand in without a folder; None when there is none.
 
     Returns:
-        The exit code: 2 when nothing was written, for the reason on standard error.
+        The exit code: 2 when it could not be done, for the reason on standard error.
     """
     if root is None and folder is None:
         folder = Path(f"tap-{name}")
@@ -71,7 +71,7 @@ def begin(  # noqa: PLR0913 - the options of the command
             else:
                 checkout.write(made, vendor, root or Path())
     except CannotError as problem:
-        click.echo(f"nothing was written: {problem}", err=True)
+        click.echo(f"new-tap: {problem}", err=True)
         return 2
     return 0
 

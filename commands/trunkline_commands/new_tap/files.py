@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import click
 import jinja2
 
 from trunkline_commands.new_tap.vendor import CannotError
@@ -68,12 +69,13 @@ def render(vendor: NewVendor, into: Path) -> Path:
 
 
 def start(command: Sequence[str], environment: Mapping[str, str] | None = None) -> str:
-    """Run a program that must succeed, and return its output.
+    """Run a program that must succeed, and return its output; that of one that fails is shown whole.
 
     Raises:
         CannotError: It did not.
     """
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)  # noqa: S603 - programs of this environment
     if done.returncode:
-        raise CannotError(f"{' '.join(command)} failed:\n{done.stdout}{done.stderr}")
+        click.echo(f"{done.stdout}{done.stderr}", nl=False, err=True)
+        raise CannotError(f"{' '.join(command)} failed", "see above")
     return done.stdout

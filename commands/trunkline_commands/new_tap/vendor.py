@@ -50,7 +50,7 @@ _CURL = {
 
 
 class CannotError(TrunklineError):
-    """Nothing was written."""
+    """The vendor can't be begun: before anything was written, unless a tool failed."""
 
     code = "vendor-package"
 
