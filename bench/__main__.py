@@ -36,7 +36,7 @@ def main(arguments: list[str] | None = None) -> int:
         return _report(json.loads(Path(options.report_only).read_text(encoding="utf-8")), ROOT / "docs")
     cases = _chosen(options.only)
     if not cases:
-        _say(f"no case begins with {' or '.join(options.only)}: there are {', '.join(case.name for case in CASES)}")
+        _print(f"no case begins with {' or '.join(options.only)}: there are {', '.join(case.name for case in CASES)}")
         return 2
     kept = options.resume or not (options.quick or options.only)
     path = OUTPUT / ("results.json" if kept else "results-part.json")
@@ -49,10 +49,10 @@ def main(arguments: list[str] | None = None) -> int:
         began = time.monotonic()
         _measure(case.smaller() if options.quick else case, options, results)
         results["seconds"] += round(time.monotonic() - began)
-        # What is measured is kept, whatever happens to the rest of the run.
+        # Figures are kept, also when the rest of the run fails.
         OUTPUT.mkdir(parents=True, exist_ok=True)
         path.write_text(json.dumps(results, indent=1), encoding="utf-8")
-    _say(f"\n{path.relative_to(ROOT)} has every figure; it took {results['seconds']} s")
+    _print(f"\n{path.relative_to(ROOT)} has every figure; it took {results['seconds']} s")
     whole = kept and all(case.name in results["cases"] for case in CASES)
     code = _report(results, ROOT / "docs" if whole else OUTPUT)
     return 1 if results["failed"] or (whole and code) else 0
@@ -60,11 +60,11 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _measure(case: Case, options: argparse.Namespace, results: dict[str, Any]) -> None:
     rounds = options.repeats or (1 if options.quick else case.repeats)
-    _say(f"\n{case.name}: {case.title}; {rounds} rounds")
+    _print(f"\n{case.name}: {case.title}; {rounds} rounds")
     try:
-        samples = case.measure(rounds, lambda line: _say(f"  {line}"))
+        samples = case.measure(rounds, lambda line: _print(f"  {line}"))
     except RunFailed as problem:
-        _say(f"  FAILED: {problem}")
+        _print(f"  FAILED: {problem}")
         results["failed"][case.name] = str(problem)
         return
     results["cases"][case.name] = {
@@ -79,8 +79,8 @@ def _report(results: dict[str, Any], to: Path) -> int:
     rows = report.verdicts(results)
     report.write(results, rows, to)
     for row in rows:
-        _say(f"{row.verdict:<18} {row.what}: {row.found} (to reach: {row.reach})")
-    _say(f"\n{to.relative_to(ROOT)}/performance.md")
+        _print(f"{row.verdict:<18} {row.what}: {row.found} (to reach: {row.reach})")
+    _print(f"\n{to.relative_to(ROOT)}/performance.md")
     return 0 if all(row.verdict == report.REACHED for row in rows) else 1
 
 
@@ -119,7 +119,7 @@ def _options(arguments: list[str] | None) -> argparse.Namespace:
     return parser.parse_args(arguments)
 
 
-def _say(text: str) -> None:
+def _print(text: str) -> None:
     print(text, flush=True)  # noqa: T201 - a command
 
 

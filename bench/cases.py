@@ -38,12 +38,12 @@ class Case(Protocol):
 
     @property
     def repeats(self) -> int:
-        """Rounds, if the command line does not say."""
+        """Rounds, unless the command line sets them."""
 
     def smaller(self) -> Case:
         """Return the same for `--quick`."""
 
-    def measure(self, rounds: int, say: Callable[[str], None]) -> dict[str, list[Sample]]:
+    def measure(self, rounds: int, log: Callable[[str], None]) -> dict[str, list[Sample]]:
         """Return the samples of each peer; one run of each peer a round, in turn."""
 
 
@@ -55,9 +55,9 @@ class Reading:
         name: What `--only` calls it.
         vendor: Which one.
         size: Rows that the vendor holds.
-        latency: Seconds before each answer.
+        latency: Seconds before each response.
         workers: Requests in flight at most.
-        page_size: Records asked for at once.
+        page_size: Records requested at once.
         window: For our taps.
         peers: Who takes part, in this order.
         repeats: Rounds.
@@ -85,8 +85,8 @@ class Reading:
         """Return a tenth, and no wait above 20 ms."""
         return replace(self, size=max(60, self.size // 10), latency=min(self.latency, 0.02), window=self.small_window)
 
-    def measure(self, rounds: int, say: Callable[[str], None]) -> dict[str, list[Sample]]:
-        """One run of each peer a round, in turn, on one server that a run nobody counts has warmed."""
+    def measure(self, rounds: int, log: Callable[[str], None]) -> dict[str, list[Sample]]:
+        """Run each peer once a round, in turn, on one server that a run nobody counts has warmed."""
         samples: dict[str, list[Sample]] = {peer: [] for peer in self.peers}
         with folder() as at, serving(self.size, self.latency) as server:
             job = Job(self.vendor, server.url, self.workers, self.page_size, self.window)
@@ -98,7 +98,7 @@ class Reading:
                     # Who misses rows must be known, and once is enough: that takes longer than some of the runs.
                     sample = self._run(peer, server, at, keys=turn == 0 and self.size <= _COMPARED)
                     samples[peer].append(sample)
-                    say(
+                    log(
                         f"{peer:<10} {sample.wall:7.2f} s  cpu {sample.cpu:6.2f} s  {sample.peak / 1e6:5.0f} MB  "
                         f"{sample.rows} rows  {sample.requests} requests, {sample.in_flight} at once"
                     )
@@ -140,11 +140,11 @@ class StartUp:
         return "programs that read nothing"
 
     def smaller(self) -> StartUp:
-        """There is nothing smaller."""
+        """Return the same: there is nothing smaller."""
         return self
 
-    def measure(self, rounds: int, say: Callable[[str], None]) -> dict[str, list[Sample]]:
-        """One run of each command a round, in turn; a first one that nobody counts writes the bytecode."""
+    def measure(self, rounds: int, log: Callable[[str], None]) -> dict[str, list[Sample]]:
+        """Run each command once a round, in turn; a first one that nobody counts writes the bytecode."""
         commands = self._commands()
         samples: dict[str, list[Sample]] = {name: [] for name in commands}
         with folder() as at:
@@ -157,7 +157,7 @@ class StartUp:
                     if turn:
                         samples[name].append(sample)
         for name, of in samples.items():
-            say(f"{name:<32} {measure.Spread.of(one.wall for one in of).text('{:.3f}')} s")
+            log(f"{name:<32} {measure.Spread.of(one.wall for one in of).text('{:.3f}')} s")
         return samples
 
     def _commands(self) -> Mapping[str, tuple[str, list[str]]]:
@@ -203,8 +203,8 @@ class Loading:
         """Return a tenth."""
         return replace(self, size=self.size // 10)
 
-    def measure(self, rounds: int, say: Callable[[str], None]) -> dict[str, list[Sample]]:
-        """One run of each pipe a round, in turn, each into a database of its own."""
+    def measure(self, rounds: int, log: Callable[[str], None]) -> dict[str, list[Sample]]:
+        """Run each pipe once a round, in turn, each into a database of its own."""
         samples: dict[str, list[Sample]] = {}
         with folder() as at, serving(self.size, 0.0) as server, warehouses.postgres() as postgres:
             Job("bspk", server.url, 8, 100, "P30D").write(at)
@@ -216,7 +216,7 @@ class Loading:
                     sample = measure.run(commands, at)
                     sample = replace(sample, rows=count(), requests=server.requests("bspk")[0])
                     samples.setdefault(name, []).append(sample)
-                    say(
+                    log(
                         f"{name:<34} {sample.wall:7.2f} s  cpu {sample.cpu:6.2f} s  "
                         f"{sample.peak / 1e6:5.0f} MB  {sample.rows} rows"
                     )
@@ -255,8 +255,8 @@ class LoaderAlone:
         """Return a tenth."""
         return replace(self, size=self.size // 10)
 
-    def measure(self, rounds: int, say: Callable[[str], None]) -> dict[str, list[Sample]]:
-        """One run of each loader a round, in turn, each into a schema of its own."""
+    def measure(self, rounds: int, log: Callable[[str], None]) -> dict[str, list[Sample]]:
+        """Run each loader once a round, in turn, each into a schema of its own."""
         samples: dict[str, list[Sample]] = {}
         loaders = warehouses.DRIVERS if self.drivers else warehouses.LOADERS
         more = {name: {"weight": warehouses.weight(name)} for name in loaders} if self.drivers else {}
@@ -272,7 +272,7 @@ class LoaderAlone:
                     facts = {"start_cpu": start.cpu, "start_wall": start.wall, **more.get(name, {})}
                     cpu, wall = whole.cpu - start.cpu, whole.wall - start.wall
                     samples.setdefault(name, []).append(replace(whole, cpu=cpu, wall=wall, rows=rows, facts=facts))
-                    say(
+                    log(
                         f"{name:<34} {cpu / rows * 1e6:6.1f} µs of CPU a record, {rows / wall:8,.0f} rows/s  "
                         f"{whole.peak / 1e6:5.0f} MB  start {start.wall:.2f} s"
                     )
@@ -306,8 +306,8 @@ class Growth:
         """Return a tenth."""
         return replace(self, times=self.times // 10)
 
-    def measure(self, rounds: int, say: Callable[[str], None]) -> dict[str, list[Sample]]:
-        """One run of each loader into each table a round, in turn."""
+    def measure(self, rounds: int, log: Callable[[str], None]) -> dict[str, list[Sample]]:
+        """Run each loader into each table once a round, in turn."""
         samples: dict[str, list[Sample]] = {}
         with folder() as at, serving(self.size, 0.0) as server, warehouses.postgres() as postgres:
             Job("bspk", server.url, 8, 100, "P30D").write(at)
@@ -327,11 +327,11 @@ class Growth:
                     sample = replace(measure.run([[*command, "--input", "new"]], at), rows=self.new)
                     if turn:
                         samples.setdefault(name, []).append(sample)
-                        say(f"{name:<44} {sample.wall:7.2f} s  cpu {sample.cpu:6.2f} s")
+                        log(f"{name:<44} {sample.wall:7.2f} s  cpu {sample.cpu:6.2f} s")
         return samples
 
     def _write_new(self, at: Path, turn: int) -> None:
-        """Singer messages of the rows that are new in a round."""
+        """Write Singer messages of the rows that are new in a round."""
         lines = (at / "records").read_text(encoding="utf-8").splitlines()
         messages = [json.loads(line) for line in lines]
         records = [message for message in messages if message["type"] == "RECORD"][: self.new]
@@ -345,7 +345,7 @@ _UPSERTING = ("target-postgres", "published target-postgres", "target-duckdb")
 
 
 def _recorded(at: Path, vendor: str) -> int:
-    """Write what our tap reads into the file `records`; returns the number of its records."""
+    """Write what our tap reads into the file `records`, and return the number of its records."""
     measure.run([READERS["trunkline"](vendor)], at)
     (at / "out").rename(at / "records")
     return counting.read(at / "records").rows
@@ -389,7 +389,7 @@ CASES: tuple[Case, ...] = (
     Reading("memory-bspk-1m", "bspk", 1_000_000, 0.0, peers=FEW),
     Reading("memory-conpeek", "conpeek", 50_000, 0.0, page_size=1000, window="PT12H", small_window="P5D", peers=FEW),
     Faulty(),
-    # So many that starting two processes, a second whatever they do, is a small part of it.
+    # So many that the second that starting two processes takes is a small part of it.
     Loading("load", 200_000, tuple(warehouses.PIPES)[:4]),
     LoaderAlone("loader-bspk", "bspk", 50_000),
     LoaderAlone("loader-hostedsuite", "hostedsuite", 50_000),

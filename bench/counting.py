@@ -15,13 +15,13 @@ if TYPE_CHECKING:
 
 @dataclass
 class Output:
-    """What a reader wrote.
+    """The counts of a reader's output.
 
     Attributes:
         messages: How many of each type.
         largest_state: Bytes of the longest STATE line.
         state_bytes: Bytes of all STATE lines.
-        keys: For each stream, the keys of its records; empty unless asked for.
+        keys: For each stream, the keys of its records; empty unless they are counted.
     """
 
     messages: Counter[str] = field(default_factory=Counter)

@@ -62,7 +62,7 @@ _LIKE_OURS = ("vanilla", "limit", "dagster")
 """Environments that take the releases of our own lock for everything else, so that only the code differs."""
 
 _INSTEAD = {"redshift": ("psycopg2-binary>=2.9",)}  # it pins a release of 2020 that no compiler of today takes
-"""Requirements that replace what a package itself asks for."""
+"""Requirements that replace a package's own."""
 
 _NEWEST = {"bigquery": (3, 11), "s3": (3, 12)}
 """The newest Python of the loaders that do not take every one."""
@@ -88,8 +88,8 @@ def program(name: str, command: str = "python") -> str:
 def _made(name: str) -> Path:
     folder = ROOT / f".venv-bench-{name}"
     stamp = folder / "bench.stamp"
-    wanted = _stamp(name)
-    if stamp.exists() and stamp.read_text(encoding="utf-8") == wanted:
+    needed = _stamp(name)
+    if stamp.exists() and stamp.read_text(encoding="utf-8") == needed:
         return folder
     print(f"making {folder.name}: {', '.join(PACKAGES[name])}", flush=True)  # noqa: T201 - a command
     uv = _uv()
@@ -102,7 +102,7 @@ def _made(name: str) -> Path:
     overrides = folder / "overrides.txt"
     overrides.write_text("\n".join(_INSTEAD.get(name, ())), encoding="utf-8")
     _do([*install, *constraints, "--override", str(overrides), *ours, *PACKAGES[name]])
-    stamp.write_text(wanted, encoding="utf-8")
+    stamp.write_text(needed, encoding="utf-8")
     return folder
 
 
@@ -113,7 +113,7 @@ print(json.dumps({one.name.lower(): one.version for one in importlib.metadata.di
 
 
 def versions(name: str | None = None) -> dict[str, str]:
-    """Return what is installed in an environment, by distribution; without a name, in the one our own taps run in."""
+    """Return the releases in an environment, by distribution; without a name, in the one our own taps run in."""
     python = program(name) if name else sys.executable
     done = subprocess.run([python, "-c", _LIST], capture_output=True, text=True, check=True)  # noqa: S603 - our own
     found: dict[str, str] = json.loads(done.stdout)
@@ -128,7 +128,7 @@ print(sum(file.stat().st_size for file in files if file.exists() and file.suffix
 
 
 def weight(name: str, packages: Sequence[str]) -> int:
-    """Bytes of some packages in an environment, without bytecode."""
+    """Count the bytes of some packages in an environment, without bytecode."""
     command = [program(name), "-c", _WEIGH, *packages]
     return int(subprocess.run(command, capture_output=True, text=True, check=True).stdout)  # noqa: S603 - our own
 

@@ -61,11 +61,11 @@ class Faulty:
         return f"conpeek, {self.size:,} rows, windows of {self.window}, 30 ms, 8 workers, with faults"
 
     def smaller(self) -> Faulty:
-        """Fewer windows."""
+        """Return the same with fewer windows."""
         return replace(self, window="P5D")
 
-    def measure(self, rounds: int, say: Callable[[str], None]) -> dict[str, list[Sample]]:
-        """One run of each set a round, in turn."""
+    def measure(self, rounds: int, log: Callable[[str], None]) -> dict[str, list[Sample]]:
+        """Run each set once a round, in turn."""
         samples: dict[str, list[Sample]] = {name: [] for name in SETS}
         at = Path(tempfile.mkdtemp(prefix="bench-"))
         try:
@@ -79,7 +79,7 @@ class Faulty:
                         sample = self._run(server, at, faults)
                         samples[name].append(sample)
                         facts = sample.facts or {}
-                        say(f"{name:<14} {sample.wall:7.2f} s  {sample.rows} rows  {sample.requests} requests  {facts}")
+                        log(f"{name:<14} {sample.wall:7.2f} s  {sample.rows} rows  {sample.requests} requests  {facts}")
         finally:
             shutil.rmtree(at, ignore_errors=True)
         return samples
@@ -99,7 +99,7 @@ class Faulty:
 
 
 def named(moments: Sequence[float], seconds: float) -> float:
-    """Return the seconds that refusals ask to wait, those that overlap counted once."""
+    """Return the seconds of wait that refusals request, those that overlap counted once."""
     total, until = 0.0, 0.0
     for moment in sorted(moments):
         total += max(0.0, moment + seconds - max(moment, until))

@@ -1,4 +1,4 @@
-"""What is asked of a vendor, said once and handed to every peer in its own words."""
+"""The jobs: what is requested of a vendor, written once and handed to every peer in its own terms."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ KEYS = {
     "studio_calls": ("id",),
     "studio_cdr": ("call_uuid",),
 }
-"""What tells the rows of a stream apart, by fields that the vendor itself sends."""
+"""The keys of each stream's rows, by fields that the vendor itself sends."""
 
 
 def _filter(*rules: dict[str, Any]) -> str:
@@ -66,8 +66,8 @@ class Job:
         vendor: Its name in the sandbox.
         url: Where the sandbox is.
         workers: Requests in flight at most.
-        page_size: Records asked for at once.
-        window: For our taps: longest span asked for at once.
+        page_size: Records requested at once.
+        window: For our taps: longest span requested at once.
     """
 
     vendor: str
@@ -101,7 +101,7 @@ class Job:
             "window": self.window,
             "page_size": self.page_size,
             "concurrency": self.workers,
-            # The sandbox keeps no limit unless told to, and the question here is what the code costs.
+            # The sandbox keeps no limit by default, and the question here is what the code costs.
             "requests_per_minute": 1_000_000,
         }
 

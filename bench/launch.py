@@ -1,7 +1,7 @@
-"""Starts a command, or several as one pipe, and says what the operating system counted: run as a small process.
+"""Starts a command, or several as one pipe, and reports what the operating system counted: run as a small process.
 
-It stands alone because Linux hands the peak memory of whoever forks on to the child: a large parent would show up in
-the figures. One JSON argument in, one JSON line out.
+It stands alone because Linux hands the peak memory of a forking process on to the child: a large parent would show up
+in the figures. One JSON argument in, one JSON line out.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ def main() -> int:
         {"code": code, "cpu": used.ru_utime + used.ru_stime, "peak": used.ru_maxrss * unit}
         for code, used in (usage[process.pid] for process in processes)
     ]
-    print(json.dumps({"wall": wall, "timed_out": timed_out, "processes": found}))  # noqa: T201 - its answer
+    print(json.dumps({"wall": wall, "timed_out": timed_out, "processes": found}))  # noqa: T201 - its output
     return 0
 
 

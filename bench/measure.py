@@ -24,7 +24,7 @@ class RunFailed(Exception):  # noqa: N818 - reads as what happened
 
 @dataclass(frozen=True)
 class Sample:
-    """What one run used and did.
+    """The figures of one run.
 
     Attributes:
         wall: Seconds from start to the end of the last process.
@@ -32,9 +32,9 @@ class Sample:
         peak: Bytes of memory at most, of the hungriest process.
         rows: Records that came out.
         distinct: How many of them differ by key; -1 when that was not counted.
-        requests: Requests that the server answered.
+        requests: Requests that came to the server.
         in_flight: Requests under way at once, at most.
-        facts: Whatever else a case looks at.
+        facts: Other figures that a case looks at.
     """
 
     wall: float
@@ -47,7 +47,7 @@ class Sample:
     facts: dict[str, float] | None = None
 
     def as_json(self) -> dict[str, Any]:
-        """For the results file."""
+        """Return the sample as the results file has it."""
         return asdict(self)
 
 
@@ -82,15 +82,15 @@ def run(commands: Sequence[Sequence[str]], folder: Path, *, timeout: float = 180
     }
     launcher = [sys.executable, "-I", "-S", str(_LAUNCH), json.dumps(order)]
     done = subprocess.run(launcher, capture_output=True, check=True, text=True)  # noqa: S603 - our own program
-    answer = json.loads(done.stdout)
-    processes = answer["processes"]
-    if answer["timed_out"] or any(process["code"] for process in processes):
+    result = json.loads(done.stdout)
+    processes = result["processes"]
+    if result["timed_out"] or any(process["code"] for process in processes):
         lines = [line[:2000] for name in ("out", "err") for line in _last_lines(folder / name)]
         codes = ", ".join(str(process["code"]) for process in processes)
-        why = f"no end after {timeout:.0f} s" if answer["timed_out"] else f"exit code {codes}"
+        why = f"no end after {timeout:.0f} s" if result["timed_out"] else f"exit code {codes}"
         raise RunFailed("\n".join([f"{' | '.join(' '.join(one) for one in commands)}: {why}", *lines]))
     return Sample(
-        wall=answer["wall"],
+        wall=result["wall"],
         cpu=sum(process["cpu"] for process in processes),
         peak=max(process["peak"] for process in processes),
     )
@@ -112,11 +112,11 @@ class Spread:
 
     @classmethod
     def of(cls, figures: Iterable[float]) -> Spread:
-        """Of at least one figure."""
+        """Return the spread of at least one figure."""
         values = sorted(figures)
         return cls(values[0], statistics.median(values), values[-1])
 
     def text(self, form: str = "{:.2f}") -> str:
-        """`median (least to most)`."""
+        """Write `median (least to most)`."""
         low, middle, high = (form.format(value) for value in (self.least, self.median, self.most))
         return f"{middle} ({low} to {high})"

@@ -55,7 +55,7 @@ class Results:
         self._cases = results["cases"]
 
     def samples(self, case: str, peer: str) -> list[dict[str, Any]]:
-        """All runs of a peer in a case.
+        """Return all runs of a peer in a case.
 
         Raises:
             _Missing: There are none.
@@ -67,14 +67,14 @@ class Results:
         return found
 
     def facts(self, case: str) -> dict[str, Any]:
-        """Size, latency and workers of a case."""
+        """Return size, latency and workers of a case."""
         if case not in self._cases:
             raise _Missing
         facts: dict[str, Any] = self._cases[case]["facts"]
         return facts
 
     def spread(self, case: str, peer: str, figure: str) -> Spread:
-        """Least, median and most of a figure."""
+        """Return least, median and most of a figure."""
         return Spread.of(sample[figure] for sample in self.samples(case, peer))
 
     def median(self, case: str, peer: str, figure: str) -> float:
@@ -82,24 +82,24 @@ class Results:
         return self.spread(case, peer, figure).median
 
     def net(self, case: str, peer: str, vendor: str) -> float:
-        """Seconds of CPU without the start-up of the peer's family."""
+        """Return the seconds of CPU without the start-up of the peer's family."""
         return self.median(case, peer, "cpu") - self.median("start-up", start_of(peer, vendor), "cpu")
 
     def title(self, case: str) -> str:
-        """Return what a case is."""
+        """Return the title of a case."""
         return str(self._cases[case]["title"])
 
     def rounds(self, case: str) -> str:
-        """How often a case was run, and when."""
+        """Return how often a case was run, and when."""
         found = self._cases[case]
         return f"{len(next(iter(found['peers'].values())))} rounds on {found['when'][:10]}"
 
     def peers(self, case: str) -> list[str]:
-        """Who took part."""
+        """Return the peers that took part."""
         return list(self._cases.get(case, {}).get("peers", ()))
 
     def cases(self) -> Iterator[tuple[str, dict[str, Any]]]:
-        """Every case that was run."""
+        """Return every case that was run."""
         yield from self._cases.items()
 
 
@@ -135,7 +135,7 @@ Found = tuple[str, bool]
 
 
 def _ideal(read: Results, case: str) -> float:
-    """Seconds if nothing but waiting took time: the requests that are needed, the limit's, spread over the workers."""
+    """Return the seconds if nothing but waiting took time: the limit's requests, spread over the workers."""
     facts = read.facts(case)
     return float(read.median(case, "limit", "requests") * facts["latency"] / facts["workers"])
 
@@ -158,7 +158,7 @@ def _faster(case: str, than: str, times: float, theirs: str = "") -> Callable[[R
 
 
 def _cheaper(case: str, vendor: str, than: str, times: float) -> Callable[[Results], Found]:
-    """Net CPU for a row: how many times less than a peer, or, for `times` below 1, at most 1 / times of it."""
+    """Judge the net CPU for a row: so many times less than a peer, or, for `times` below 1, at most 1 / times of it."""
 
     def find(read: Results) -> Found:
         ours, theirs = (
@@ -225,7 +225,7 @@ def _start_up(read: Results) -> Found:
 
 
 def _pace(read: Results, pipe: str) -> float:
-    """Rows a second; rows that got lost on the way are no speed: what is counted is what the database holds."""
+    """Judge rows a second; rows that got lost on the way are no speed: what is counted is what the database holds."""
     return read.median("load", pipe, "rows") / read.median("load", pipe, "wall")
 
 
@@ -246,7 +246,7 @@ def _duckdb_pace(read: Results) -> Found:
 
 
 def _cost(read: Results, vendor: str, loader: str) -> float:
-    """Microseconds of a loader's CPU for a record, net of its start."""
+    """Return the microseconds of a loader's CPU for a record, net of its start."""
     return read.median(f"loader-{vendor}", loader, "cpu") / read.median(f"loader-{vendor}", loader, "rows") * 1e6
 
 
@@ -406,7 +406,7 @@ _NAMES = {
 
 def versions() -> dict[str, dict[str, str]]:
     """Return the releases that matter, by peer."""
-    wanted = {
+    packages_of = {
         "Trunkline": ("trunkline", "singer-sdk", "requests", "msgspec", "duckdb", "psycopg"),
         "vanilla": ("singer-sdk", "requests"),
         "limit": ("requests", "orjson"),
@@ -418,7 +418,7 @@ def versions() -> dict[str, dict[str, str]]:
         "drivers": ("psycopg", "adbc-driver-postgresql", "pyarrow", "msgspec"),
     }
     found = {}
-    for name, packages in wanted.items():
+    for name, packages in packages_of.items():
         installed = environments.versions(None if name == "Trunkline" else name)
         found[name] = {package: installed[package] for package in packages if package in installed}
     return found
@@ -503,11 +503,11 @@ def _targets_table(rows: Sequence[Verdict]) -> list[str]:
 
 
 def _reasons(rows: Sequence[Verdict]) -> Iterator[str]:
-    """Why a target was missed, where a profile has shown it."""
+    """Yield why a target was missed, where a profile has shown it."""
     missed = [row.what for row in rows if row.verdict == MISSED]
-    told = {text: None for what in missed for beginning, text in _WHY.items() if what.startswith(beginning)}
-    if told:
-        yield from ("What is missed, and what the true limit is:", "", *(f"- {text}" for text in told), "")
+    notes = {text: None for what in missed for beginning, text in _WHY.items() if what.startswith(beginning)}
+    if notes:
+        yield from ("What is missed, and what the true limit is:", "", *(f"- {text}" for text in notes), "")
 
 
 _WHY = {
@@ -570,15 +570,15 @@ def _case_row(read: Results, name: str, vendor: str, peer: str, ours: float) -> 
 
 
 def _odd_rows(read: Results, name: str, peer: str) -> str:
-    """Return what is to be said of a peer whose rows are not those of the limit."""
-    told = []
+    """Describe the difference of a peer whose rows are not those of the limit."""
+    notes = []
     more = read.median(name, peer, "rows") - read.median(name, "limit", "rows")
     if more:
-        told.append(f"{abs(more):.0f} {'more' if more > 0 else 'fewer'}")
+        notes.append(f"{abs(more):.0f} {'more' if more > 0 else 'fewer'}")
     distinct, expected = (max(sample["distinct"] for sample in read.samples(name, one)) for one in (peer, "limit"))
     if 0 <= distinct < expected:
-        told.append(f"{expected - distinct} keys missing")
-    return f" (**{', '.join(told)}**)" if told else ""
+        notes.append(f"{expected - distinct} keys missing")
+    return f" (**{', '.join(notes)}**)" if notes else ""
 
 
 def _load_tables(read: Results) -> Iterator[str]:
@@ -602,7 +602,7 @@ def _load_tables(read: Results) -> Iterator[str]:
 
 
 def _loader_tables(read: Results) -> Iterator[str]:
-    """Yield what loaders cost by themselves, then what two drivers do."""
+    """Yield the tables of loaders alone, then of two drivers."""
     for beginning, title, text in (
         ("loader-", "Loaders alone", _LOADERS),
         ("driver-", "Drivers for PostgreSQL", _DRIVERS),
@@ -687,7 +687,7 @@ def _failures(results: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _panels(read: Results) -> list[dict[str, Any]]:
-    """Return what the plot shows: a panel for each vendor and latency."""
+    """Return the plot's panels: one for each vendor and latency."""
     panels = []
     for name, case in read.cases():
         if name.startswith(("bspk-", "conpeek-", "details-")) and name.endswith("ms-8"):

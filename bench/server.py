@@ -17,40 +17,40 @@ if TYPE_CHECKING:
 
 
 FIRST_DAY = "2026-01-01"
-"""The first of the days over which rows are spread, which the jobs ask for."""
+"""The first of the days over which rows are spread, which the jobs request."""
 
 
 class Server:
-    """A sandbox that answers at `url`."""
+    """A sandbox that listens at `url`."""
 
     def __init__(self, url: str) -> None:
         self.url = url
 
     def forget_requests(self) -> None:
         """Empty the log."""
-        self._ask("DELETE", "requests")
+        self._send("DELETE", "requests")
 
     def requests(self, vendor: str) -> tuple[int, int]:
-        """How many requests the vendor answered, and how many were under way at once at most."""
-        answer = self._ask("GET", f"requests?vendor={vendor}")
-        return len(answer["requests"]), answer["max_in_flight"]
+        """Count the vendor's requests, and those that were under way at once at most."""
+        response = self._send("GET", f"requests?vendor={vendor}")
+        return len(response["requests"]), response["max_in_flight"]
 
     def play(self, faults: Sequence[Mapping[str, Any]]) -> None:
-        """Have these faults happen, and no others."""
-        self._ask("DELETE", "faults")
+        """Set these faults, and no others."""
+        self._send("DELETE", "faults")
         if faults:
-            self._ask("POST", "faults", list(faults))
+            self._send("POST", "faults", list(faults))
 
     def refused(self, vendor: str) -> list[float]:
-        """When the vendor answered with a 429, in seconds since 1970."""
-        answer = self._ask("GET", f"requests?vendor={vendor}")
-        return [entry["at"] for entry in answer["requests"] if entry["status"] == HTTPStatus.TOO_MANY_REQUESTS]
+        """Return when the vendor responded with a 429, in seconds since 1970."""
+        response = self._send("GET", f"requests?vendor={vendor}")
+        return [entry["at"] for entry in response["requests"] if entry["status"] == HTTPStatus.TOO_MANY_REQUESTS]
 
-    def _ask(self, method: str, path: str, body: Any = None) -> Any:
+    def _send(self, method: str, path: str, body: Any = None) -> Any:
         data = None if body is None else json.dumps(body).encode()
         request = urllib.request.Request(f"{self.url}/_sandbox/{path}", data, method=method)  # noqa: S310 - loopback
-        with _DIRECT.open(request, timeout=300) as answer:
-            return json.load(answer)
+        with _DIRECT.open(request, timeout=300) as response:
+            return json.load(response)
 
 
 _DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
@@ -62,7 +62,7 @@ def serving(size: int, latency: float, days: int = 14) -> Iterator[Server]:
 
     Args:
         size: Rows of each vendor.
-        latency: Seconds before each answer.
+        latency: Seconds before each response.
         days: Days over which the rows are spread.
 
     Raises:

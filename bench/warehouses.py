@@ -58,13 +58,13 @@ print(0)
 
 @contextmanager
 def postgres() -> Iterator[str]:
-    """Yield a PostgreSQL of its own; gives its URL."""
+    """Start a PostgreSQL of its own, and yield its URL."""
     command = [environments.program("postgres"), str(PEERS / "postgres_server.py")]
     process = subprocess.Popen(  # noqa: S603 - our own
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment()
     )
     try:
-        assert process.stdin is not None  # noqa: S101 - asked for above
+        assert process.stdin is not None  # noqa: S101 - both are pipes
         assert process.stdout is not None  # noqa: S101 - same
         url = process.stdout.readline().strip()
         if not url:
@@ -175,7 +175,7 @@ _PARTS = {
 
 
 def weight(driver: str) -> int:
-    """Bytes of what a driver brings along."""
+    """Count the bytes that a driver brings along."""
     return environments.weight("drivers", _PARTS[driver])
 
 

@@ -20,7 +20,7 @@ _BLOCK = 64 * 1024
 
 
 def bspk(job: dict[str, Any]) -> Any:
-    """Page numbers until a page is empty: the vendor's links lead to its own host."""
+    """Read by page numbers until a page is empty: the vendor's links lead to its own host."""
     return rest_api_source(
         {
             "client": {

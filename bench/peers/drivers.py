@@ -96,7 +96,7 @@ class Psycopg:
         self._connection = psycopg.connect(url)
 
     def write(self, table: Table, rows: Sequence[Any]) -> None:
-        """One batch, one transaction."""
+        """Write one batch in one transaction."""
         columns = "n bigint, " + ", ".join(
             f'"{name}" {"text" if kind == "jsonb" else _SQL.get(kind, kind)}' for name, kind in table.kinds.items()
         )
@@ -128,7 +128,7 @@ class Adbc:
         self._connection, self._pa = adbc_driver_postgresql.dbapi.connect(url), pa
 
     def write(self, table: Table, rows: Sequence[Any]) -> None:
-        """One batch, one transaction."""
+        """Write one batch in one transaction."""
         pa = self._pa
         types = {"integer": pa.int64(), "number": pa.float64(), "boolean": pa.bool_()}
         types["date-time"] = pa.timestamp("us", tz="UTC")

@@ -1,6 +1,6 @@
 """The limit: requests and orjson in as many threads as the tap has, no Singer SDK, no checks and no bookmarks.
 
-It asks for the same lists and details as the others and writes the same number of RECORD lines, in order. The
+It requests the same lists and details as the others and writes the same number of RECORD lines, in order. The
 configuration is the benchmark's own (see `bench.jobs`).
 """
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 _CALLS = "/api/v1/studio/calls"
 _BLOCK = 64 * 1024
-_LOOK_AHEAD = 4  # answers wanted ahead for each thread: enough that none of them waits, few enough to stay small
+_LOOK_AHEAD = 4  # responses ahead for each thread: enough that none of them waits, few enough to stay small
 
 
 class Fetcher:
@@ -41,18 +41,18 @@ class Fetcher:
         self._own = threading.local()
 
     def get(self, path: str, query: dict[str, Any] | None = None) -> requests.Response:
-        """Return the answer, read in full."""
+        """Return the response, read in full."""
         if not hasattr(self._own, "session"):
             self._own.session = requests.Session()
             self._own.session.headers.update(self._headers)
-        answer: requests.Response = self._own.session.get(self._api_url + path, params=query, timeout=60)
-        answer.raise_for_status()
-        return answer
+        response: requests.Response = self._own.session.get(self._api_url + path, params=query, timeout=60)
+        response.raise_for_status()
+        return response
 
-    def all(self, wanted: Iterable[Callable[[], requests.Response]]) -> Iterator[requests.Response]:
-        """Yield the answers in order, a bounded number of them ahead."""
+    def all(self, tasks: Iterable[Callable[[], requests.Response]]) -> Iterator[requests.Response]:
+        """Yield the responses in order, a bounded number of them ahead."""
         ahead: deque[Future[requests.Response]] = deque()
-        for one in wanted:
+        for one in tasks:
             ahead.append(self.pool.submit(one))
             if len(ahead) >= self.workers * _LOOK_AHEAD:
                 yield ahead.popleft().result()
@@ -67,7 +67,7 @@ class Lines:
         self._block = bytearray()
 
     def write(self, stream: bytes, rows: list[Any]) -> None:
-        """Write the rows of an answer."""
+        """Write the rows of a response."""
         block, dumps = self._block, orjson.dumps
         prefix = b'{"type":"RECORD","stream":"' + stream + b'","record":'
         for row in rows:
@@ -95,8 +95,8 @@ def bspk(job: dict[str, Any], lines: Lines) -> None:
     first = page(1)()
     lines.write(b"calls", orjson.loads(first.content))
     last = -(-int(first.headers["X-Total-Count"]) // size)
-    for answer in fetcher.all(page(number) for number in range(2, last + 1)):
-        lines.write(b"calls", orjson.loads(answer.content))
+    for response in fetcher.all(page(number) for number in range(2, last + 1)):
+        lines.write(b"calls", orjson.loads(response.content))
 
 
 def conpeek(job: dict[str, Any], lines: Lines) -> None:
@@ -108,15 +108,15 @@ def conpeek(job: dict[str, Any], lines: Lines) -> None:
         query = {"filter": orjson.dumps(rules).decode(), "limit": size}
         return lambda: fetcher.get(f"/voice_campaign/{campaign}/request", query)
 
-    wanted = (
+    spans = (
         span(campaign, rules)
         for campaign in job["campaigns"]
         for which, text in job["filters"].items()
         # About every third request is open.
         for rules in _spans(orjson.loads(text), timedelta(hours=job["window_hours"] * (3 if which == "open" else 1)))
     )
-    for answer in fetcher.all(wanted):
-        rows = orjson.loads(answer.content)["data"]
+    for response in fetcher.all(spans):
+        rows = orjson.loads(response.content)["data"]
         if len(rows) >= size:
             raise ValueError("a span of Conpeek filled a page: shorten the window of this case")
         lines.write(b"voice_campaign_requests", rows)
@@ -149,11 +149,11 @@ def evolux(job: dict[str, Any], lines: Lines) -> None:
     last = -(-first["pagination"]["total"] // size)
     rest = fetcher.all(page(number) for number in range(2, last + 1))
     calls: list[int] = []
-    for answer in (first, *(orjson.loads(one.content) for one in rest)):
-        lines.write(b"studio_calls", answer["data"])
-        calls += [row["id"] for row in answer["data"]]
-    for answer in fetcher.all(detail(call) for call in calls):
-        lines.write(b"studio_cdr", [orjson.loads(answer.content)["data"]])
+    for response in (first, *(orjson.loads(one.content) for one in rest)):
+        lines.write(b"studio_calls", response["data"])
+        calls += [row["id"] for row in response["data"]]
+    for response in fetcher.all(detail(call) for call in calls):
+        lines.write(b"studio_cdr", [orjson.loads(response.content)["data"]])
 
 
 def main() -> None:

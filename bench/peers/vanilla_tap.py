@@ -34,7 +34,7 @@ _CONFIG: dict[str, Any] = th.PropertiesList(
 
 
 class VendorStream(RESTStream[int]):
-    """What the streams of all three taps share."""
+    """The base of the streams of all three taps."""
 
     @property
     def url_base(self) -> str:
@@ -49,7 +49,7 @@ class LinkedPages(PageNumberPaginator):
     """Page numbers, as long as the Link header names a next page."""
 
     def has_more(self, response: requests.Response) -> bool:
-        """Whether a page follows."""
+        """Return whether a page follows."""
         return "rel='next'" in response.headers.get("Link", "")
 
 
@@ -78,7 +78,7 @@ class BspkCalls(VendorStream):
         return BearerTokenAuthenticator(token=self.config["token"])
 
     def get_new_paginator(self) -> LinkedPages:
-        """Pages count from one."""
+        """Return a paginator of pages that count from one."""
         return LinkedPages(1)
 
     def get_url_params(self, context: Mapping[str, Any] | None, next_page_token: int | None) -> dict[str, Any]:
@@ -198,7 +198,7 @@ class ConpeekRequests(VendorStream):
         ]
 
     def get_new_paginator(self) -> OffsetPaginator:
-        """Offsets, until an answer is empty."""
+        """Return offsets, until a response is empty."""
         return OffsetPaginator(0, self.config["page_size"])
 
     def get_url_params(self, context: Mapping[str, Any] | None, next_page_token: int | None) -> dict[str, Any]:
@@ -217,12 +217,12 @@ class EvoluxPages(PageNumberPaginator):
     """Page numbers, as long as there is an address of a next page."""
 
     def has_more(self, response: requests.Response) -> bool:
-        """Whether a page follows."""
+        """Return whether a page follows."""
         return response.json()["pagination"]["next_url"] is not None
 
 
 class EvoluxStream(VendorStream):
-    """What the list and the details share."""
+    """The base of the list and the details."""
 
     @property
     def authenticator(self) -> APIKeyAuthenticator:
@@ -255,7 +255,7 @@ class EvoluxCalls(EvoluxStream):
     ).to_dict()
 
     def get_new_paginator(self) -> EvoluxPages:
-        """Pages count from one."""
+        """Return a paginator of pages that count from one."""
         return EvoluxPages(1)
 
     def get_url_params(self, context: Mapping[str, Any] | None, next_page_token: int | None) -> dict[str, Any]:
@@ -269,7 +269,7 @@ class EvoluxCalls(EvoluxStream):
         }
 
     def get_child_context(self, record: dict[str, Any], context: Mapping[str, Any] | None) -> dict[str, Any]:
-        """Return what the detail of a call is asked for with."""
+        """Return the values that the detail of a call is requested with."""
         del context
         return {"call_id": record["id"]}
 

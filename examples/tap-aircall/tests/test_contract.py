@@ -1,4 +1,4 @@
-"""The contract suite, asked of tap-aircall, and what is Aircall's own."""
+"""The contract suite, run on tap-aircall, and tests of Aircall's own ways."""
 
 from __future__ import annotations
 

@@ -100,10 +100,10 @@ def make_recording(i: int, instant: int, bits: int) -> Row:
 
 @dataclasses.dataclass
 class TwilioKnobs(PagedKnobs):
-    """What Twilio's pages leave open.
+    """Facts that Twilio's pages leave open.
 
     Attributes:
-        day: What `StartTime<` of a day lists last: what is before its midnight, as newer copies of the page say; its
+        day: The end of the list by `StartTime<` of a day: what is before its midnight, as newer copies document; its
             midnight too, as older ones do; or the whole day.
     """
 
@@ -160,7 +160,7 @@ class Twilio(PagedVendor):
         return midnight + {"before": -1, "midnight": 0, "whole": instants.DAY - 1}[self.knobs.day]
 
     def describe_page(self, request: Request, *, offset: int, size: int, count: int, total: int) -> dict[str, Any]:
-        """Return number the page and its rows from 0; no total is said."""
+        """Return number the page and its rows from 0; no total is sent."""
         del total
         first = request.with_query(PageToken=None, Page="0").target
         numbers = {"page": offset // size, "page_size": size, "start": offset, "end": max(offset, offset + count - 1)}

@@ -1,4 +1,4 @@
-"""The contract suite, asked of tap-twilio, and what is Twilio's own."""
+"""The contract suite, run on tap-twilio, and tests of Twilio's own ways."""
 
 from __future__ import annotations
 

@@ -46,7 +46,7 @@ class RecordedCalls(CallHistory):
 
 
 class Recordings(DetailStream):
-    """What the vendor keeps about the recording of a call, without the sound; some are deleted before their call is."""
+    """Facts about the recording of a call, without the sound; some are deleted before their call is."""
 
     name, path = "recordings", "/v2/phone/call_logs/<call_id>/recordings"
     primary_keys, replication_key = ("id",), "call_start_time"

@@ -56,7 +56,7 @@ listed = partial(
 
 @dataclasses.dataclass
 class ZoomPhoneKnobs(PagedKnobs):
-    """What may end on Zoom's side while a list is read, or was never granted.
+    """Things that may end on Zoom's side while a list is read, or were never granted.
 
     Attributes:
         token_requests: Requests that an access token is good for; afterwards it has expired. None: any number.
@@ -223,7 +223,7 @@ class ZoomPhone(PagedVendor):
         return response
 
     def describe_page(self, request: Request, *, offset: int, size: int, count: int, total: int) -> dict[str, Any]:
-        """Say which span was read, and in how many pages."""
+        """Return the span that was read, and its number of pages."""
         del offset, count
         if self.find_route("users").path == request.path:
             return {"page_size": size}
@@ -236,7 +236,7 @@ class ZoomPhone(PagedVendor):
         return Response.json({"code": int(code), "message": no.message}, no.status)
 
     def _within_a_month(self, request: Request) -> Request:
-        """Shorten a span to the month before its end, as Zoom does without a word."""
+        """Shorten a span to the month before its end, as Zoom does without notice."""
         low, high = (self.read(request.get(name) or "") for name in ("from", "to"))
         if low is None or high is None or high - low <= MONTH:
             return request
@@ -252,8 +252,8 @@ class ZoomPhone(PagedVendor):
         if request.headers.get("authorization") != f"Basic {base64.b64encode(pair.encode()).decode()}":
             return Response.json({"reason": "Invalid client_id or client_secret", "error": "invalid_client"}, 400)
         form = parse_qs(request.body.decode())
-        wanted = {"grant_type": ["account_credentials"], "account_id": [self.settings["account_id"]]}
-        if request.method != "POST" or form != wanted:
+        requested = {"grant_type": ["account_credentials"], "account_id": [self.settings["account_id"]]}
+        if request.method != "POST" or form != requested:
             return Response.json({"reason": "Bad Request", "error": "invalid_request"}, 400)
         granted = f"sandbox-access-token-{len(self._uses) + 1}"
         self._uses[granted] = 0

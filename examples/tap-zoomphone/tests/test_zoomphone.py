@@ -1,4 +1,4 @@
-"""The contract suite, asked of tap-zoomphone, and what is Zoom's own."""
+"""The contract suite, run on tap-zoomphone, and tests of Zoom's own ways."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class TestContract(Contract):
         return {**call, "recording_status": "recorded"}
 
     def expected(self, box: Sandbox, stream: str) -> Iterator[dict[str, Any]]:
-        """Yield the vendor's rows; of the recordings those of calls that are said to be recorded."""
+        """Yield the vendor's rows; of the recordings those of calls that are listed as recorded."""
         calls = box.truth(self.vendor, "call_history")
         silent = {call["call_history_uuid"] for call in calls if call["recording_status"] != "recorded"}
         for row in super().expected(box, stream):
@@ -51,7 +51,7 @@ class TestContract(Contract):
     # -- a month -----------------------------------------------------------------------------------
 
     def test_g1_a_quiet_half_year_is_requested_by_the_month(self) -> None:
-        """Zoom answers a longer span with its last month alone: a call after each quiet stretch comes all the same."""
+        """Zoom sends only the last month of a longer span: a call after each quiet stretch comes all the same."""
         box = self.box()
         self.put(box, "call_history", *(BEGIN + days * DAY for days in (1, 90, 178)))
         self.put(box, "recordings", *(BEGIN + days * DAY for days in (1, 90, 178)))
@@ -109,7 +109,7 @@ class TestContract(Contract):
         assert sorted(written) == sorted(f"uuid-{number}" for number in range(100, 108))
 
     def test_g6_a_missing_scope_is_told_with_what_to_do(self) -> None:
-        """Zoom says it with HTTP 400 and a code of its own."""
+        """Zoom reports it with HTTP 400 and a code of its own."""
         box = self.box()
         box.knobs(self.vendor, scopes="missing")
         result = self.run(box, BEGIN + DAY)
