@@ -1,7 +1,7 @@
 """tap-evolux: calls of Studio, of the dialer and of queues, and the agents, their pauses and the queues.
 
 Rests on the vendor's page "API - Relatório - Histórico de Chamadas - Studio" (Evolux wiki, DOC/1047330817) and on those
-that docs/notes/evolux.md names; the answer of `queue_calls` is known from public clients alone.
+that docs/notes/evolux.md names; the response of `queue_calls` is known from public clients alone.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ class StudioCdr(DetailStream):
 
 
 class Report(PagedStream):
-    """A list of the contact centre, of which no page says whether it reads its dates as instants or as whole days."""
+    """A list of the contact centre; no page documents whether it reads its dates as instants or as whole days."""
 
     filter_tolerance, may_read_days = instants.DAY, True
 
@@ -89,7 +89,7 @@ class Agents(SnapshotStream):
 
 
 class Queues(SnapshotStream):
-    """The queues, archived ones included, in one answer."""
+    """The queues, archived ones included, in one response."""
 
     name, path, primary_keys = "queues", "/api/v1/queues", ("id",)
     paging = OnePage(rows="data", extra_params=(("include_archived", "true"),))

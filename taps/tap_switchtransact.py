@@ -81,7 +81,7 @@ class Transactions(PagedStream):
 
     name, path, selected_by_default = "transactions", "/transactions", False
     primary_keys, replication_key = ("transaction_number",), "transaction_date"
-    key_moves = True  # no page says whether a payment keeps its date when its state moves on
+    key_moves = True  # no page documents whether a payment keeps its date when its state moves on
     tick, up_to_now, beginning, window = instants.DAY, True, instants.EPOCH, "P30D"
     text_or_number = ("amount", "id_number", "reference_number", "member_number", "workflow_reference")
     paging = OnePage(rows="records", since="start_date", until="end_date", total="total", time=instants.to_day)

@@ -88,7 +88,7 @@ class ConfigInvalid(TrunklineError):
 
 
 def _few(lines: list[str]) -> list[str]:
-    """Lines of which only the first are kept where many are about one setting, or about names that are none."""
+    """Keep only the first lines where many are about one setting, or about names that are none."""
     kinds = ["is no setting" if " is no setting of " in line else _NAME.split(line, 1)[0] for line in lines]
     total, kept, met = Counter(kinds), [], Counter[str]()
     for kind, line in zip(kinds, lines, strict=True):

@@ -158,7 +158,7 @@ def e164(text: str, region: str | None) -> str:
 
 
 def drop(_: Any) -> None:
-    """Nothing in the place of a text."""
+    """Return nothing in the place of a text."""
 
 
 MASK = "(personal)"

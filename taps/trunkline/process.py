@@ -1,4 +1,4 @@
-"""How a tap's own process looks after its memory; nothing of it happens in a process of somebody else's."""
+"""Care of a tap's own process for its memory; nothing of it happens in a process of somebody else's."""
 
 from __future__ import annotations
 

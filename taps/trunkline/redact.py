@@ -113,7 +113,7 @@ def _in_word(letter: str) -> bool:
 
 
 def _merged(spans: Iterable[tuple[int, int]]) -> Iterator[tuple[int, int]]:
-    """Spans in order, those that overlap as one."""
+    """Return spans in order, those that overlap as one."""
     start = stop = -1
     for begin, end in sorted(spans):
         if begin < stop:
@@ -277,7 +277,7 @@ class RedactingStream:
             self._stream.flush()
 
     def _without_secrets(self, block: str) -> str:
-        """Lines that are written together, as a secret may hold a line break; each for itself where they are many."""
+        """Redact lines written together, as a secret may hold a line break; each for itself where they are many."""
         lines = [block] if len(block) <= LONGEST else block.split("\n")
         return "\n".join(map(self._redact, lines))
 

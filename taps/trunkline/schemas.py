@@ -1,4 +1,4 @@
-"""Where the schema files are: beside this package in a wheel, at the top of a checkout otherwise.
+"""The place of the schema files: beside this package in a wheel, at the top of a checkout otherwise.
 
 A vendor in a package of its own brings them there, as `schemas/<stream>.json`.
 """

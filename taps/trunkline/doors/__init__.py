@@ -1,1 +1,1 @@
-"""How a tap is used from outside: the Singer command, the Airbyte source, the docs page, the command `trunkline`."""
+"""Ways to use a tap from outside: the Singer command, the Airbyte source, the docs page, the command `trunkline`."""

@@ -211,7 +211,7 @@ def one_row_is(schema: Mapping[str, Any]) -> str:
 
 
 def fields_table(schema: Mapping[str, Any]) -> str:
-    """Rows of a table of fields: name, type, whether personal, description; fields of objects under their path."""
+    """Write a table's rows for fields: name, type, whether personal, description; those of objects under their path."""
     return "\n".join(
         f"| `{name}` | {_json_type(spec)} | {'yes' if spec.get('x-personal') else ''} | {prose(spec['description'])} |"
         for name, spec in fields(schema)
@@ -219,7 +219,7 @@ def fields_table(schema: Mapping[str, Any]) -> str:
 
 
 def fields(schema: Mapping[str, Any], path: str = "") -> Iterator[tuple[str, Mapping[str, Any]]]:
-    """Every field of a schema at any depth, as `tasks[].name` and its own schema."""
+    """Yield every field of a schema at any depth, as `tasks[].name` and its own schema."""
     for name, spec in schema.get("properties", {}).items():
         yield path + name, spec
         inner, suffix = spec, ""

@@ -38,7 +38,7 @@ def vendor_tap(vendor: str) -> type[VendorTap]:
 
 
 def vendor_taps(distribution: str | None = None) -> dict[str, type[VendorTap]]:
-    """Every installed vendor's tap, by the vendor's name, in the order of names.
+    """Return every installed vendor's tap, by the vendor's name, in the order of names.
 
     Args:
         distribution: Only those that this distribution brings.

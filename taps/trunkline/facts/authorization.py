@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class OAuth2(Grant):
-    """How a vendor grants access tokens; as `sign` in a tap's class it signs with them. See `oauth2`."""
+    """A vendor's way to grant access tokens; as `sign` in a tap's class it signs with them. See `oauth2`."""
 
     @property
     def settings(self) -> dict[str, Setting]:
@@ -77,7 +77,7 @@ def oauth2(  # noqa: PLR0913 - the facts of a grant, each named where it is used
     base: str = "",
     scheme: str = "Bearer",
 ) -> Sign:
-    """OAuth2: an access token, renewed before it ends and once after a 401.
+    """Sign with an access token of OAuth2, renewed before it ends and once after a 401.
 
     The settings that it names come with it, secrets and descriptions included, and `token_store` with a refresh token.
 

@@ -208,7 +208,7 @@ class ChildStream(VendorStream):
         self.missing += 1
         self.unnamed.append(str(parent))
 
-    def proof_of(self, proof: Proof) -> Proof:  # noqa: ARG002 - that of the list says nothing about what its rows have
+    def proof_of(self, proof: Proof) -> Proof:  # noqa: ARG002 - that of the list shows nothing about what its rows have
         """Return that each row has its own response."""
         return Proof(0, "each_answered")
 

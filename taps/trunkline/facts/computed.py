@@ -17,7 +17,7 @@ def hashed(key: str, *fields: str) -> dict[str, tuple[tuple[str, ...], Callable[
     """Compute a key from fields that stay as they are when all else about the row changes.
 
     It is the hex SHA-256 of the UTF-8 of the fields' values as a JSON array without blanks, each as the vendor wrote
-    it. To be used as `computed`; the same fields then tell the vendor's rows apart.
+    it. To be used as `computed`; the same fields then distinguish the vendor's rows.
 
     Args:
         key: Name of the computed field.

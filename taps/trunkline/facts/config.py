@@ -43,7 +43,7 @@ class Rule(Protocol):
     """A rule about several settings, each of which is right for itself."""
 
     def problems(self, config: Mapping[str, Any]) -> list[str]:
-        """Errors of a config, a line each, beginning with a setting's name."""
+        """Return errors of a config, a line each, beginning with a setting's name."""
 
 
 class Objects(Setting):
@@ -64,7 +64,7 @@ class Objects(Setting):
         self.fields = list(dict.fromkeys(name for fields in kinds.values() for name in fields))
 
     def problems(self, entry: Mapping[str, Any]) -> Iterator[str]:
-        """Everything that is wrong with one of the objects: a field, and what it must be."""
+        """Yield the errors of one of the objects: a field, and what it must be."""
         known = [self.by, *self.fields]
         if unknown := [printable(name) for name in entry if name not in known]:
             yield f"must have only {', '.join(known[:-1])} and {known[-1]}, not {', '.join(sorted(unknown))}"
@@ -148,7 +148,7 @@ def _json(value: str) -> Any:
 
 
 def errors(config: Mapping[str, Any], schema: Mapping[str, Any], environment: str = "") -> list[str]:
-    """Everything that is wrong with a config, a line each: the setting, what it must be, never its value.
+    """Return the errors of a config, a line each: the setting, what it must be, never its value.
 
     Args:
         config: The settings as given.

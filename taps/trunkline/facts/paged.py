@@ -226,7 +226,7 @@ class _PartSource(PageSource):
 
 
 def nested(named: Iterable[Parameter]) -> dict[str, Any]:
-    """Parameters as a JSON body; a name with dots stands in objects."""
+    """Return parameters as a JSON body; a name with dots stands in objects."""
     body: dict[str, Any] = {}
     for name, value in named:
         *above, last = name.split(".")

@@ -1,4 +1,4 @@
-"""How a vendor pages, in its own names: by number, by offset, by a cursor, or not at all.
+"""Ways in which vendors page, in their own names: by number, by offset, by a cursor, or not at all.
 
 A field of a body is named by its dotted path, as in `meta.total`; `Header(…)` and `Link(…)` name what stands elsewhere.
 """
@@ -44,12 +44,12 @@ class FilterObjects:
             among: Properties of which the value must be one of a list.
         """
         ends = zip((self.since, self.until), span, strict=True)
-        wanted = [
+        rules = [
             *({"property": name, "value": list(values)} for name, values in among.items()),
             *({"property": by, "operator": how, "value": end} for how, end in ends if end is not None),
             *config.get(self.setting, ()),
         ]
-        return self.parameter, encode(wanted).decode()
+        return self.parameter, encode(rules).decode()
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -93,7 +93,7 @@ class PerRow(ChildStream, PagedStream):
         return ()
 
     def may_wait(self, window: Window) -> bool:  # noqa: ARG002 - whatever it is
-        """Never: the bookmark would move past the row."""
+        """Return false: the bookmark would move past the row."""
         return False
 
     # -- reading -----------------------------------------------------------------------------------

@@ -62,7 +62,7 @@ class StatusInBody(HttpErrors):
         return _reader(self.status, self.message)
 
     def refuse(self, tap: OwningTap, request: Request, status: int, body: bytes) -> None:
-        """HTTP decides first; a status from 400 on in the body of a success is a no all the same."""
+        """Let HTTP decide first; a status from 400 on in the body of a success is a refusal all the same."""
         if not _is_success(status):
             return
         inner, words = self._read(body)

@@ -94,7 +94,7 @@ class NotBoth(NamedTuple):
     why: str
 
     def problems(self, config: Mapping[str, Any]) -> list[str]:
-        """Errors of a config, a line each."""
+        """Return errors of a config, a line each."""
         both = config.get(self.first) and config.get(self.second)
         return [f"{self.first} and {self.second} must not both be set: {self.why}"] if both else []
 
@@ -111,7 +111,7 @@ class InOrder(NamedTuple):
     high: str
 
     def problems(self, config: Mapping[str, Any]) -> list[str]:
-        """Errors of a config, a line each."""
+        """Return errors of a config, a line each."""
         low, high = config.get(self.low), config.get(self.high)
         wrong = low is not None and high is not None and low > high
         return [f"{self.high} must not be less than {self.low}"] if wrong else []
@@ -129,7 +129,7 @@ class AtLeastOne:
         self.names, self.why = names, why
 
     def problems(self, config: Mapping[str, Any]) -> list[str]:
-        """Errors of a config, a line each."""
+        """Return errors of a config, a line each."""
         if any(config.get(name) for name in self.names):
             return []
         return [f"{', '.join(self.names[:-1])} or {self.names[-1]} must be set: {self.why}"]

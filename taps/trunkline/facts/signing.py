@@ -40,7 +40,7 @@ def bearer(setting: str) -> Sign:
 
 
 def basic(user: str, password: str) -> Sign:
-    """HTTP's basic authentication (RFC 7617), in UTF-8.
+    """Sign with HTTP's basic authentication (RFC 7617), in UTF-8.
 
     Args:
         user: The setting that holds the user name, or what the vendor uses as one.
@@ -55,7 +55,7 @@ def basic(user: str, password: str) -> Sign:
 
 
 def in_body(**fields: str) -> Sign:
-    """Credentials in the body of every request, beside what else it holds: in its JSON object, or in its form.
+    """Sign with credentials in the body of every request, beside its other content: in its JSON object, or its form.
 
     Args:
         fields: The setting that each field of the body holds, as in `Password="password"`.

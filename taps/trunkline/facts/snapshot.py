@@ -33,14 +33,14 @@ class WholeTable(Window):
         return "the whole table"
 
     def holds(self, instant: datetime) -> bool:  # noqa: ARG002 - whatever it is
-        """Every row belongs to it."""
+        """Return true: every row belongs to it."""
         return True
 
     def halves(self, grain: timedelta) -> None:
-        """There are none."""
+        """Return none: a whole table is not split."""
 
     def cut(self, count: int, grain: timedelta) -> tuple[Window, ...]:  # noqa: ARG002 - same
-        """There are none."""
+        """Return none: a whole table is not split."""
         return ()
 
 
@@ -61,7 +61,7 @@ class SnapshotStream(PagedStream):
         return WholeTable(None, instants.floor(self.tap.run_start, self.tick))
 
     def feeds(self, listeners: Sequence[VendorStream]) -> Iterator[Feed]:
-        """One feed, of one job."""
+        """Yield one feed, of one job."""
         self.logger.info("%s: reading the whole table", self.name)
         yield feeds.WindowFeed(feeds.Jobs([self.table], None), functools.partial(self.read, listeners), {}, listeners)
 
@@ -74,11 +74,11 @@ class SnapshotStream(PagedStream):
         return ()
 
     def may_wait(self, window: Window) -> bool:  # noqa: ARG002 - whatever it is
-        """Never: the next run has no bookmark to show that a part of this one was left out."""
+        """Return false: the next run has no bookmark to show that a part of this one was left out."""
         return False
 
     def belongs(self, rows: WindowRows, moments: Mapping[str, datetime]) -> bool:  # noqa: ARG002 - same
-        """Every row belongs to the table."""
+        """Return true: every row belongs to the table."""
         return True
 
     def read(

@@ -96,7 +96,7 @@ class VendorStream(sdk.OwnSync):
     latest: ClassVar[Mapping[str, tuple[str, ...]]] = {}
     """Computed fields that are the latest of other times."""
     grows_by: ClassVar[str] = ""
-    """Field that tells new rows from old ones where no bookmark does: a copy is added to, and never written anew."""
+    """Field that marks new rows where no bookmark does: a copy is added to, and never written anew."""
     decode_fully: ClassVar[Sequence[str]] = ()
     """Objects and arrays that `compute` looks into."""
     text_or_number: ClassVar[Sequence[str]] = ()
@@ -207,7 +207,7 @@ class VendorStream(sdk.OwnSync):
         super().apply_catalog(catalog)
 
     def excluded_fields(self) -> Iterable[str]:
-        """Fields the config keeps the vendor from sending: they leave the schema too, or an upsert would null them."""
+        """Return fields that the config excludes: they leave the schema too, or an upsert would null them."""
         return self.config.get(self.exclude_setting) or ()
 
     def exclude_params(self) -> Iterator[tuple[str, str]]:

@@ -117,7 +117,7 @@ class TapFacts(sdk.ConfigFiles, Tap):
     # -- a vendor's own methods -----------------------------------------------------------------
 
     def sign(self, request: Request, /) -> tuple[Mapping[str, str], Any]:
-        """Headers with the credentials, and the body to send."""
+        """Return headers with the credentials, and the body to send."""
         raise NotImplementedError
 
     def refuse(self, request: Request, status: int, body: bytes) -> None:
@@ -171,7 +171,7 @@ class TapFacts(sdk.ConfigFiles, Tap):
         return any(personal.mark_of(properties[key]) for key in stream.primary_keys)
 
     def _is_selected(self, stream: str) -> bool:
-        """Whether the catalog that was given selects a stream."""
+        """Return whether the catalog that was given selects a stream."""
         entry = self.input_catalog.get_stream(stream) if self.input_catalog else None
         return entry is not None and bool(entry.metadata.resolve_selection()[()])
 

@@ -75,7 +75,7 @@ class UncountedStream(WindowedStream):
     unsettled: ClassVar[Unsettled | None] = None
 
     def query(self, window: Window, by: str, *, unsettled: bool) -> tuple[tuple[str, str], ...]:
-        """Query parameters of a span, by one of `dates`; of the unsettled rows only, if so."""
+        """Return the query parameters of a span, by one of `dates`; of the unsettled rows only, if so."""
         among = {self.unsettled.field: self.unsettled.values} if unsettled and self.unsettled else {}
         span = self.paging.span(self.bounds(window), by, self.config, **among)
         named = [*span, *self.paging.extra_params, *self.exclude_params()]
@@ -84,7 +84,7 @@ class UncountedStream(WindowedStream):
     # -- which spans -------------------------------------------------------------------------------
 
     def jobs(self, start: plan.Start) -> Jobs:
-        """Before the windows, whatever is unsettled; a row that is settled meanwhile is found by its date."""
+        """Return the unsettled rows' job before the windows; a row that is settled meanwhile is found by its date."""
         jobs = super().jobs(start)
         if not self.unsettled:
             return jobs

@@ -178,7 +178,7 @@ class WindowedStream(VendorStream):
         return start
 
     def nothing_to_do(self, start: plan.Start) -> str:
-        """Why there is nothing to read, if so."""
+        """Return why there is nothing to read, if so."""
         if start.bookmark and self.end_date and self.end_date <= start.bookmark:
             return (
                 f"end_date {instants.to_iso(self.end_date)} is not after the bookmark {instants.to_iso(start.bookmark)}"
@@ -218,7 +218,7 @@ class WindowedStream(VendorStream):
         )
 
     def feeds(self, listeners: Sequence[VendorStream]) -> Iterator[Feed]:
-        """One feed for each partition, or for the stream: the windows from the start to the end."""
+        """Yield one feed for each partition, or for the stream: the windows from the start to the end."""
         leader, *others = (listener.run for listener in listeners)
         if self.per is None:
             if start := leader.begin_partition({}, self, others):

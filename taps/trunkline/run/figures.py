@@ -1,4 +1,4 @@
-"""How far each stream has come: figures made of what the run has counted, for progress."""
+"""Figures of how far each stream has come, made of what the run has counted, for progress."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _SURE_AFTER = 3.0  # seconds of reading before the time left is estimated
 
 @dataclass(frozen=True)
 class Figures:
-    """How far one stream has come.
+    """The progress of one stream.
 
     Args:
         name: The stream.
@@ -132,7 +132,7 @@ class StreamMeter:
         return (rows - before) / (now - since) if now > since else None
 
     def _left(self, now: float, rows: int, share: float | None) -> float | None:
-        """Seconds left at the pace since the first row: empty years at the beginning pass in no time."""
+        """Return the seconds left at the pace since the first row: empty years at the beginning pass in no time."""
         if share is None:
             return None
         if self._start is None or (rows and not self._seen_rows):

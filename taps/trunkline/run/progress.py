@@ -68,12 +68,12 @@ class LogLines:
         self.logger = logger
 
     def show(self, figures: Sequence[Figures]) -> None:
-        """One line a stream."""
+        """Log one line a stream."""
         for each in figures:
             self.logger.info("%s: %s", each.name, each)
 
     def close(self) -> None:
-        """There is nothing to undo."""
+        """Do nothing: there is nothing to undo."""
 
 
 class Bars:
@@ -163,7 +163,7 @@ class _LinesAboveBars:
         return len(text)
 
     def flush(self) -> None:
-        """Whole lines have left already; an unfinished one would be torn by the bars."""
+        """Do nothing: whole lines have left already, and an unfinished one would be torn by the bars."""
 
     def finish(self) -> None:
         """Pass on what never became a whole line."""

@@ -1,4 +1,4 @@
-"""Proofs of windows as rows: what each window that was shown to be complete came to, for whoever recounts a table."""
+"""Proofs of windows as rows: what each window that was shown to be complete came to, for a recount of a table."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class ProofWriter:
         self._write(run, context, item, since=since, until=until, rows=rows, rows_within=within, proof=proof)
 
     def whole(self, run: StreamRun, read_from: datetime) -> None:
-        """Write the proof of a full table that has no windows: each value that it is made of was answered."""
+        """Write the proof of a full table that has no windows: each value that it is made of had a response."""
         item = WindowProven(Window(None, read_from), read_from=read_from)
         proof, rows = Proof(0, "each_answered"), max(0, run.rows - run.repeated - run.filtered)
         self._write(run, {}, item, since=read_from, until=read_from, rows=rows, rows_within=rows, proof=proof)

@@ -99,7 +99,7 @@ class StreamReading(Run):
             self.logger.error(failure)
         # A partition's bookmark may be found to be wrong though another one is read.
         for context, error in run.causes:
-            if not context or self._is_wanted(context):
+            if not context or self._is_read(context):
                 raise error
 
     def _made_of(self, record: dict[str, Any]) -> bool:
@@ -122,10 +122,10 @@ class StreamReading(Run):
                 code="config",
             )
         for feed in self.stream.feeds([self.stream]):
-            if self._is_wanted(feed.context):
+            if self._is_read(feed.context):
                 yield feed
 
-    def _is_wanted(self, context: Mapping[str, Any]) -> bool:
+    def _is_read(self, context: Mapping[str, Any]) -> bool:
         """Return whether a partition is read: a stream that has none is read whatever it is called with."""
         return not self.context or self.stream.partitions is None or dict(context) == self.context
 

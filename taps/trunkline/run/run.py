@@ -261,7 +261,7 @@ class Run:
     # -- the end -----------------------------------------------------------------------------------
 
     def signals(self) -> Signals:
-        """While it is entered, SIGTERM and SIGINT end the run after the record at hand."""
+        """Let SIGTERM and SIGINT end the run after the record at hand, while it is entered."""
 
         def noticed(signum: int) -> None:
             self.stop = signum

@@ -28,7 +28,7 @@ MOST_FAILURES = 20
 
 @dataclass(slots=True)
 class PartitionProgress:
-    """How far one partition of a stream (or the stream, if it has none) has come in this run.
+    """The progress of one partition of a stream (or the stream, if it has none) in this run.
 
     Args:
         bookmark: Its bookmark.

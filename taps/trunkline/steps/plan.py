@@ -125,7 +125,7 @@ class Window:
 
 @dataclass(frozen=True)
 class Start:
-    """Where a stream begins to read, and why.
+    """The place where a stream begins to read, and the reason.
 
     Args:
         at: The first instant requested; None means everything the vendor has.
@@ -163,7 +163,7 @@ def end(*, end_date: datetime | None, run_start: datetime, tick: timedelta) -> d
 
 @dataclass(frozen=True)
 class Pace:
-    """How far the plan has come: the next window begins `at`, after `empties` windows in a row without a row.
+    """The progress of the plan: the next window begins `at`, after `empties` windows in a row without a row.
 
     The same responses give the same windows whatever is fetched ahead, so that the output does not depend on it.
     """

@@ -38,7 +38,7 @@ class _Texts(io.RawIOBase):
 
 
 def _other(value: Any) -> str:
-    """JSON for what a stream map may have made of a value."""
+    """Return JSON for the value that a stream map may have made."""
     return value.isoformat() if isinstance(value, datetime) else str(value)
 
 
@@ -104,7 +104,7 @@ class BlockWriter(GenericSingerWriter[bytes, Message]):
             self.flush()
 
     def serialize_message(self, message: Message) -> bytes:
-        """One line of JSON."""
+        """Return one line of JSON."""
         try:
             return _encoder.encode(message.to_dict()) + b"\n"
         except (ValueError, RecursionError, msgspec.MsgspecError) as exc:

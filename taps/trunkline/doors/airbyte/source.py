@@ -371,7 +371,7 @@ class AirbyteRun(Run):
 
 
 def _failures(run: StreamRun, name: str) -> list[dict[str, Any]]:
-    """One TRACE message for what failed in a stream: it may have thousands of partitions."""
+    """Return one TRACE message for all failures of a stream: it may have thousands of partitions."""
     if not run.failures:
         return []
     kinds = {failure_type(error) for _, error in run.causes}

@@ -1,4 +1,4 @@
-"""Where requests may go: which URLs are addresses at all, which hosts are this machine, and past which proxy.
+"""Rules of where requests may go: which URLs are addresses at all, which hosts are this machine, and past which proxy.
 
 An unencrypted connection is allowed to this machine alone, so nothing on the way may lead it elsewhere: no proxy, no
 name that belongs to another machine, no spelling that two readers of URLs take for different hosts.

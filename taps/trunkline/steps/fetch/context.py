@@ -52,7 +52,7 @@ class PendingReply:
 
 @dataclass(frozen=True)
 class ReadOutcome:
-    """How a reading ended.
+    """The end of a reading.
 
     Args:
         empty: No row came.

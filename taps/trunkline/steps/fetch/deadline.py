@@ -37,7 +37,7 @@ class Late(Exception):  # noqa: N818 - reads as a statement
 
 
 class Deadline:
-    """When an exchange has to be at its end.
+    """The moment at which an exchange has to be at its end.
 
     Status line and headers of the final response must have come within `seconds` of the beginning, connecting and
     informational responses (1xx) included. Then each further `seconds` must bring `LEAST_RATE` bytes of the body for
@@ -55,7 +55,7 @@ class Deadline:
         self._size: float | None = None  # bytes of the body since the deadline was last put off; None before it
 
     def left(self) -> float:
-        """Seconds that are left.
+        """Return the seconds that are left.
 
         Raises:
             Late: None are.

@@ -183,7 +183,7 @@ class Governor:
             self._paused_until = until
 
     def _requested_wait(self, headers: Mapping[str, str]) -> float | None:
-        """Seconds until the moment the headers name; a moment is measured on the server's own clock if it sends it.
+        """Return seconds until the moment the headers name, measured on the server's own clock if it sends it.
 
         A moment that has passed, or none at all (`Retry-After: 0`), is ignored: another header may count.
         """
@@ -210,7 +210,7 @@ def _number(text: str | None) -> float | None:
 
 
 def _date(text: str) -> float | None:
-    """Seconds since 1970 of an HTTP date or of ISO 8601, which some vendors (Zoom) write; without a zone it is UTC."""
+    """Return seconds since 1970 of an HTTP date or of ISO 8601, which Zoom writes; without a zone it is UTC."""
     read = instants.from_iso if text[4:5] == "-" else parsedate_to_datetime
     try:
         moment = read(text)

@@ -34,7 +34,7 @@ _UNKNOWN_ISSUER = {2, 18, 19, 20, 21}
 
 @dataclass(frozen=True)
 class Trouble:
-    """Why no response came.
+    """The reason why no response came.
 
     Args:
         why: One clause, with host and port.

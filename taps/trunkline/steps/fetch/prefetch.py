@@ -61,7 +61,7 @@ class Prefetcher:
         self._typical = 0  # bytes of the largest response so far: what one under way may bring
 
     def items(self) -> Generator[tuple[Feed, Any], None, None]:
-        """Everything the feeds give, in order; a feed that fails gives a `FeedFailed` as its last item.
+        """Yield everything the feeds give, in order; a feed that fails gives a `FeedFailed` as its last item.
 
         Raises:
             BaseException: What `Workers.interrupt` was called with.
@@ -205,7 +205,7 @@ class Prefetcher:
         del self._readings[place:]
 
     def _room(self) -> int:
-        """Bytes that may still be fetched ahead; 0 or less when enough is held."""
+        """Return the bytes that may still be fetched ahead; 0 or less when enough is held."""
         responses = sum(reading.ctx.responses for reading in self._readings)
         if responses >= LOOK_AHEAD * self.workers.concurrency:
             return 0

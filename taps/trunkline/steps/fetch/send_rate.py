@@ -70,7 +70,7 @@ class SendRate:
         self._probing = self._limited = False
 
     def delay(self, now: float) -> float:
-        """Seconds until the next request may be sent; 0 when it may be now."""
+        """Return seconds until the next request may be sent; 0 when it may be now."""
         if math.isinf(self.rate):
             return 0.0
         missing = 1 - self._tokens_at(now)

@@ -44,7 +44,7 @@ Carrier = Literal["form", "json", "query"]
 
 @dataclass(frozen=True)
 class Grant:
-    """How a vendor grants access tokens (see `trunkline.facts.oauth2`)."""
+    """A vendor's way to grant access tokens (see `trunkline.facts.oauth2`)."""
 
     path: str
     host: str

@@ -15,7 +15,7 @@ class Vendor(Protocol):
     """The ways of a vendor that the client uses: how it signs, how it refuses, and what its responses look like."""
 
     def sign(self, request: Request, /) -> tuple[Mapping[str, str], Any]:
-        """Headers to send, and the JSON body with whatever credentials belong into it."""
+        """Return headers to send, and the JSON body with any credentials that belong into it."""
 
     def refuse(self, request: Request, status: int, body: bytes) -> None:
         """Raise if this response is a refusal that its HTTP status does not show, or shows wrongly."""

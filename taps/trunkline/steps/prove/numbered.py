@@ -93,7 +93,7 @@ def _read_proven(
         if reading.too_long:
             return window.cut(_PARTS, stream.grain)
         if reading.came_twice and stream.may_ignore_page:
-            # Two parts for each page, so that one answer should hold a part though the rows are not spread evenly.
+            # Two parts for each page, so that one response should hold a part though the rows are not spread evenly.
             parts = window.cut(2 * max(2, max(reading.totals, default=0) // max(1, reading.tail)), stream.grain)
             if parts:
                 return parts
@@ -215,5 +215,5 @@ def _is_past(refused: Refused, reading: WindowReading, page: Page) -> bool:
 
 
 def _expected(page: Page) -> int:
-    """Pages to look ahead over, judged by the first one: a hint, never a reason to stop."""
+    """Estimate the pages to look ahead over, judged by the first one: a hint, never a reason to stop."""
     return -(-page.total // len(page.rows)) if page.total and page.rows else 1

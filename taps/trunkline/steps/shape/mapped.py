@@ -60,7 +60,7 @@ def _text(exc: BaseException, expression: str, record: Any) -> str:
 
 
 def _strings(value: Any) -> Iterator[str]:
-    """Every text of a record that would be recognised, at any depth."""
+    """Yield every text of a record that would be recognised, at any depth."""
     rest = [value]
     while rest:
         one = rest.pop()
