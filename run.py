@@ -71,7 +71,7 @@ COMMAND = ("python", "-m", "trunkline_commands")
 LINT = (("ruff", "check", "."), ("ruff", "format", "--check", "."), ("mypy",))
 
 TASKS = {
-    "demo": Task("load five vendors, as a sandbox plays them, into one DuckDB file", [("python", "-m", "tools.demo")]),
+    "demo": Task("load five vendors of a sandbox, build models and a page", [("python", "-m", "tools.demo")]),
     "test": Task("lint, types and every test; --fast: in a minute; PATH...: those tests alone", [*LINT, TESTS]),
     "lint": Task("ruff and mypy", LINT),
     "coverage": Task("run the tests, see that they reach as many lines as before", COVERAGE),
@@ -79,19 +79,19 @@ TASKS = {
     "site": Task("make the site of docs/ in output/site", [("python", "-m", "tools.docs_site")]),
     "sandbox": Task("serve the five vendors on this machine", [(*COMMAND, "sandbox")]),
     "soak": Task("load the vendors under faults and kills for ten minutes; compare", [("python", "-m", "tools.soak")]),
-    "fuzz": Task("let hostile input look for faults, steered by coverage", [("python", "tools/fuzz.py")]),
+    "fuzz": Task("try hostile input, steered by coverage", [("python", "tools/fuzz.py")]),
     "mutants": Task("break each step on purpose and see a test fail", [("python", "tools/mutants.py")]),
     "bench": Task("measure against the peers; writes docs/performance.md", [("python", "-m", "bench")]),
     "pyairbyte": Task("read every source with PyAirbyte, twice", [("python", "-m", "tools.pyairbyte")]),
-    "backfill": Task("a backfill on Dagster into PostgreSQL, seen through", [("python", "-m", "tools.backfill")]),
+    "backfill": Task("try a backfill on Dagster into PostgreSQL", [("python", "-m", "tools.backfill")]),
     "scale": Task("measure how a backfill's time grows; see docs/scale.md", [("python", "-m", "tools.scale")]),
     "recipes": Task("try the recipes of docs/recipes.md with the real tools", [("python", "-m", "tools.recipes")]),
     "hub-schema": Task("validate plugins/ with Meltano Hub's own schema", [("python", "-m", "tools.hub_schema")]),
-    "audit": Task("compare the lock with the known weaknesses", [("python", "tools/audit.py")]),
+    "audit": Task("look up known vulnerabilities of the locked packages", [("python", "tools/audit.py")]),
     "package": Task("build a release into dist/ and try it; see docs/releasing.md", [("python", "tools/package.py")]),
     "container": Task("build the image and try it; needs docker", [("python", "-m", "tools.container")]),
     "new-tap": Task("begin a vendor, here or in a package of its own", [(*COMMAND, "new-tap")]),
-    "report": Task("make one HTML page of what a DuckDB file holds", [(*COMMAND, "report")]),
+    "report": Task("make one HTML page of what a database holds", [(*COMMAND, "report")]),
     "meltano-yml": Task("write the plugins of meltano.yml from the settings", [("python", "tools/meltano_yml.py")]),
 }
 
@@ -100,14 +100,15 @@ def main(arguments: list[str]) -> int:
     """Do a task.
 
     Returns:
-        0 when every step ended well, else the exit code of the last one that did not; 2 for an unknown task.
+        0 when every step ended well, else the exit code of the last one that did not; 2 for no task or an unknown one.
     """
     rebuild = arguments[:1] == ["--rebuild"]
     arguments = arguments[rebuild:]
     task = TASKS.get(arguments[0]) if arguments else None
     if task is None:
-        print(_usage(arguments), file=sys.stderr)
-        return 2
+        helped = arguments[:1] in (["-h"], ["--help"])
+        print(_usage(arguments), file=sys.stdout if helped else sys.stderr)
+        return 0 if helped else 2
     try:
         environment = install(rebuild=rebuild)
     except InstallError as problem:

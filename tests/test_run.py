@@ -245,6 +245,14 @@ def test_unknown_task_lists_the_tasks(tasks: ModuleType) -> None:
     assert "there is no task 'dmeo'" in done.stderr
     for name in tasks.TASKS:
         assert f"  {name} " in done.stderr
+    assert "demo" in run(ROOT).stderr
+
+
+def test_help_is_no_error(tasks: ModuleType) -> None:
+    """Whoever asks for help gets the tasks on standard output, and the exit code is 0."""
+    done = run(ROOT, "--help")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert all(f"  {name} " in done.stdout for name in tasks.TASKS)
 
 
 @pytest.fixture

@@ -437,6 +437,20 @@ def test_a_table_of_another_loader_is_staged(tmp_path: Path) -> None:
 
 
 @at_night("a start of dbt")
+def test_an_array_of_the_published_loader_is_json(in_postgres: Built) -> None:
+    """Lists are columns of arrays there, of JSON or of plain values, which no cast makes JSON of."""
+    built = in_postgres.copied()
+    built.run(
+        "CREATE SCHEMA other;"
+        'CREATE TABLE other.calls ("Id" text, "Interactions" jsonb[], "CompletedFormIds" bigint[]);'
+        """INSERT INTO other.calls VALUES ('a', array['{"Description": "x"}'::jsonb], array[7])"""
+    )
+    built.dbt("run", "--select", "stg_hostedsuite__calls", schema_hostedsuite="other")
+    (row,) = built.rows("stg_hostedsuite__calls", STAGING)
+    assert (row["interactions"], row["completed_form_ids"]) == ([{"Description": "x"}], [7])
+
+
+@at_night("a start of dbt")
 def test_freshness_is_that_of_the_proofs(messages: dict[str, str], tmp_path: Path) -> None:
     """A stream that was read just now is fresh, however old its rows are; one that was never read is an error."""
     built = InDuckDB(str(tmp_path / "fresh.duckdb"), tmp_path)

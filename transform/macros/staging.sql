@@ -40,13 +40,16 @@ where {{ adapter.quote(there['_sdc_deleted_at'].name) }} is null
 {% endmacro %}
 
 
-{#- A column as a type; null when there is no such column. Times without a zone, as some loaders write them, are UTC. -#}
+{#- A column as a type; null when there is no such column. Times without a zone, as some loaders write them, are UTC;
+    arrays, as the published loader for PostgreSQL writes lists, become JSON. -#}
 {% macro typed(column, type) %}
 {%- set type = trunkline.json_type() if type == 'json' else type -%}
 {%- if column is none -%}
 cast(null as {{ type }})
 {%- elif type == 'timestamptz' and column.data_type | lower in ('timestamp', 'timestamp without time zone') -%}
 timezone('UTC', {{ adapter.quote(column.name) }})
+{%- elif type == trunkline.json_type() and (column.data_type | lower == 'array' or column.data_type.endswith('[]')) -%}
+to_{{ type }}({{ adapter.quote(column.name) }})
 {%- else -%}
 cast({{ adapter.quote(column.name) }} as {{ type }})
 {%- endif -%}
