@@ -59,7 +59,7 @@ _MARKS = (
     (re.compile(r"\[error +\] (.*)"), "{0}"),
     (re.compile(r"Done\. PASS=(\d+) .*\bERROR=(\d+)"), "dbt: {0} models and tests passed, {1} failed"),
 )
-"""Lines of Meltano's log that are progress, and how they are told."""
+"""Lines of Meltano's log that are progress, and the form in which they are printed."""
 
 
 class Row(NamedTuple):
@@ -85,10 +85,10 @@ def run() -> int:
     """Do it step by step; 0 when every vendor was loaded and the models were built."""
     started = time.monotonic()
     (ROOT / RUNS).mkdir(parents=True, exist_ok=True)
-    say(started, "starting a sandbox of five vendors on this machine")
+    show(started, "starting a sandbox of five vendors on this machine")
     again = (ROOT / DATABASE).exists()
     with running(first_day=first_day(again=again)) as sandbox:
-        say(
+        show(
             started,
             f"meltano run everything, {'from the last bookmarks on' if again else 'from the start'} (log: {LOG})",
         )
@@ -100,7 +100,7 @@ def run() -> int:
     unbuilt = build(variables, started)
     rows, missing = table()
     page(started)
-    say(started, "done\n")
+    show(started, "done\n")
     print("\n".join(rows))
     print(f"\n{recounted()}")
     print(_NEXT.format(root=ROOT, database=DATABASE, report=REPORT))
@@ -108,7 +108,7 @@ def run() -> int:
         explain(
             f"The rows are loaded, but the models are not built: Meltano ended with exit code {unbuilt}",
             MODELS_LOG,
-            f"read what dbt says of the first error; if it could not be installed, {INSTALL_LOG}",
+            f"read dbt's first error there; if it could not be installed, {INSTALL_LOG}",
         )
     if missing:
         print(f"\nNothing was loaded of {', '.join(missing)}: see {ROOT / LOG}", file=sys.stderr)
@@ -128,7 +128,7 @@ def page(started: float) -> None:
     now = datetime.now(report_page.default_zone(ROOT / DATABASE))
     made = report_page.page(ROOT / DATABASE, now, folder=ROOT / RUNS)
     (ROOT / REPORT).write_text(made, encoding="utf-8")
-    say(started, f"page written in {time.monotonic() - begun:.1f} s: {REPORT}")
+    show(started, f"page written in {time.monotonic() - begun:.1f} s: {REPORT}")
 
 
 def build(variables: Mapping[str, str], started: float) -> int:
@@ -142,10 +142,12 @@ def build(variables: Mapping[str, str], started: float) -> int:
         Meltano's exit code.
     """
     begun = time.monotonic()
-    say(started, f"meltano run dbt-duckdb:build (log: {MODELS_LOG})")
-    code = meltano("run", "dbt-duckdb:build", log=MODELS_LOG, variables=variables, tell=lambda line: say(started, line))
+    show(started, f"meltano run dbt-duckdb:build (log: {MODELS_LOG})")
+    code = meltano(
+        "run", "dbt-duckdb:build", log=MODELS_LOG, variables=variables, on_progress=lambda line: show(started, line)
+    )
     if not code:
-        say(started, f"models built in {time.monotonic() - begun:.1f} s: contact_centre.contacts_made and others")
+        show(started, f"models built in {time.monotonic() - begun:.1f} s: contact_centre.contacts_made and others")
     return code
 
 
@@ -177,7 +179,7 @@ def first_day(*, again: bool) -> date:
 
 
 _NEXT = """
-A page about it, for a manager and whoever loads: {root}/{report}
+A page about it, for managers and those who run the loads: {root}/{report}
 All of it is in {root}/{database}
 
 Look at the contacts of every vendor (from {root}):
@@ -189,8 +191,8 @@ The same from a real account, Evolux for example:
   .venv/bin/meltano --environment=prod run evolux"""
 
 
-def say(started: float, what: str) -> None:
-    """One line of progress, with the seconds since the start."""
+def show(started: float, what: str) -> None:
+    """Print a line of progress, with the seconds since the start."""
     print(f"{time.monotonic() - started:5.1f} s  {what}", flush=True)
 
 
@@ -209,30 +211,30 @@ def load(variables: Mapping[str, str], started: float, *, full_refresh: bool) ->
     with ThreadPoolExecutor(1) as pool:
         installing: list[Future[int]] = []
 
-        def tell(line: str) -> None:
-            say(started, line)
+        def on_progress(line: str) -> None:
+            show(started, line)
             # Not sooner: Meltano's first run makes its own database.
             if not installing and not (ROOT / PARSED).exists():
                 installing.append(pool.submit(install, variables))
-                say(started, f"meltano install utility dbt-duckdb, meanwhile (log: {INSTALL_LOG})")
+                show(started, f"meltano install utility dbt-duckdb, meanwhile (log: {INSTALL_LOG})")
 
-        return meltano("run", *options, "everything", log=LOG, variables=variables, tell=tell)
+        return meltano("run", *options, "everything", log=LOG, variables=variables, on_progress=on_progress)
 
 
 def install(variables: Mapping[str, str]) -> int:
-    """Install dbt, and have it read its project, so that the build need not. The build says what failed here."""
+    """Install dbt, and have it read its project, so that the build need not. The build reports what failed here."""
     failed = meltano("install", "utility", "dbt-duckdb", log=INSTALL_LOG, variables=variables)
     return failed or meltano("invoke", "dbt-duckdb", "parse", log=PARSE_LOG, variables=variables)
 
 
-def meltano(*arguments: str, log: str, variables: Mapping[str, str], tell: Callable[[str], object] = str) -> int:
+def meltano(*arguments: str, log: str, variables: Mapping[str, str], on_progress: Callable[[str], object] = str) -> int:
     """Run Meltano.
 
     Args:
         arguments: What it is to do.
         log: Gets its output.
         variables: Its environment.
-        tell: Gets the lines of progress.
+        on_progress: Gets the lines of progress.
 
     Returns:
         Its exit code.
@@ -251,13 +253,13 @@ def meltano(*arguments: str, log: str, variables: Mapping[str, str], tell: Calla
             plain = _COLOUR.sub("", line)
             file.write(plain)
             file.flush()
-            for told in progress(plain):
-                tell(told)
+            for text in progress(plain):
+                on_progress(text)
     return process.returncode
 
 
 def environment(sandbox: Running) -> dict[str, str]:
-    """Return the caller's variables, with this sandbox in place of whatever account they or .env name."""
+    """Return the caller's variables, with this sandbox in place of any account that they or .env name."""
     ours = ("TAP_", "TARGET_DUCKDB_", "MELTANO_", "DBT_", "TRUNKLINE_DBT_")
     made = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
     for tap in vendors():
@@ -269,16 +271,16 @@ def environment(sandbox: Running) -> dict[str, str]:
 
 
 def progress(line: str) -> Iterator[str]:
-    """Yield what a line of the log says about the progress, in a user's words."""
-    for pattern, told in _MARKS:
+    """Yield the progress that a line of the log shows, in a user's words."""
+    for pattern, form in _MARKS:
         found = pattern.search(line)
         if found:
-            yield told.format(*found.groups()) + (_twice(*found.groups()[:2]) if told is _LOADED else "")
+            yield form.format(*found.groups()) + (_twice(*found.groups()[:2]) if form is _LOADED else "")
             return
 
 
 def _twice(received: str, rows: str) -> str:
-    """Why fewer rows are in the table than came, where it is so."""
+    """Explain why fewer rows are in the table than came, where it is so."""
     came, kept = (int(number.replace(",", "")) for number in (received, rows))
     return f" ({received} came: what was read in two ways, and the key keeps one of each)" if came > kept else ""
 
@@ -290,7 +292,7 @@ def tail(path: Path) -> list[str]:
 
 
 def table() -> tuple[list[str], list[str]]:
-    """Return what is in the file: the lines of a table, and the streams that are not there."""
+    """Return the file's contents as the lines of a table, and the streams that are not there."""
     rows, missing = [Row("vendor", "stream", "rows", "earliest", "latest")], []
     with duckdb.connect(str(ROOT / DATABASE), read_only=True) as connection:
         there = set(connection.execute("SELECT schema_name, table_name FROM duckdb_tables()").fetchall())
@@ -312,7 +314,7 @@ def table() -> tuple[list[str], list[str]]:
 
 
 def instant(micros: int | None) -> str:
-    """Microseconds since 1970 as UTC, to the second."""
+    """Write microseconds since 1970 as UTC, to the second."""
     if micros is None:
         return "-"
     return datetime.fromtimestamp(micros // 1_000_000, timezone.utc).strftime("%Y-%m-%d %H:%M:%S UTC")

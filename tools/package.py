@@ -26,7 +26,7 @@ BIN = "Scripts" if os.name == "nt" else "bin"
 
 
 class NotReadyError(Exception):
-    """What keeps a release from being made, and what to do."""
+    """A release can't be made; with the reason, and what to do."""
 
 
 def main() -> int:
@@ -118,7 +118,7 @@ def name_version(bill: Path, version: str) -> None:
 
 
 def release_notes(version: str) -> str:
-    """Return what the changelog says of a version; of a development version, what its fragments will make of it.
+    """Return a version's section of the changelog; of a development version, the one that its fragments will make.
 
     Raises:
         NotReadyError: A release has no section of its own, or fragments are left.
@@ -142,7 +142,7 @@ def sums() -> str:
 
 
 def run(*command: str, quiet: bool = False) -> str:
-    """Run a command, by the time of the commit for whatever writes one.
+    """Run a command, by the time of the commit where a time is written.
 
     Returns:
         What it printed, when it is quiet.

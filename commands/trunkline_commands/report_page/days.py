@@ -19,7 +19,7 @@ _WEEK = 7
 
 
 def span(first: date, last: date) -> Iterator[date]:
-    """Give the days from the first to the last one."""
+    """Yield the days from the first to the last one."""
     return (first + timedelta(days=n) for n in range((last - first).days + 1))
 
 
@@ -48,7 +48,7 @@ def weekday_words(usual: set[int]) -> str:
 
 
 def gaps(holes: Sequence[date], counted: Mapping[date, int]) -> Iterator[tuple[date, date]]:
-    """Gaps that no day with rows parts, as one: a quiet weekend in between does not."""
+    """Join gaps that no day with rows parts: a quiet weekend in between does not."""
     first = last = None
     for day in holes:
         if first and last and not any(counted.get(between) for between in span(last, day)):

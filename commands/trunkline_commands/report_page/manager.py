@@ -56,7 +56,7 @@ class Line(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class Card:
-    """What is said of a source: its weeks, its figures over them, and those that are not known with the reason."""
+    """The part about a source: its weeks, its figures over them, and those that are not known with the reason."""
 
     source: Source
     sums: Sums
@@ -138,7 +138,7 @@ class Manager:
         """Let one part fail alone: it is left out and named."""
         try:
             yield
-        except Exception as problem:  # noqa: BLE001 - whatever a row may bring about; the database's words quote values
+        except Exception as problem:  # noqa: BLE001 - a row may bring about any error; the database's words quote values
             self.left_out.append(f"{name} ({type(problem).__name__})")
 
     @property
@@ -153,7 +153,7 @@ class Manager:
 
     @property
     def young(self) -> list[Source]:
-        """Counted sources that begin after the week before: a change says nothing there."""
+        """Counted sources that begin after the week before: a change means nothing there."""
         first = self.midnight(self.today_ - timedelta(days=2 * _WEEK))
         return [source for source in self.models.counted if source.begins > first]
 

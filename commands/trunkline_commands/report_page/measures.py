@@ -1,4 +1,4 @@
-"""How long calls took, and how they ended."""
+"""Durations and outcomes of calls."""
 
 # ruff: noqa: S608 - every name in a query went through `quoted`
 

@@ -1,4 +1,4 @@
-"""The figures of the manager's part: what each of them is, how it is written, and what is said when it is not known."""
+"""The figures of the manager's part: the meaning of each, its form, and the text when it is not known."""
 
 from __future__ import annotations
 

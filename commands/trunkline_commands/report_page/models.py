@@ -28,7 +28,7 @@ _NEEDED = {"contacts_made", "contact_repeats", "model_settings", "proven_spans",
 _STAGED = re.compile(r"stg_[a-z]+__")
 
 _OVERLAPS = {("evolux", "studio_calls"): ("evolux", "queue_calls")}
-"""Sources whose contacts may be in another one too, and that one: docs/model.md says why nothing joins them."""
+"""Sources whose contacts may be in another one too, and that one: docs/model.md explains why nothing joins them."""
 
 _PROOFS = {"dialogs": ("cdr_dialogs", "voice_campaign_requests")}
 """Streams of the tap that a source is made of, where they have other names."""

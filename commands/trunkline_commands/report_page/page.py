@@ -57,7 +57,7 @@ def page(database: Path | str, now: datetime, *, days: int = DAYS, folder: Path 
         if schemas := models.schemas_of(columns) if connection else models.listed(query):
             try:
                 manager = read_manager(query, schemas, now, days)
-            except Exception as problem:  # noqa: BLE001 - models of whatever release; the words may quote values
+            except Exception as problem:  # noqa: BLE001 - models of any release; the words may quote values
                 broken = type(problem).__name__
         made = models.made_by_dbt(columns)
         if connection:
@@ -129,5 +129,5 @@ def default_zone(database: Path | str) -> tzinfo:
     try:
         with _reading(database, "UTC") as (query, _):
             return zoneinfo.ZoneInfo(models.settings_of(query, models.listed(query)[0]).zone)
-    except Exception:  # noqa: BLE001 - the page itself says what is wrong with the database
+    except Exception:  # noqa: BLE001 - the page itself shows what is wrong with the database
         return timezone.utc

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 class Proven(NamedTuple):
-    """What is known of a stream's completeness.
+    """Facts known about a stream's completeness.
 
     Args:
         days: For each day shown `whole`, `partly` or `not`.

@@ -58,7 +58,7 @@ class Ranking(NamedTuple):
 
 
 class Repeats(NamedTuple):
-    """How often customers came.
+    """The contacts of customers who came several times.
 
     Args:
         customers: How many customers had 1, 2, 3 to 5 or more contacts.
@@ -92,7 +92,7 @@ def read_rankings(query: Query, models: Models, span: Span) -> list[Ranking]:
         return label(*agents.get(key, (None, None)), nobody=_NAMELESS), vendor
 
     def queue(vendor: str, kind: str, ident: str) -> tuple[str, str]:
-        if kind == "client":  # whoever the centre answers for: the vendor's schema marks the names as personal
+        if kind == "client":  # those whom the centre answers calls for: the vendor's schema marks the names as personal
             return _CLIENTS, vendor
         return label(queues.get((vendor, kind, ident)), ident, nobody=_NAMELESS), f"{vendor} {kind}"
 
@@ -148,7 +148,7 @@ def _ranking(
 
 
 def _apart(of: str, key: Sequence[str]) -> str:
-    """Tell two of one name apart by what the model's key has of them."""
+    """Distinguish two of one name by the fields of the model's key."""
     return f"{of} ({label(None, key[-1].rpartition('/')[2] if key else None, nobody='number')})"
 
 

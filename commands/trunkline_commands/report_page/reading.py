@@ -1,4 +1,4 @@
-"""Reads from the file what the page says of a stream."""
+"""Reads from the file the page's part about a stream."""
 
 # ruff: noqa: S608 - every name in a query went through `quoted`
 
@@ -23,7 +23,7 @@ _WEEK, _WEEKEND = 7, {5, 6}
 
 
 def read_story(connection: Connection, table: Table, now: datetime, days: int) -> Story:
-    """Read what the page tells of a stream.
+    """Read the page's part about a stream.
 
     Args:
         connection: The file.
@@ -75,7 +75,7 @@ def _add_times(connection: Connection, story: Story, place: str, at: str, now: d
 def _add_days(  # noqa: PLR0913, PLR0917 - one query's parts
     connection: Connection, story: Story, place: str, at: str, now: datetime, days: int
 ) -> None:
-    assert story.latest  # noqa: S101 - asked for only then
+    assert story.latest  # noqa: S101 - called only then
     today, newest = now.date(), story.latest.date()
     # Old data are shown where they are, not as an empty chart.
     last = today if newest > today - timedelta(days=days) else newest

@@ -35,10 +35,10 @@ def runs(folder: Path, now: datetime) -> tuple[list[dict[str, Any]], list[str]]:
 
 
 def _run(path: Path, now: datetime) -> dict[str, Any] | None:
-    """Read what the page says of a run; None where the file is no report."""
+    """Read the page's part about a run; None where the file is no report."""
     try:
         return _row(json.loads(path.read_text(encoding="utf-8")), now)
-    except Exception:  # noqa: BLE001 - whatever somebody's file holds: it is left out and named
+    except Exception:  # noqa: BLE001 - a file that holds anything else is left out and named
         return None
 
 

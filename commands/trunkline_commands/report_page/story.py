@@ -1,4 +1,4 @@
-"""What the page says of a stream."""
+"""The page's part about a stream."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class Share(NamedTuple):
 
 @dataclass
 class Story:
-    """What the page says of a stream.
+    """The page's part about a stream.
 
     Args:
         table: The table.
@@ -99,7 +99,7 @@ class Story:
         before = dict(self.__dict__)
         try:
             yield
-        except Exception as problem:  # noqa: BLE001 - whatever a row may bring about
+        except Exception as problem:  # noqa: BLE001 - a row may bring about any error
             self.__dict__.update(before)
             # The words of the database quote values.
             self.left_out.append(f"{name} ({type(problem).__name__})")

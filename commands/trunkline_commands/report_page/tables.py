@@ -44,7 +44,7 @@ class Table(NamedTuple):
         schema: The schema it lies in.
         stream: The table.
         time: The column with the moment that a row is about, if there is one.
-        outcomes: Columns that say how a call went.
+        outcomes: Columns that show how a call went.
         duration: An expression for seconds, and what it is called; None where there is none.
         has_proofs: Whether there are proofs of windows beside it.
     """
@@ -96,7 +96,7 @@ def _streams() -> Iterator[_Stream]:
 
 def _table(schema: str, table: str, kinds: Mapping[str, str], known: _Stream | None) -> Table:
     times = [name for name, kind in kinds.items() if kind.startswith("TIMESTAMP") or kind == "DATE"]
-    usual = [name for wanted in _TIME_NAMES for name in times if name.lower() == wanted]
+    usual = [name for common in _TIME_NAMES for name in times if name.lower() == common]
     time = known.time if known else next(iter([*usual, *times]), None)
     personal = known.personal if known else frozenset()
     outcomes = [
@@ -125,7 +125,7 @@ def _duration(kinds: Mapping[str, str]) -> tuple[str, str] | None:
 
 
 def quoted(name: str) -> str:
-    """Write a name as SQL does, whatever it holds."""
+    """Write a name as SQL does, with any characters."""
     return '"' + name.replace('"', '""') + '"'
 
 

@@ -1,4 +1,4 @@
-"""What is wrong, for the top of the page: runs that failed, streams that are late, gaps, and models that lag behind."""
+"""Troubles, for the top of the page: runs that failed, streams that are late, gaps, and models that lag behind."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ def _runs(runs: Sequence[Mapping[str, Any]]) -> Iterator[Trouble]:
 
 
 def _lag(stories: Sequence[Story], manager: Manager) -> Iterator[Trouble]:
-    """Models that were not built since the last load."""
+    """Yield models that were not built since the last load."""
     ends: dict[tuple[str, str], datetime] = {
         (story.table.vendor, story.table.stream): story.proven.up_to for story in stories if story.proven
     }
