@@ -48,13 +48,11 @@ class Settings(NamedTuple):
     Args:
         zone: The zone of the models' own days.
         threshold: Seconds within which an answer is in time.
-        short: Seconds below which an abandoned contact is short.
         repeat_days: How long before a contact another one makes it a repeat.
     """
 
     zone: str
     threshold: float
-    short: float
     repeat_days: float
 
 
@@ -65,7 +63,6 @@ class Source(NamedTuple):
         vendor: The vendor.
         stream: The stream, by the models' name.
         begins: From when on its contacts are there: its first proof, or the midnight before its first contact.
-        latest: Its latest contact.
         up_to: Where its newest proof ends, as the models know it.
         within: The source that may hold its contacts too: it is left out of all totals.
         missing: What the vendor can't supply: the reason, by the model's field.
@@ -74,7 +71,6 @@ class Source(NamedTuple):
     vendor: str
     stream: str
     begins: datetime
-    latest: datetime
     up_to: datetime | None
     within: str
     missing: Mapping[str, str]
@@ -156,11 +152,10 @@ def listed(query: Query) -> list[str]:
 
 def settings_of(query: Query, schema: str) -> Settings:
     """Read the variables of the models in a schema."""
-    ((zone, threshold, short, repeat_days),) = query(
-        "SELECT centre_timezone, service_level_seconds, short_abandon_seconds, repeat_days "
-        f"FROM {quoted(schema)}.model_settings"
+    ((zone, threshold, repeat_days),) = query(
+        f"SELECT centre_timezone, service_level_seconds, repeat_days FROM {quoted(schema)}.model_settings"
     )
-    return Settings(zone, threshold, short, repeat_days)
+    return Settings(zone, threshold, repeat_days)
 
 
 def read_models(query: Query, schemas: Sequence[str], zone: tzinfo | None) -> Models:
@@ -185,12 +180,12 @@ def read_models(query: Query, schemas: Sequence[str], zone: tzinfo | None) -> Mo
     ):
         proven.setdefault((vendor, stream), []).append((instant(since), instant(until)))
     rows = query(
-        f"SELECT vendor, stream, {micros_of('min(started_at)')}, {micros_of('max(started_at)')} "
-        f"FROM {place}.contacts_made WHERE started_at IS NOT NULL GROUP BY vendor, stream ORDER BY vendor, stream"
+        f"SELECT vendor, stream, {micros_of('min(started_at)')} FROM {place}.contacts_made "
+        "WHERE started_at IS NOT NULL GROUP BY vendor, stream ORDER BY vendor, stream"
     )
-    there = {(vendor, stream) for vendor, stream, _, _ in rows}
+    there = {(vendor, stream) for vendor, stream, _ in rows}
     sources = []
-    for vendor, stream, first, latest in rows:
+    for vendor, stream, first in rows:
         other = _OVERLAPS.get((vendor, stream))
         within = f"{other[0]} {other[1].replace('_', ' ')}" if other in there and other else ""
         spans = [span for one in _PROOFS.get(stream, (stream,)) for span in proven.get((vendor, one), ())]
@@ -198,7 +193,6 @@ def read_models(query: Query, schemas: Sequence[str], zone: tzinfo | None) -> Mo
             vendor,
             stream,
             min([midnight(instant(first).astimezone(zone).date(), zone), *(since for since, _ in spans)]),
-            instant(latest),
             max((until for _, until in spans), default=None),
             within,
             missing.get((vendor, stream), {}),
