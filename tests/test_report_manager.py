@@ -274,6 +274,23 @@ def test_models_are_no_streams_and_are_built_again_after_a_load(tmp_path: Path) 
     assert "stg_evolux" not in shown.text
 
 
+def test_another_schema_that_is_loaded_makes_no_models_late(tmp_path: Path) -> None:
+    """A trial in a schema of its own is newer than the models, which do not read it."""
+    path = tmp_path / "x.duckdb"
+    table = "queue_calls AS SELECT 1 AS call_id, TIMESTAMPTZ '2026-03-30 10:00Z' AS date_join"
+    span = {"vendor": "evolux", "stream": "queue_calls", "since": "2026-03-01", "until": "2026-03-31 05:00Z"}
+    modelled(path, at("2026-03-30 10:00Z"), proven_spans=[span])
+    for schema, hour in (("tap_evolux", 5), ("tap_evolux_trial", 6)):
+        loaded(
+            path,
+            f"CREATE SCHEMA {schema}",
+            f"CREATE TABLE {schema}.{table}",
+            f"CREATE TABLE {schema}.window_proofs AS SELECT 'queue_calls' AS stream, '{{}}' AS partition, "
+            f"TIMESTAMPTZ '2026-03-01 00:00Z' AS since, TIMESTAMPTZ '2026-03-31 0{hour}:00Z' AS until",
+        )
+    assert "not built since" not in Page(page.page(path, NOW)).text
+
+
 def test_a_stream_that_is_named_like_a_model_hides_no_other(tmp_path: Path) -> None:
     """A loader's table `coverage`, or one that begins with `stg_`, is a stream, as are those beside it."""
     made = [f"CREATE TABLE tap_own.{name} AS SELECT 1 AS id" for name in ("coverage", "orders", "stg_orders")]
