@@ -30,7 +30,7 @@ class Case(Protocol):
 
     @property
     def name(self) -> str:
-        """What `--only` calls it."""
+        """The name that `--only` has for it."""
 
     @property
     def title(self) -> str:

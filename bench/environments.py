@@ -56,7 +56,7 @@ PACKAGES: dict[str, tuple[str, ...]] = {
         "furo==2025.12.19",
     ),
 }
-"""What each environment holds. `published` and `dlt` get the same DuckDB."""
+"""Packages of each environment. `published` and `dlt` get the same DuckDB."""
 
 _LIKE_OURS = ("vanilla", "limit", "dagster")
 """Environments that take the releases of our own lock for everything else, so that only the code differs."""

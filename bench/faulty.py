@@ -36,7 +36,7 @@ SETS: Mapping[str, Sequence[Mapping[str, Any]]] = {
     "mixed on 20 %": MIXED,
     "silent limit": ({"kind": "limit", "by": LIMIT, "seconds": PERIOD},),
 }
-"""What happens to the requests, by the name it has in the results."""
+"""Sets of faults, by the name that each has in the results."""
 
 
 @dataclass(frozen=True)

@@ -185,4 +185,4 @@ READERS: dict[str, Callable[[str], list[str]]] = {
     "airbyte": _airbyte,
     "limit": _limit,
 }
-"""What reads a vendor: peer to its command, run in a folder with the job's files."""
+"""Readers of a vendor: peer to its command, run in a folder with the job's files."""

@@ -31,7 +31,7 @@ class Verdict:
         what: What was measured.
         reach: What is to be reached.
         found: What was found.
-        verdict: `reached`, `missed`, `not run`; in a quick run, that it is too small to tell.
+        verdict: `reached`, `missed`, `not run`; in a quick run, that it is too small for a verdict.
     """
 
     what: str

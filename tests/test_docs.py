@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import importlib.util
+import io
 import json
 import os
 import re
@@ -11,6 +12,7 @@ import shlex
 import shutil
 import subprocess
 import sys
+import tokenize
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -713,6 +715,100 @@ def test_private_words_are_found_in_prose_alone() -> None:
     ]
     assert private("tasks, intellect, amend, recommend, `told`\n```sh run\nask\n```\nenough") == []
     assert private("<!-- generated: x -->\ntold\n<!-- end -->") == []
+
+
+CODE = ("bench", "commands", "examples", "orchestrate", "run.py", "sandbox", "taps", "targets", "tools")
+PRIVATE_IN_CODE = re.compile(rf"{PRIVATE.pattern}|\b(?:says?|said|saying|answers?|answering)\b", re.IGNORECASE)
+NOT_ENGLISH = re.compile(r"`[^`]*`|\bcan't tell\b")
+"""Names in backticks, and the verdict of `trunkline verify`."""
+CALLS_ARE_ANSWERED = {f"commands/trunkline_commands/report_page/{name}.py" for name in ("models", "rankings", "sums")}
+"""Modules about people who answer calls: there it is the field's own word."""
+CLAUSES = {"How", "What", "When", "Where", "Whether", "Who", "Whoever", "Why"}
+"""Beginnings of neither a verb phrase nor a noun phrase; of a value, `Whether` and the like say what it means."""
+Definition = ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
+
+
+def modules(area: str) -> Iterator[tuple[str, str]]:
+    """The name and the text of each module of an area."""
+    for path in [ROOT / area] if area.endswith(".py") else sorted((ROOT / area).rglob("*.py")):
+        if any(part.startswith(".") for part in path.relative_to(ROOT).parts):
+            continue  # an environment that an example's tool has made
+        yield path.relative_to(ROOT).as_posix(), path.read_text(encoding="utf-8")
+
+
+def docstrings(source: str) -> Iterator[tuple[Definition | None, str]]:
+    """Every docstring, with what it is about; None for one that stands below a value."""
+    for node in ast.walk(ast.parse(source)):
+        for place, part in enumerate(node.body if isinstance(node, Definition) else ()):
+            if (
+                isinstance(part, ast.Expr)
+                and isinstance(part.value, ast.Constant)
+                and isinstance(part.value.value, str)
+            ):
+                yield (node if place == 0 else None), part.value.value  # type: ignore[misc]
+
+
+def private_in_code(source: str) -> list[str]:
+    """The private words of a module's docstrings and comments."""
+    comments = [
+        token.string
+        for token in tokenize.generate_tokens(io.StringIO(source).readline)
+        if token.type == tokenize.COMMENT
+    ]
+    texts = [*(text for _, text in docstrings(source)), *comments]
+    return [word for text in texts for word in PRIVATE_IN_CODE.findall(NOT_ENGLISH.sub("", text))]
+
+
+def clauses(source: str) -> Iterator[str]:
+    """The docstrings that begin like a clause: of functions but properties and tests, or with `What` of anything."""
+    for node, text in docstrings(source):
+        first = text.split(maxsplit=1)[0].rstrip(",:") if text.strip() else ""
+        decorators = [ast.unparse(one) for one in getattr(node, "decorator_list", ())]
+        of_a_function = isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and not (
+            node.name.startswith("test_") or any("property" in name for name in decorators)
+        )
+        if first in (CLAUSES if of_a_function else {"What", "Whoever"}):
+            yield text.splitlines()[0]
+
+
+@pytest.mark.parametrize("area", CODE)
+def test_code_has_the_words_of_the_field(area: str) -> None:
+    """No docstring or comment has a private word for a request, a response, a report, a need or a fix."""
+    found = {name: private_in_code(source) for name, source in modules(area)}
+    allowed = {name: words for name, words in found.items() if name in CALLS_ARE_ANSWERED}
+    assert {name: words for name, words in found.items() if words and name not in allowed} == {}
+    assert {word for words in allowed.values() for word in words} <= {"answer", "answers"}
+
+
+@pytest.mark.parametrize("area", CODE)
+def test_a_docstring_begins_with_a_verb_or_a_noun(area: str) -> None:
+    """A reader of an overview sees what a function does and what a value is."""
+    assert {name: found for name, source in modules(area) if (found := list(clauses(source)))} == {}
+
+
+def test_private_words_of_code_are_found_in_docstrings_and_comments_alone() -> None:
+    """Names, other texts and what stands in backticks are left alone, and so is the verdict `can't tell`."""
+    source = '''
+"""It asks."""
+told = "wanted"  # says `said`, or can't tell
+"""The answer."""
+
+
+class Thing:
+    """A thing."""
+
+    size = 1
+    """What it is."""
+
+    def way(self):
+        """Why it answers."""
+
+    @property
+    def big(self):
+        """Whether it is big."""
+'''
+    assert private_in_code(source) == ["asks", "answer", "answers", "says"]
+    assert list(clauses(source)) == ["What it is.", "Why it answers."]
 
 
 # -- the map -------------------------------------------------------------------------------------------------------

@@ -59,7 +59,7 @@ _NEW: dict[tuple[str, str], dict[str, Any]] = {
     },
     ("hostedsuite", "calls"): {"Id": "6970a0a0a0a0a0a0a0a0a0a0", "StartTime": "2026-01-21T09:10:11Z"},
 }
-"""What each vendor gets after the backfill."""
+"""Rows that each vendor gets after the backfill."""
 
 
 def main(arguments: list[str]) -> int:

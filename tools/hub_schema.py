@@ -105,7 +105,7 @@ CHANGES: tuple[tuple[str, dict[str, Any], bool], ...] = (
     ("setting", {"env": 1}, False),
     ("setting", {"description": None}, False),
 )
-"""What is changed, in the plugin or in its first setting, and whether a definition is still valid then."""
+"""Changes in the plugin or in its first setting, and whether a definition is still valid then."""
 ONE_KIND: tuple[tuple[dict[str, Any], tuple[str, ...]], ...] = (
     ({"select": ["calls.*"]}, ("extractors",)),
     ({"metadata": {"calls": {}}}, ("extractors",)),
@@ -117,7 +117,7 @@ ONE_KIND: tuple[tuple[dict[str, Any], tuple[str, ...]], ...] = (
     ({"capabilities": ["catalog", "state", "discover"]}, ("extractors",)),
     ({"capabilities": ["hard-delete", "target-schema"]}, ("loaders",)),
 )
-"""What is changed in the plugin, and the kinds of which a definition is still valid then."""
+"""Changes in the plugin, and the kinds of which a definition is still valid then."""
 
 
 class NotTakenError(Exception):

@@ -33,7 +33,7 @@ ROOT = Path(__file__).resolve().parents[1]
 TABLE = Path("tests/mutants.toml")
 TREE = ("taps", "targets", "sandbox", "schemas", "transform", "bench", "tools", "tests", "pyproject.toml")
 ENVIRONMENTS = (".venv", ".venv-bench-dbt")
-"""What is too large to be copied: nobody changes it, and links lead there."""
+"""Folders too large to be copied: nobody changes them, and links lead there."""
 SOURCES = ("taps", "targets", "sandbox")
 SECONDS = 120.0
 """Longest time the tests of one mutant may take, in seconds, unless the table gives it another."""

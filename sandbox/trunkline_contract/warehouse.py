@@ -196,7 +196,7 @@ _HASHED = {
     "slices": ("created_by_sales_associate_id", "created_at"),
     "sales_associates": ("username", "created_at"),
 }
-"""What the keys of BSPK's streams are made from, where it is not the contact."""
+"""Fields that the keys of BSPK's streams are made from, where it is not the contact."""
 
 
 def _bspk(sandbox: Sandbox, vendor: str, stream: str) -> list[Row]:

@@ -105,7 +105,7 @@ class Route:
 
     @cached_property
     def pattern(self) -> re.Pattern[str]:
-        """What a request's path looks like, and where in it the parent's value stands."""
+        """The pattern of a request's path, and where in it the parent's value stands."""
         before, *behind = _PLACEHOLDER.split(self.path)[::2]
         return re.compile("([^/]+)".join(map(re.escape, (before, *behind))))
 

@@ -61,7 +61,7 @@ class Store:
     activates_versions = True
     """Whether ACTIVATE_VERSION means anything."""
     deleted = "deleted"
-    """What becomes of the rows of an older version, in a word."""
+    """The fate of the rows of an older version, in a word."""
 
     def __init__(self, place: object, schema: str, logger: logging.Logger) -> None:
         self.place, self.schema, self.logger = place, schema, logger

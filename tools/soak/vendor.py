@@ -63,13 +63,13 @@ class Vendor:
 
     @property
     def credentials(self) -> list[str]:
-        """What the tap signs with."""
+        """The credentials that the tap signs with."""
         config = self.box.config(self.name)
         return [config[name] for name in SECRETS if name in config]
 
     @property
     def secrets(self) -> list[str]:
-        """What nothing may show: the credentials, and what Evolux's customers put into their tasks.
+        """Texts that nothing may show: the credentials, and those that Evolux's customers put into their tasks.
 
         A customer's name is signed with, but a state names it: it shows whose bookmarks these are.
         """

@@ -87,7 +87,7 @@ class Source(NamedTuple):
 
     @property
     def remark(self) -> str:
-        """What is odd about counting it; empty where nothing is."""
+        """A remark on what is odd about counting it; empty where nothing is."""
         return _REMARKS.get(self.key, "")
 
     @property

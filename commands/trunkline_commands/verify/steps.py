@@ -85,7 +85,7 @@ def find_schema(database: Database, tap: type[VendorTap], schema: str | None) ->
 def _is_of(database: Database, schema: str, streams: Mapping[str, StreamFacts]) -> bool:
     """Return whether the proofs in a schema may be a tap's: all of its streams, with the keys that its tables have.
 
-    Two vendors name a stream alike, such as `calls`; where nothing else was loaded, the keys alone tell them apart.
+    Two vendors name a stream alike, such as `calls`; where nothing else was loaded, the keys alone distinguish them.
     """
     proven = {proof.stream for proof in read_proofs(database, schema)}
     held = {name: database.columns(schema, name) for name in proven}

@@ -60,7 +60,7 @@ _NEVER = {
     "us24_minutes": "1/1/0001 0:00",
     "us_date": "1/1/0001",
 }
-"""What .NET writes for a date that was never set, which the store keeps as `0001-01-01T00:00:00`."""
+""".NET's texts for a date that was never set, which the store keeps as `0001-01-01T00:00:00`."""
 _ADDRESS = ("Street1", "Street2", "City", "State", "PostalCode", "Country")
 
 

@@ -34,7 +34,7 @@ SAMPLE: Row = {
 """The contact that the page prints."""
 
 NOT_AUTHORIZED = "Not authorized to make this API call. Requesting Read on General."
-"""What the page prints for an API key without the permission."""
+"""The text that the page prints for an API key without the permission."""
 
 NO_READ_KEY = "sandbox-switchtransact-no-read"
 """A public key that is known, and may do nothing."""

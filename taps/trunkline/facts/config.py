@@ -30,7 +30,7 @@ Setting = dict[str, Any]
 
 _YEARS = range(instants.EARLIEST.year, 3000)  # of dates; far outside, what is reckoned from them leaves the calendar
 _READ_BY = "read by Meltano, and with --config ENV"
-"""Who reads an environment variable: one that is set and not read is hard to find."""
+"""Readers of environment variables: one that is set and not read is hard to find."""
 _MOST_DIGITS = 18  # before the point, of a number in the environment
 
 REFUSED = {
