@@ -6,13 +6,15 @@ import importlib
 import signal
 import subprocess
 import sys
+from importlib import metadata
 from pathlib import Path
+from types import SimpleNamespace
 
 import click
 import pytest
 
 from trunkline.doors import docs
-from trunkline_commands import cli
+from trunkline_commands import cli, extras
 
 ROOT = Path(__file__).parents[1]
 
@@ -67,7 +69,9 @@ def test_g9_a_missing_extra_is_said_with_the_line_that_installs_it(
 
     monkeypatch.setattr(importlib, "import_module", lambda _: fail(module))
     assert cli.run(["report"]) == 1
-    assert f"pip install 'trunkline[{extra}]'" in capsys.readouterr().err
+    line = capsys.readouterr().err
+    assert "pip install" in line
+    assert f"[{extra}]" in line
     monkeypatch.setattr(importlib, "import_module", lambda _: fail("unheard_of"))
     with pytest.raises(ModuleNotFoundError):
         cli.run(["report"])
@@ -77,9 +81,24 @@ def test_g9_the_sandbox_without_its_extra_is_one_line() -> None:
     """Where no web server is installed, `trunkline sandbox` says what to install."""
     code = "import sys; sys.modules['uvicorn'] = None; from trunkline_commands import cli; cli.main()"
     done = subprocess.run([sys.executable, "-c", code, "sandbox"], capture_output=True, text=True, check=False)
-    assert done.returncode == 2
-    assert "pip install 'trunkline[sandbox]'" in done.stderr
+    assert done.returncode == 1
+    assert "uvicorn is not installed" in done.stderr
+    assert "[sandbox]" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("came", "given"),
+    [
+        ("", "'trunkline[sandbox]'"),
+        ('{"url": "file:///a/trunkline.whl", "archive_info": {}}', "'trunkline[sandbox] @ file:///a/trunkline.whl'"),
+        ('{"url": "file:///a/folder", "dir_info": {}}', "-e '/a/folder[sandbox]'"),
+    ],
+)
+def test_an_extra_comes_from_where_trunkline_came(came: str, given: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever installed a wheel or a checkout is not sent to an index, which may have another package of that name."""
+    monkeypatch.setattr(metadata, "distribution", lambda _: SimpleNamespace(read_text=lambda _: came))
+    assert extras.requirement("sandbox") == given
 
 
 def test_docs_prints_the_page_of_a_vendor(capsys: pytest.CaptureFixture[str]) -> None:

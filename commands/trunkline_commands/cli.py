@@ -20,16 +20,13 @@ if TYPE_CHECKING:
 COMMANDS = {
     "doctor": "Check on a real account whether the facts that its tap rests on hold.",
     "verify": "Recount what a loader holds against the proofs that came with it.",
-    "report": "Make one HTML page of what a DuckDB file holds.",
+    "report": "Make one HTML page of what a database holds.",
     "sandbox": "Serve the vendors on this machine, without an account.",
     "new-tap": "Begin a vendor, in a package of its own.",
     "backfill": "Load years of history in units, and set the bookmark behind them.",
     "docs": "Print the page of a vendor, from its tap and its notes.",
 }
 """Each command and its line in the help."""
-
-EXTRAS = {"starlette": "sandbox", "uvicorn": "sandbox", "ruff": "new-tap", "psycopg": "postgres", "sqlglot": "verify"}
-"""Extras of the distribution, by the module that is missing without each."""
 
 
 class LazyGroup(click.Group):
@@ -69,12 +66,14 @@ def missing_extra(command: str, missing: ModuleNotFoundError) -> click.ClickExce
     Raises:
         ModuleNotFoundError: It is no package of an extra.
     """
+    from trunkline_commands.extras import EXTRAS, requirement
+
     name = (missing.name or "").partition(".")[0]
     if name not in EXTRAS:
         raise missing
     return click.ClickException(
         f"trunkline {command} can't start: {name} is not installed. Install it with "
-        f"pip install 'trunkline[{EXTRAS[name]}]'"
+        f"pip install {requirement(EXTRAS[name])}"
     )
 
 

@@ -2,7 +2,21 @@
 
 from __future__ import annotations
 
+import importlib
+from typing import TYPE_CHECKING
+
 from trunkline_commands.passing import pass_on
 from trunkline_sandbox import __main__ as program
 
-command = pass_on("sandbox", lambda arguments: program.main(list(arguments), prog="trunkline sandbox"))
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+def _serve(arguments: Sequence[str]) -> int:
+    if not {"-h", "--help"} & {*arguments}:
+        for module in ("starlette", "uvicorn"):  # what is missing is named with its extra by the group
+            importlib.import_module(module)
+    return program.main(list(arguments), prog="trunkline sandbox")
+
+
+command = pass_on("sandbox", _serve)

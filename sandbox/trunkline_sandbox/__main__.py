@@ -66,12 +66,18 @@ def _print(text: str) -> None:
 
 
 def _options(arguments: list[str] | None, prog: str) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog=prog, description=__doc__)
-    parser.add_argument("--host", default="127.0.0.1")
-    parser.add_argument("--port", type=int, default=8765, help="0 picks a free one; the first line printed names it")
-    parser.add_argument("--seed", type=int, default=1, help="decides every value of the data")
-    parser.add_argument("--size", type=int, default=240, help="rows of each vendor")
-    parser.add_argument("--days", type=int, default=14, help="days that the rows are spread over")
+    parser = argparse.ArgumentParser(
+        prog=prog,
+        description="Serve the five vendors' APIs with made-up data on this machine, for taps, curl and people without "
+        "an account. Prints each vendor's address and credentials; ends with Ctrl-C.",
+    )
+    parser.add_argument("--host", default="127.0.0.1", help="address to listen on (%(default)s)")
+    parser.add_argument(
+        "--port", type=int, default=8765, help="port (%(default)s); 0 picks a free one, which the first line names"
+    )
+    parser.add_argument("--seed", type=int, default=1, help="decides every value of the data (%(default)s)")
+    parser.add_argument("--size", type=int, default=240, help="rows of each large stream (%(default)s)")
+    parser.add_argument("--days", type=int, default=14, help="days that the rows are spread over (%(default)s)")
     text = "the first of these days, such as 2026-01-01; without it yesterday is the last one"
     parser.add_argument("--first-day", type=date.fromisoformat, metavar="DATE", help=text)
     parser.add_argument("--latency", type=float, default=0.0, metavar="SECONDS", help="wait before each response")

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import click
 import jinja2
 
+from trunkline_commands.extras import requirement
 from trunkline_commands.new_tap.vendor import CannotError
 
 if TYPE_CHECKING:
@@ -50,7 +51,7 @@ def render(vendor: NewVendor, into: Path) -> Path:
         CannotError: ruff is not installed.
     """
     if not importlib.util.find_spec("ruff"):
-        raise CannotError("ruff, which lays the files out, is not installed: pip install 'trunkline[new-tap]'")
+        raise CannotError(f"ruff, which lays the files out, is not installed: pip install {requirement('new-tap')}")
     # The files are Python, TOML and Markdown: nothing is escaped for HTML.
     environment = jinja2.Environment(  # noqa: S701 - same
         trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True, undefined=jinja2.StrictUndefined

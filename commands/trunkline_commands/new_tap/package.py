@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import shlex
 import shutil
 import sys
-from importlib import metadata
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
-from urllib.request import url2pathname
 
 import click
 
+from trunkline_commands.extras import requirement
 from trunkline_commands.new_tap.entry_points import seen
 from trunkline_commands.new_tap.files import start
 from trunkline_commands.new_tap.vendor import CannotError, check_name
@@ -62,15 +59,11 @@ def write(made: Path, vendor: NewVendor, folder: Path) -> None:
     shutil.copytree(made, folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns(".*_cache"))
     lint = "ruff check . && ruff format --check . && mypy"
     click.echo(f"{folder} is a package with tap-{name}. Try it:\n")
-    for line in (f"cd {shlex.quote(str(folder.absolute()))}", f"pip install {installed()} -e .", "pytest", lint):
+    for line in (
+        f"cd {shlex.quote(str(folder.absolute()))}",
+        f"pip install {requirement('new-tap')} -e .",
+        "pytest",
+        lint,
+    ):
         click.echo(f"  {line}")
     click.echo(f"\nThen make it the real {vendor.title}'s: docs/adding-a-vendor.md of Trunkline shows how.")
-
-
-def installed() -> str:
-    """Name Trunkline as pip must be given it: by where this one came from, as no index may have it."""
-    source = json.loads(metadata.distribution("trunkline").read_text("direct_url.json") or "{}")
-    url = str(source.get("url", ""))
-    if url.startswith("file:") and source.get("dir_info"):
-        return f"-e {shlex.quote(url2pathname(urlsplit(url).path) + '[new-tap]')}"
-    return shlex.quote(f"trunkline[new-tap] @ {url}" if url else "trunkline[new-tap]")

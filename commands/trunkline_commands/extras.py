@@ -1,0 +1,21 @@
+"""The extras of the distribution, and how this installation gets one."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from importlib import metadata
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
+
+EXTRAS = {"starlette": "sandbox", "uvicorn": "sandbox", "ruff": "new-tap", "sqlglot": "verify"}
+"""What an extra of the distribution brings, by the module that is missing without it."""
+
+
+def requirement(extra: str) -> str:
+    """Return what pip must be given for an extra: Trunkline from where this one came, as no index may have it."""
+    source = json.loads(metadata.distribution("trunkline").read_text("direct_url.json") or "{}")
+    url = str(source.get("url", ""))
+    if url.startswith("file:") and source.get("dir_info"):
+        return f"-e {shlex.quote(f'{url2pathname(urlsplit(url).path)}[{extra}]')}"
+    return shlex.quote(f"trunkline[{extra}] @ {url}" if url else f"trunkline[{extra}]")
