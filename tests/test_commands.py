@@ -92,7 +92,7 @@ def test_g9_the_sandbox_without_its_extra_is_one_line() -> None:
     [
         ("", "'trunkline[sandbox]'"),
         ('{"url": "file:///a/trunkline.whl", "archive_info": {}}', "'trunkline[sandbox] @ file:///a/trunkline.whl'"),
-        ('{"url": "file:///a/folder", "dir_info": {}}', "-e '/a/folder[sandbox]'"),
+        ('{"url": "file:///a/folder", "dir_info": {"editable": true}}', "-e '/a/folder[sandbox]'"),
     ],
 )
 def test_an_extra_comes_from_where_trunkline_came(came: str, given: str, monkeypatch: pytest.MonkeyPatch) -> None:
