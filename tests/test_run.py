@@ -199,7 +199,7 @@ def test_a_demo_whose_models_are_not_built_says_so(
     assert "a row" in out
     assert "The rows are loaded, but the models are not built" in err
     assert "Database Error in model agent_days" in err
-    assert "What to do: read what dbt says" in err
+    assert "What to do: read dbt's first error" in err
 
 
 def test_a_file_that_is_open_elsewhere_ends_the_demo_with_a_line(
