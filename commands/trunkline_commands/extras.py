@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
 EXTRAS = {"starlette": "sandbox", "uvicorn": "sandbox", "ruff": "new-tap", "sqlglot": "verify"}
-"""What an extra of the distribution brings, by the module that is missing without it."""
+"""Extras of the distribution, by the module that is missing without each."""
 
 
 def requirement(extra: str) -> str:
