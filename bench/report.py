@@ -99,7 +99,7 @@ class Results:
         return list(self._cases.get(case, {}).get("peers", ()))
 
     def cases(self) -> Iterator[tuple[str, dict[str, Any]]]:
-        """Return every case that was run."""
+        """Yield every case that was run."""
         yield from self._cases.items()
 
 

@@ -197,7 +197,7 @@ def _test_list(page: Path, root: Path, guarantee: str) -> str:
 
 
 def tests_of(guarantee: str, root: Path) -> Iterator[tuple[Path, str, str]]:
-    """Return the tests that carry a guarantee's ID in their name, each with its file and its docstring's sentence.
+    """Yield the tests that carry a guarantee's ID in their name, each with its file and its docstring's sentence.
 
     Args:
         guarantee: For example `G1`.

@@ -166,7 +166,7 @@ def as_meltano_writes(path: Path, kind: str, plugins: list[dict[str, Any]]) -> s
 
 
 def _set_by_hand(held: dict[str, Any], made: dict[str, Any]) -> dict[str, Any]:
-    """Return what Meltano wrote into a plugin: a field that somebody deselected is not to be read again."""
+    """Return the values that Meltano wrote into a plugin: a field that somebody deselected is not to be read again."""
     found: dict[str, Any] = {name: held[name] for name in ("config", "metadata") if name in held}
     added = [pattern for pattern in held.get("select", ()) if pattern not in made.get("select", ())]
     return {**found, "select": [*made.get("select", ()), *added]} if added else found

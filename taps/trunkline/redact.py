@@ -113,7 +113,7 @@ def _in_word(letter: str) -> bool:
 
 
 def _merged(spans: Iterable[tuple[int, int]]) -> Iterator[tuple[int, int]]:
-    """Return spans in order, those that overlap as one."""
+    """Yield spans in order, those that overlap as one."""
     start = stop = -1
     for begin, end in sorted(spans):
         if begin < stop:
@@ -182,7 +182,7 @@ def _views(text: str) -> Iterator[_View]:
 
 
 def _quiet(match: re.Match[str]) -> Iterable[tuple[str, int]]:
-    """Yield what of a run of letters is no noise: those beyond ASCII that can be seen."""
+    """Yield the letters of a run that are no noise: those beyond ASCII that can be seen."""
     return ((letter if letter > "\x7f" and letter.isprintable() else "", 1) for letter in match[0])
 
 

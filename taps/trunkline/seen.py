@@ -20,7 +20,7 @@ class Seen:
         return self._count
 
     def add(self, *parts: str) -> bool:
-        """Add a text in parts; returns whether it is new."""
+        """Add a text in parts, and return whether it is new."""
         digest = hashlib.blake2b(repr(parts).encode("utf-8", "surrogatepass"), digest_size=_WIDTH).digest()
         at = self._find(digest)
         if self._table[at : at + _WIDTH] == digest:

@@ -58,7 +58,7 @@ def code(problem: BaseException) -> str:
 
 
 def advice(problem: BaseException) -> str:
-    """Return what to do about an error of DuckDB or the disk."""
+    """Return the remedy for an error of DuckDB or the disk."""
     if isinstance(problem, duckdb.CatalogException) and "depend" in str(problem):
         return _LINKED
     return next((text for kind, text in _ADVICE if isinstance(problem, kind)), _DISK)

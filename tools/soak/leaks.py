@@ -26,7 +26,7 @@ def forms(secret: str) -> set[bytes]:
 
 
 def leaks(folder: Path, secrets: Sequence[str]) -> list[str]:
-    """Yield files below a folder that hold a credential; configs are meant to."""
+    """Return files below a folder that hold a credential; configs are meant to."""
     patterns = re.compile(b"|".join(re.escape(form) for secret in secrets for form in sorted(forms(secret))))
     files = [path for path in folder.rglob("*") if path.is_file() and not path.name.endswith("-config.json")]
     return [f"a credential is in {path.name} of {path.parent.name}" for path in files if patterns.search(_bytes(path))]

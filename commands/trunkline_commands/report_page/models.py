@@ -34,7 +34,7 @@ _PROOFS = {"dialogs": ("cdr_dialogs", "voice_campaign_requests")}
 """Streams of the tap that a source is made of, where they have other names."""
 
 _REMARKS = {
-    ("conpeek", "dialogs"): "A dialog is one party's part. Conpeek does not say whether the two parts of a "
+    ("conpeek", "dialogs"): "A dialog is one party's part. Conpeek does not document whether the two parts of a "
     "conversation are two dialogs; if they are, they count twice here.",
 }
 

@@ -51,7 +51,7 @@ class Lookups:
     _of: WeakKeyDictionary[OwningTap, Configured] = field(default_factory=WeakKeyDictionary, repr=False)
 
     def of(self, tap: OwningTap) -> Configured:
-        """Return what a tap is to look up: the same for all of its streams, as a file may be long."""
+        """Return the lookups of a tap: the same for all of its streams, as a file may be long."""
         if tap not in self._of:
             self._of[tap] = Configured(self, tap.config)
         return self._of[tap]

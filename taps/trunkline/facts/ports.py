@@ -53,7 +53,7 @@ class OwningTap(Protocol):
         """Return whether the user has set a setting, be it to its default."""
 
     def hint(self, status: int) -> str:
-        """Return what to do about a response with this status."""
+        """Return the remedy for a response with this status."""
 
     def read_records(self, stream: Any, context: Mapping[str, Any] | None) -> Records:
         """Read a stream without writing messages or moving its bookmark."""

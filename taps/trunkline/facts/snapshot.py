@@ -37,10 +37,10 @@ class WholeTable(Window):
         return True
 
     def halves(self, grain: timedelta) -> None:
-        """Return none: a whole table is not split."""
+        """Split nothing: a whole table has no parts."""
 
     def cut(self, count: int, grain: timedelta) -> tuple[Window, ...]:  # noqa: ARG002 - same
-        """Return none: a whole table is not split."""
+        """Split nothing: a whole table has no parts."""
         return ()
 
 

@@ -248,7 +248,7 @@ class VendorStream(sdk.OwnSync):
         return bool(self.flag_or_number) or type(self).compute is not VendorStream.compute
 
     def feeds(self, listeners: Sequence[VendorStream]) -> Iterator[Feed]:
-        """Yield what to read for this stream.
+        """Yield the feeds to read for this stream.
 
         Args:
             listeners: The streams that take what is read: this one, or others read from the same responses, or both.

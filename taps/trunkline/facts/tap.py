@@ -137,7 +137,7 @@ class TapFacts(sdk.ConfigFiles, Tap):
         return self.hints.get(status) or _HINTS.get(status, "")
 
     def check_config(self, config: Mapping[str, Any]) -> list[str]:
-        """Return what is wrong with a config whose settings are each right for themselves."""
+        """Return the errors of a config whose settings are each right for themselves."""
         found = []
         start, end = config.get("start_date"), config.get("end_date")
         if start and end and instants.from_iso(start) >= instants.from_iso(end):
@@ -152,7 +152,7 @@ class TapFacts(sdk.ConfigFiles, Tap):
 
     @classmethod
     def missing_to_start(cls, config: Mapping[str, Any]) -> list[str]:
-        """Return what a run without a bookmark needs and the config does not have, a sentence each."""
+        """Return the settings that a run without a bookmark needs and the config lacks, a sentence each."""
         properties = {**cls.settings, **cls.common}
         return [
             f"{name} is missing: it must be {settings.must(properties[name])}"

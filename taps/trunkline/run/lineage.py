@@ -139,7 +139,7 @@ def _joined(spans: list[tuple[datetime, datetime]]) -> list[tuple[datetime, date
 
 
 def _reason(error: Exception) -> str:
-    """Return what went wrong, without a library's own words: they may hold a URL with a password."""
+    """Describe an error without a library's own words: they may hold a URL with a password."""
     if isinstance(error, TrunklineError):
         return error.why
     status = getattr(getattr(error, "response", None), "status_code", None)

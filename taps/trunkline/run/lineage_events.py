@@ -140,7 +140,7 @@ def _fields(stream: VendorStream) -> Iterator[schema_dataset.SchemaDatasetFacetF
 
 
 def _assertions(known: Mapping[str, Any], spans: Mapping[str, Any]) -> Iterator[quality.Assertion]:
-    """Yield what is proven of a stream and what is not, span by span: of a failure without a span only that."""
+    """Yield the proven and unproven spans of a stream; of a failure without a span only that it failed."""
     for partition, proven in spans.items():
         for since, until in proven:
             yield _assertion(partition, instants.to_iso(since), instants.to_iso(until))

@@ -103,7 +103,7 @@ class StreamReading(Run):
                 raise error
 
     def _made_of(self, record: dict[str, Any]) -> bool:
-        """Keep a record for the caller; returns False if the map will filter it out, and no proof is to count it."""
+        """Keep a record for the caller; return False if the map will filter it out, and no proof is to count it."""
         self._made.append(record)
         return sdk.passes_map(self.stream, record)
 

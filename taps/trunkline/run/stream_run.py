@@ -263,7 +263,7 @@ class StreamRun:
         return item.window.since or instants.EPOCH, item.window.until
 
     def unproven(self, context: Mapping[str, Any]) -> tuple[datetime, datetime] | None:
-        """Return what a partition was to read and has no proof of; None where that is no span, or is not known."""
+        """Return the span that a partition has no proof of; None where that is no span, or is not known."""
         partition = self._partitions.get(tuple(context.items()))
         return partition.unproven if partition else None
 

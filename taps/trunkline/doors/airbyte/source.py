@@ -179,7 +179,7 @@ def _log_messages(cls: type[VendorTap], lines: MessageLines) -> Iterator[None]:
 
 
 def failure_type(error: BaseException) -> str:
-    """Return who can act on an error: the user, time, or only us (or the vendor)."""
+    """Classify an error by who can act on it: the user, time, or only us (or the vendor)."""
     if isinstance(error, Unavailable):
         return "transient_error"
     if isinstance(error, (BadResponse, BadRecord, Unproven)):

@@ -81,7 +81,7 @@ def proxies(url: str) -> Mapping[str, str]:
 
 
 def _share(connection: HTTPConnection) -> None:
-    """Have all addresses of a host together take the time that connecting may take."""
+    """Let all addresses of a host share the time that connecting may take."""
     left = deadline.of_this_thread()
     if left is None or not isinstance(connection.timeout, (int, float)):
         return

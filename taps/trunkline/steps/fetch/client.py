@@ -191,7 +191,7 @@ class Client:
                 return reply
 
     def _renew(self, request: Request, refused: AccessDenied, cancelled: threading.Event, *, again: bool) -> None:
-        """Have another access token, where the one that was sent may have ended.
+        """Fetch another access token, where the one that was sent may have ended.
 
         Args:
             request: What was refused.

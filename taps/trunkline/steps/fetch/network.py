@@ -181,7 +181,7 @@ def variable(proxy: str) -> str:
 
 
 def problems(api_url: str, ca_bundle: str | None) -> list[str]:
-    """Return what is wrong with the proxy and the certificate authorities that are set, a line each, without values."""
+    """Return the errors of the proxy and certificate authorities that are set, a line each, without values."""
     found = []
     proxy = requests.utils.select_proxy(api_url, addresses.proxies(api_url))
     if proxy:

@@ -158,7 +158,7 @@ class Prefetcher:
     # -- looking ahead -----------------------------------------------------------------------------
 
     def _fill(self) -> bool:
-        """Have readings for what comes next, as many as the workers can use; False when nothing is left."""
+        """Start readings of what comes next, as many as the workers can use; False when nothing is left."""
         for place, (feed, job) in enumerate(self._jobs()):
             begun = self._readings[place] if place < len(self._readings) else None
             if begun is None or begun.feed is not feed or begun.job != job:

@@ -174,14 +174,14 @@ class Tokens:
     # -- having a token ----------------------------------------------------------------------------
 
     def prepare(self, cancelled: threading.Event, /) -> None:
-        """Have a token that is still good when the next request is sent; one thread fetches it, the others wait."""
+        """Ensure a token that is still good when the next request is sent; one thread fetches it, the others wait."""
         if not self._is_good():
             with self._turn(cancelled):
                 if not self._is_good():
                     self._token = self._fetched(cancelled)
 
     def renew(self, cancelled: threading.Event, /) -> None:
-        """Have another token than the one that this thread sent last; another thread may have fetched it already."""
+        """Ensure another token than the one that this thread sent last; another thread may have fetched it already."""
         refused = getattr(self._sent, "token", None)
         with self._turn(cancelled):
             if self._token is refused:

@@ -35,7 +35,7 @@ class Signer(Vendor, Protocol):
     """A vendor's `sign` with access tokens that end; also the ways of the server that grants them."""
 
     def prepare(self, cancelled: threading.Event, /) -> None:
-        """Have a token that is still good when the next request is sent."""
+        """Ensure a token that is still good when the next request is sent."""
 
     def renew(self, cancelled: threading.Event, /) -> None:
-        """Have another token than the one that this thread's last request was refused with."""
+        """Ensure another token than the one that this thread's last request was refused with."""

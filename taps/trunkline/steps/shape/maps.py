@@ -32,7 +32,7 @@ def describe_error(error: Exception) -> str:
 
 
 def errors(maps: Any, *, parse: bool = True) -> list[str]:
-    """Return what is wrong with stream maps as they are written, a line for each place.
+    """Return the errors of stream maps as they are written, a line for each place.
 
     Args:
         maps: The setting; what is no object is reported by the settings' own check.
