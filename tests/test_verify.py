@@ -493,6 +493,7 @@ def test_g7_a_database_that_can_not_be_opened_is_one_line_without_a_password(
     assert says in said.err
     assert len(said.err.splitlines()) == 1
     assert "hunter22" not in said.err + said.out
+    assert "loading goes on" not in said.err
 
 
 @pytest.mark.parametrize("schema", ["loaded", "temp", 'Calls; DROP "x'])

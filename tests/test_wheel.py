@@ -118,8 +118,8 @@ def test_g9_trunkline_works_where_there_is_no_checkout(installed: Installed) -> 
             text=True,
             check=False,
         )
-        assert done.returncode == 2
-        assert f"pip install 'trunkline[{extra}]'" in done.stderr
+        assert done.returncode in {1, 2}
+        assert f"pip install 'trunkline[{extra}] @ file://" in done.stderr
         assert "Traceback" not in done.stderr
 
 

@@ -194,9 +194,8 @@ class PostgreSQL(Database):
             if not writes:
                 self._connection.execute("SET default_transaction_read_only = on")
         except psycopg.Error as problem:
-            raise DatabaseError(
-                f"can't connect to {self.place}", postgres_errors.cause(problem), postgres_errors.advice(problem)
-            ) from None
+            advice = postgres_errors.advice(problem).partition(": loading goes on")[0]  # nothing is loaded here
+            raise DatabaseError(f"can't connect to {self.place}", postgres_errors.cause(problem), advice) from None
 
     def rows(self, query: str) -> list[tuple[Any, ...]]:
         """Run a query and return its rows."""
