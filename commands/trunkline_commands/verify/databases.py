@@ -194,7 +194,7 @@ class PostgreSQL(Database):
             if not writes:
                 self._connection.execute("SET default_transaction_read_only = on")
         except psycopg.Error as problem:
-            advice = postgres_errors.advice(problem).partition(": loading goes on")[0]  # nothing is loaded here
+            advice, *_ = postgres_errors.advice(problem).split(": loading goes on")  # nothing is loaded here
             raise DatabaseError(f"can't connect to {self.place}", postgres_errors.cause(problem), advice) from None
 
     def rows(self, query: str) -> list[tuple[Any, ...]]:
