@@ -724,7 +724,7 @@ NOT_ENGLISH = re.compile(r"`[^`]*`|\bcan't tell\b")
 CALLS_ARE_ANSWERED = {f"commands/trunkline_commands/report_page/{name}.py" for name in ("models", "rankings", "sums")}
 """Modules about people who answer calls: there it is the field's own word."""
 CLAUSES = {"How", "What", "When", "Where", "Whether", "Who", "Whoever", "Why"}
-"""Beginnings of neither a verb phrase nor a noun phrase; of a value, `Whether` and the like say what it means."""
+"""Beginnings of neither a verb phrase nor a noun phrase; a value of yes or no may begin with `Whether`."""
 Definition = ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
 
 

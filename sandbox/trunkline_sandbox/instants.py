@@ -42,7 +42,7 @@ def _time(seconds: int) -> str:
 
 
 def iso(instant: int, *, digits: int = 0, between: str = "T", tail: str = "Z") -> str:
-    """`YYYY-MM-DD<between>HH:MM:SS[.fff]<tail>` in UTC, cut (not rounded) to `digits` decimals."""
+    """Write `YYYY-MM-DD<between>HH:MM:SS[.fff]<tail>` in UTC, cut (not rounded) to `digits` decimals."""
     days, rest = divmod(instant, DAY)
     seconds, micros = divmod(rest, SECOND)
     fraction = f".{micros:06d}"[: digits + 1] if digits else ""
@@ -83,7 +83,7 @@ def _zone(offset: str) -> tzinfo:
 
 @lru_cache(maxsize=16_384)
 def parse_us(text: str, zone: tzinfo = UTC) -> int | None:
-    """`M/d/yyyy [H:mm[:ss] [AM|PM]]` in `zone` as an instant; None when it is something else."""
+    """Read `M/d/yyyy [H:mm[:ss] [AM|PM]]` in `zone` as an instant; None when it is something else."""
     found = _US.fullmatch(text)
     if found is None:
         return None

@@ -112,7 +112,7 @@ class RequestLog:
 
     @contextmanager
     def under_way(self) -> Iterator[None]:
-        """While a transport is busy with a request, its latency included."""
+        """Count a request as under way while a transport is busy with it, its latency included."""
         with self._lock:
             self.in_flight += 1
             self.max_in_flight = max(self.max_in_flight, self.in_flight)

@@ -81,7 +81,7 @@ class World:
         return random.Random(f"{self.seed}/{name}")  # noqa: S311 - made-up data, no secret
 
     def times(self, salt: int, count: int, unit: int) -> Callable[[int], tuple[int, int]]:
-        """For row `i` of `count`: its instant, and 64 bits to make the rest of it from.
+        """Return the instant of row `i` of `count`, and 64 bits to make the rest of it from.
 
         The instants rise, are scattered over the days, and lie on whole `unit` microseconds.
         """
