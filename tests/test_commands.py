@@ -58,7 +58,7 @@ def test_g9_a_wrong_command_line_is_one_line_and_exit_code_2(capsys: pytest.Capt
     assert "--databse" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize(("module", "extra"), [("uvicorn", "sandbox"), ("starlette.a", "sandbox"), ("ruff", "new-tap")])
+@pytest.mark.parametrize(("module", "extra"), [("ruff", "new-tap"), ("ruff.a", "new-tap")])
 def test_g9_a_missing_extra_is_said_with_the_line_that_installs_it(
     module: str, extra: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -77,28 +77,18 @@ def test_g9_a_missing_extra_is_said_with_the_line_that_installs_it(
         cli.run(["report"])
 
 
-def test_g9_the_sandbox_without_its_extra_is_one_line() -> None:
-    """Where no web server is installed, `trunkline sandbox` says what to install."""
-    code = "import sys; sys.modules['uvicorn'] = None; from trunkline_commands import cli; cli.main()"
-    done = subprocess.run([sys.executable, "-c", code, "sandbox"], capture_output=True, text=True, check=False)
-    assert done.returncode == 1
-    assert "uvicorn is not installed" in done.stderr
-    assert "[sandbox]" in done.stderr
-    assert "Traceback" not in done.stderr
-
-
 @pytest.mark.parametrize(
     ("came", "given"),
     [
-        ("", "'trunkline[sandbox]'"),
-        ('{"url": "file:///a/trunkline.whl", "archive_info": {}}', "'trunkline[sandbox] @ file:///a/trunkline.whl'"),
-        ('{"url": "file:///a/folder", "dir_info": {"editable": true}}', "-e '/a/folder[sandbox]'"),
+        ("", "'trunkline[new-tap]'"),
+        ('{"url": "file:///a/trunkline.whl", "archive_info": {}}', "'trunkline[new-tap] @ file:///a/trunkline.whl'"),
+        ('{"url": "file:///a/folder", "dir_info": {"editable": true}}', "-e '/a/folder[new-tap]'"),
     ],
 )
 def test_an_extra_comes_from_where_trunkline_came(came: str, given: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whoever installed a wheel or a checkout is not sent to an index, which may have another package of that name."""
     monkeypatch.setattr(metadata, "distribution", lambda _: SimpleNamespace(read_text=lambda _: came))
-    assert extras.requirement("sandbox") == given
+    assert extras.requirement("new-tap") == given
 
 
 def test_docs_prints_the_page_of_a_vendor(capsys: pytest.CaptureFixture[str]) -> None:

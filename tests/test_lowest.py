@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).resolve().parents[1]
 UV = [sys.executable, "-m", "uv"]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-DIRECT = [*PROJECT["dependencies"], *PROJECT["optional-dependencies"]["sandbox"]]
+DIRECT = PROJECT["dependencies"]
 NAMES = {re.split(r"[^\w.-]", line, maxsplit=1)[0].lower() for line in DIRECT}
 
 pytestmark = pytest.mark.slow
@@ -55,7 +55,7 @@ def commands(tmp_path_factory: pytest.TempPathFactory) -> Path:
     constraints.write_text("\n".join(line for line in pinned if line.split("==")[0] not in NAMES), encoding="utf-8")
     run(*UV, "venv", "--quiet", "--python", sys.executable, folder / "venv")
     oldest = ("--resolution", "lowest-direct", "--constraint", constraints)
-    run(*UV, "pip", "install", "--quiet", "--python", folder / "venv" / "bin" / "python", *oldest, f"{ROOT}[sandbox]")
+    run(*UV, "pip", "install", "--quiet", "--python", folder / "venv" / "bin" / "python", *oldest, str(ROOT))
     return folder / "venv" / "bin"
 
 
@@ -114,6 +114,6 @@ def test_every_other_command_starts_with_them(commands: Path, command: str) -> N
 
 
 def test_the_sandbox_serves_with_them(commands: Path) -> None:
-    """The extra `sandbox` too."""
+    """The web server of the sandbox too."""
     script = "from trunkline_sandbox import running\nwith running(size=3) as served: print(served.url)"
     assert "http://127.0.0.1" in run(commands / "python", "-c", script)

@@ -607,18 +607,6 @@ def test_the_printed_sql_finds_what_verify_finds(
         assert [row[-1] for row in held.execute(queries["agents"]).fetchall()] == ["agrees"]
 
 
-def test_without_its_extra_the_sql_is_one_line(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """What a plain install lacks is said with the line that installs it."""
-    import sys
-
-    monkeypatch.delitem(sys.modules, "trunkline_commands.verify.dialects", raising=False)
-    monkeypatch.setitem(sys.modules, "sqlglot", None)
-    assert cli.run(["verify", "--tap", TAP, "--sql", "bigquery"]) == 1
-    assert "pip install 'trunkline[verify]'" in capsys.readouterr().err
-
-
 @at_night("a quarter of a minute")
 def test_a_million_rows_take_seconds(loads: Loads) -> None:
     """A million rows under three thousand spans, each of them read again in part."""

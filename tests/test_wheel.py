@@ -109,18 +109,19 @@ def test_g9_trunkline_works_where_there_is_no_checkout(installed: Installed) -> 
     assert said.strip() == str(installed.folder / "page.html")
     assert "<html" in (installed.folder / "page.html").read_text(encoding="utf-8")
     assert "SOURCE" in installed.run("trunkline", "backfill", "unit", "--help").upper()
-    for command, extra in (("sandbox", "sandbox"), ("new-tap", "new-tap")):
-        arguments = [] if command == "sandbox" else ["other"]
-        done = subprocess.run(
-            [str(installed.folder / "venv" / "bin" / "trunkline"), command, *arguments],
-            cwd=installed.folder,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        assert done.returncode in {1, 2}
-        assert f"pip install 'trunkline[{extra}] @ file://" in done.stderr
-        assert "Traceback" not in done.stderr
+    assert "window_proofs" in installed.run("trunkline", "verify", "--tap", "tap-bspk", "--sql", "bigquery")
+    serve = "from trunkline_sandbox import running\nwith running(size=3) as served: print(served.url)"
+    assert "http://127.0.0.1" in installed.run("python", "-c", serve)
+    done = subprocess.run(
+        [str(installed.folder / "venv" / "bin" / "trunkline"), "new-tap", "other"],
+        cwd=installed.folder,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 2
+    assert "pip install 'trunkline[new-tap] @ file://" in done.stderr
+    assert "Traceback" not in done.stderr
 
 
 def test_a_new_vendor_begun_from_the_wheel_is_whole(installed: Installed) -> None:

@@ -8,7 +8,7 @@ from importlib import metadata
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
-EXTRAS = {"starlette": "sandbox", "uvicorn": "sandbox", "ruff": "new-tap", "sqlglot": "verify"}
+EXTRAS = {"ruff": "new-tap"}
 """Extras of the distribution, by the module that is missing without each."""
 
 

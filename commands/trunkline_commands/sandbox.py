@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 from typing import TYPE_CHECKING
 
 from trunkline_commands.passing import pass_on
@@ -13,9 +12,6 @@ if TYPE_CHECKING:
 
 
 def _serve(arguments: Sequence[str]) -> int:
-    if not {"-h", "--help"} & {*arguments}:
-        for module in ("starlette", "uvicorn"):  # what is missing is named with its extra by the group
-            importlib.import_module(module)
     return program.main(list(arguments), prog="trunkline sandbox")
 
 

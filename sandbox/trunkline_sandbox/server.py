@@ -88,19 +88,10 @@ def listen(host: str, port: int) -> socket.socket:
 
 
 def server(sandbox: Sandbox) -> uvicorn.Server:
-    """Return a uvicorn server that keeps quiet: no access log, no warnings about the connections that faults break.
+    """Return a uvicorn server that keeps quiet: no access log, no warnings about the connections that faults break."""
+    import uvicorn
 
-    Raises:
-        RuntimeError: When Starlette or uvicorn is not installed.
-    """
-    try:
-        import uvicorn
-
-        from trunkline_sandbox.app import BreakableProtocol, create_app
-    except ImportError as missing:
-        raise RuntimeError(
-            f"the sandbox can't be served over HTTP, {missing.name} is not installed: pip install 'trunkline[sandbox]'"
-        ) from missing
+    from trunkline_sandbox.app import BreakableProtocol, create_app
 
     return uvicorn.Server(
         uvicorn.Config(

@@ -19,7 +19,6 @@ import pytest
 import requests
 
 from trunkline_sandbox import Request, Response, Sandbox, running, vendors
-from trunkline_sandbox.__main__ import main
 from trunkline_sandbox.server import listen
 from trunkline_sandbox.store import Table
 from trunkline_sandbox.transport import SandboxAdapter
@@ -446,13 +445,6 @@ def test_a_taken_port_is_said(served: Running) -> None:
     assert process.returncode == 2
     assert "choose another --port" in err
     assert "Traceback" not in err
-
-
-def test_a_missing_server_is_said(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    """Without the extra, the command names what to install; the in-process sandbox does not need it."""
-    monkeypatch.setitem(sys.modules, "uvicorn", None)
-    assert main(["--port", "0"]) == 2
-    assert "pip install 'trunkline[sandbox]'" in capsys.readouterr().err
 
 
 def test_a_million_calls_start_at_once_and_page_fast() -> None:
