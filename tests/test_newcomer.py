@@ -81,8 +81,8 @@ def commands(page: str, mark: str) -> str:
 @pytest.fixture(scope="module")
 def port() -> Iterator[str]:
     """Port of a sandbox that the guide's command serves."""
-    (line,) = re.findall(r"^python3 run\.py (sandbox --port \d+)$", GUIDE, re.MULTILINE)
-    arguments = line.replace(f"--port {PORT}", "--port 0 --size 40 --first-day 2026-01-01").split()[1:]
+    (line,) = re.findall(r"^python3 run\.py (sandbox --port \d+.*)$", GUIDE, re.MULTILINE)
+    arguments = line.replace(f"--port {PORT}", "--port 0 --size 40").split()[1:]
     served = subprocess.Popen(
         [sys.executable, "-m", "trunkline_sandbox", *arguments], stdout=subprocess.PIPE, text=True, cwd=ROOT
     )
