@@ -340,6 +340,7 @@ def test_g9_one_odd_report_of_a_run_is_left_out_and_named(tmp_path: Path, monkey
     }
     for name, content in {**odd, "good": good, "half": {**good, "tap": "\ud800"}}.items():
         (tmp_path / f"{name}.json").write_text(json.dumps(content), encoding="utf-8")
+    assert [run["tap"] for run in runs.runs(tmp_path / "good.json", NOW)[0]] == [good["tap"]]  # one file is enough
     (tmp_path / "deep.json").write_text("[" * 100_000, encoding="utf-8")
     (tmp_path / "naive.json").write_text(json.dumps({**good, "started": "2026-03-31T02:00:00"}), encoding="utf-8")
     path = loaded(tmp_path / "x.duckdb", "CREATE TABLE t AS SELECT 1 AS n")
@@ -380,8 +381,15 @@ def test_what_can_not_be_read_is_one_line(
     for options, said in (
         (["--database", str(tmp_path / "none.duckdb")], "there is no such file. Load one"),
         (["--database", str(other)], "check that it is a DuckDB file"),
-        (["--database", str(good), "--runs", str(tmp_path / "none")], "it is no folder. Give the one"),
+        (
+            ["--database", str(good), "--runs", str(tmp_path / "none")],
+            "there is no such file or folder. Give run_report",
+        ),
         (["--database", str(good), "--output", str(other / "page.html")], "other.duckdb"),
+        (
+            ["--database", str(good), "--output", str(tmp_path)],
+            "the path of a file that can be written [",
+        ),
     ):
         assert report(monkeypatch, "--output", str(tmp_path / "page.html"), *options) == 1
         err = capsys.readouterr().err

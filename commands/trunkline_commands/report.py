@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 
 from trunkline.errors import TrunklineError
+from trunkline_commands.report_page import ReportError
 from trunkline_commands.report_page.page import DAYS, default_zone, page
 
 
@@ -49,7 +50,7 @@ _PLACE = "A DuckDB file, or a postgresql:// URL, whose contacts are shown alone.
     "--database", type=Place(), default="output/trunkline.duckdb", show_default=True, help="File, or postgresql:// URL."
 )
 @click.option("--output", type=click.Path(path_type=Path), default=Path("output/report.html"), show_default=True)
-@click.option("--runs", type=click.Path(path_type=Path), help="The folder that the taps' run_report names.")
+@click.option("--runs", type=click.Path(path_type=Path), help="Folder or file that the taps' run_report names.")
 @click.option("--days", type=click.IntRange(1, 3660), default=DAYS, show_default=True, help="Days to show at most.")
 @click.option(
     "--timezone",
@@ -60,13 +61,28 @@ def command(database: Path | str, output: Path, runs: Path | None, days: int, ti
     """Make one HTML page of what a database holds: contacts and service for a manager, and how its loads go."""
     try:
         made = page(database, now(timezone or default_zone(database)), days=days, folder=runs)
-        output.parent.mkdir(parents=True, exist_ok=True)
-        output.write_text(made, encoding="utf-8", errors="backslashreplace")
+        _write(made, output)
     except (TrunklineError, OSError) as problem:
         click.echo(str(problem), err=True)
         return 1
     click.echo(str(output.absolute()))
     return 0
+
+
+def _write(made: str, output: Path) -> None:
+    """Write the page, with its folder.
+
+    Raises:
+        ReportError: The system does not allow it.
+    """
+    try:
+        output.parent.mkdir(parents=True, exist_ok=True)
+        output.write_text(made, encoding="utf-8", errors="backslashreplace")
+    except OSError as problem:
+        why = problem.strerror or type(problem).__name__
+        raise ReportError(
+            f"the page could not be written to {output}", why, "Give --output the path of a file that can be written"
+        ) from problem
 
 
 def now(timezone: tzinfo) -> datetime:

@@ -18,17 +18,18 @@ RUNS = 30
 
 
 def runs(folder: Path, now: datetime) -> tuple[list[dict[str, Any]], list[str]]:
-    """Read the last runs, newest first, from the reports in a folder.
+    """Read the last runs, newest first, from the reports in a folder, or from one report.
 
     Returns:
         The reports, and the names of files that could not be read as one.
 
     Raises:
-        ReportError: There is no such folder.
+        ReportError: There is neither.
     """
-    if not folder.is_dir():
-        raise ReportError(f"{folder} could not be read: it is no folder. Give the one that run_report names")
-    read = {path.name: _run(path, now) for path in sorted(folder.glob("*.json")) if not path.is_fifo()}
+    if not folder.is_dir() and not folder.is_file():
+        raise ReportError(f"{folder} could not be read", "there is no such file or folder", "Give run_report's")
+    files = [folder] if folder.is_file() else sorted(folder.glob("*.json"))
+    read = {path.name: _run(path, now) for path in files if not path.is_fifo()}
     found = [run for run in read.values() if run]
     found.sort(key=lambda run: run["started"], reverse=True)
     return found[:RUNS], [name for name, run in read.items() if not run]
