@@ -43,7 +43,7 @@ def verdicts(tap: TapFacts) -> Iterator[tuple[VendorStream, TrunklineError | Non
             if isinstance(exc, AccessDenied):
                 return
         else:
-            tap.logger.info("%s: ok, the vendor responds and %d rows read well", stream.name, count)
+            tap.logger.info("%s: ok, the vendor responds (rows read: %d)", stream.name, count)
             yield stream, None
 
 
