@@ -134,15 +134,17 @@ def test_g3_a_dry_run_stops_at_its_limit_and_loses_nothing(box: Sandbox, vendor:
 
 
 def test_a_limit_is_told_by_the_sdks_own_exceptions(box: Sandbox) -> None:
-    """A stream with a bookmark is paused, a full table has failed: as the SDK documents them."""
+    """A stream with a bookmark is paused, a full table has failed: as the SDK documents them. Both end with a STATE."""
     for vendor, name, kind in (
         ("bspk", "calls", AbortedSyncPausedException),
         ("switchtransact", "contacts", AbortedSyncFailedException),
     ):
-        stream = made(box, vendor)[0].streams[name]
+        tap, output = made(box, vendor)
+        stream = tap.streams[name]
         stream.ABORT_AT_RECORD_COUNT = 2
         with pytest.raises(kind):
             stream.sync()
+        assert [message["type"] for message in result(output).messages] == ["SCHEMA", "RECORD", "RECORD", "STATE"]
 
 
 def test_g6_a_connection_test_costs_few_requests(box: Sandbox) -> None:

@@ -526,6 +526,20 @@ def test_g1_a_batch_that_fails_while_the_next_is_read_keeps_its_state(
     assert capsys.readouterr().out == '{"n": 0}\n'
 
 
+def test_g1_a_state_inside_of_a_batch_waits_for_its_commit(
+    load: Loads, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A state that covers a part of a batch is not out when that batch can't be written."""
+
+    def fail(_: DuckDB, __: Any) -> None:
+        raise StoreError("no room")
+
+    monkeypatch.setattr(DuckDB, "load", fail)
+    with pytest.raises(StoreError, match="no room"):
+        load(schema(), row(id="a"), state(0), row(id="b"), state(1), batch_size_rows=2)
+    assert capsys.readouterr().out == ""
+
+
 def test_a_bad_record_leaves_everything_before_it_committed(load: Loads, capsys: pytest.CaptureFixture[str]) -> None:
     """Rows before the fault are in the file, and so is the state that covers them; nothing after it is."""
     with pytest.raises(InputError, match="Line 4"):
