@@ -37,6 +37,7 @@ WRITTEN, REJECTED, SKIPPED = "written", "rejected", "skipped"
 LOCK_WAIT = 10.0
 """Seconds to wait for another process to let go of the ledger."""
 
+_RETRY = 0.05  # seconds between two tries to lock the file
 _APPLICATION = 0x54_4C_53_54  # "TLST": distinguishes our file from any other SQLite file
 _VERSION = 2
 _UNKEYED = 1  # the version before: its hashes were plain ones
@@ -130,21 +131,7 @@ class Ledger:
                 self.path.parent.mkdir(parents=True, exist_ok=True)
                 # A body that is in doubt is personal: it is for the owner alone.
                 os.close(os.open(self.path, os.O_CREAT | os.O_WRONLY, 0o600))
-            self._connection = sqlite3.connect(
-                ":memory:" if self.read_only and nothing else str(self.path),
-                timeout=self._lock_wait,
-                isolation_level=None,
-                check_same_thread=False,
-            )
-            # Held by the system for as long as the process lives, also against one that is started after a kill -9.
-            for setting in (
-                "locking_mode = EXCLUSIVE",
-                "journal_mode = WAL",
-                "synchronous = FULL",
-                "secure_delete = ON",
-            ):
-                self._execute(f"PRAGMA {setting}")
-            self._execute("BEGIN EXCLUSIVE")
+            self._connect(":memory:" if self.read_only and nothing else str(self.path))
             try:
                 self._recognise()
             except BaseException:
@@ -153,6 +140,34 @@ class Ledger:
             self._execute("COMMIT")
             self._execute("PRAGMA wal_checkpoint(TRUNCATE)")  # so that of plain hashes taken over none is left
             self._execute("CREATE TEMP TABLE seen (identity BLOB PRIMARY KEY, number INTEGER NOT NULL) WITHOUT ROWID")
+
+    def _connect(self, place: str) -> None:
+        """Connect and lock the file, which another process may have for as long as `lock_wait`.
+
+        SQLite does not wait in every case: of two processes that change a new file's journal at once it refuses one
+        immediately, because each would wait for the other.
+        """
+        until = time.monotonic() + self._lock_wait
+        while True:
+            left = max(until - time.monotonic(), 0)
+            self._connection = sqlite3.connect(place, timeout=left, isolation_level=None, check_same_thread=False)
+            try:
+                # Held by the system for as long as the process lives, also against one started after a kill -9.
+                for setting in (
+                    "locking_mode = EXCLUSIVE",
+                    "journal_mode = WAL",
+                    "synchronous = FULL",
+                    "secure_delete = ON",
+                ):
+                    self._execute(f"PRAGMA {setting}")
+                self._execute("BEGIN EXCLUSIVE")
+            except sqlite3.OperationalError as exc:
+                if "locked" not in str(exc) or time.monotonic() >= until:
+                    raise
+                self._connection.close()
+                time.sleep(_RETRY)
+            else:
+                return
 
     def _is_nothing(self) -> bool:
         """Return whether there is no ledger yet: no file, or an empty one."""

@@ -549,6 +549,22 @@ def test_a_ledger_in_use_is_an_error_that_says_so(desk: ReadContext) -> None:
     assert desk.requests == []
 
 
+def test_a_ledger_that_sqlite_refuses_at_once_is_tried_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two processes that make one ledger at the same moment: the refused one waits for the other instead of failing."""
+    execute, refusals = Ledger._execute, iter(["locked"])  # noqa: SLF001 - what SQLite itself refuses
+
+    def racing(self: Ledger, statement: str, *values: object) -> sqlite3.Cursor:
+        if "journal_mode" in statement and next(refusals, None):
+            raise sqlite3.OperationalError("database is locked")
+        return execute(self, statement, *values)
+
+    monkeypatch.setattr(Ledger, "_execute", racing)
+    ledger = Ledger(tmp_path / "ledger.sqlite", api_url="https://example.com", api_key=KEY)
+    ledger.open()
+    ledger.close()
+    assert next(refusals, None) is None
+
+
 def test_what_can_t_be_noted_is_not_sent(desk: ReadContext, monkeypatch: pytest.MonkeyPatch) -> None:
     """A ledger that fails before a request ends the run without it; after one, the record is in doubt."""
     real, failing = Ledger.settle, sqlite3.OperationalError("database or disk is full")
