@@ -42,12 +42,13 @@ class Place(click.ParamType[Path | str]):
         return text if "://" in text else Path(text)
 
 
-_PLACE = "A DuckDB file, or a postgresql:// URL, whose contacts are shown alone."
-
-
 @click.command("report")
 @click.option(
-    "--database", type=Place(), default="output/trunkline.duckdb", show_default=True, help="File, or postgresql:// URL."
+    "--database",
+    type=Place(),
+    default="output/trunkline.duckdb",
+    show_default=True,
+    help="DuckDB file, or postgresql:// URL.",
 )
 @click.option("--output", type=click.Path(path_type=Path), default=Path("output/report.html"), show_default=True)
 @click.option("--runs", type=click.Path(path_type=Path), help="Folder or file that the taps' run_report names.")

@@ -144,9 +144,8 @@ class Loader(MessageHandler):
             raise
         except StoreError:
             if not self._lost:
-                with contextlib.suppress(
-                    StoreError
-                ):  # what is held may still fit; if not, the first error is the cause
+                # What is held may still fit; if not, the first error is the cause.
+                with contextlib.suppress(StoreError):
                     self._flush()
             raise
         else:

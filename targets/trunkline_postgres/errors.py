@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     import psycopg
 
 _ADVICE = {
-    "08": "See that the server runs and can be reached, then run again: loading goes on from the last state",
+    "08": "See that the server runs and can be reached, then run again",
     "22": "Correct the tap, or the column's type, then run again",
     "23505": "The table holds several rows for one key, or has a unique index of its own. Delete the surplus rows or "
     "drop the index, then run again",
@@ -24,7 +24,7 @@ _ADVICE = {
     "and INSERT, UPDATE and SELECT on tables that are there; a column is added or widened by the table's owner alone",
     "42": "Something made by other means is in the way, such as a view or a generated column. Rename it, then run "
     "again",
-    "53100": "Make room on the server's disk, then run again: loading goes on from the last state",
+    "53100": "Make room on the server's disk, then run again",
     "53": "Give the server more memory or connections, or lower batch_size_rows, then run again",
     "54": "A key or row is too large for the table or its index. Correct the tap, then run again",
 }
@@ -35,10 +35,9 @@ _CODES = {
     "42501": "store-access",
     "53100": "disk-full",
 }
-_ANY = "Look at the server's log, then run again: loading goes on from the last state"
+_ANY = "Look at the server's log, then run again"
 _UNREACHED = (
-    "See that the server runs and can be reached, and that user, password and database are right, then run again: "
-    "loading goes on from the last state"
+    "See that the server runs and can be reached, and that user, password and database are right, then run again"
 )
 _TLS = (
     "Check ssl_enable, ssl_mode, that ssl_certificate_authority has signed the server's certificate, that `host` is "

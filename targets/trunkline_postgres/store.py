@@ -178,9 +178,8 @@ class PostgreSQL(Store):
     def _failed(self, doing: str, problem: psycopg.Error | OSError) -> StoreError:
         why = problem.strerror if isinstance(problem, OSError) else cause(problem)
         remedy = advice(problem) if isinstance(problem, psycopg.Error) else "Correct the setting, or put the file there"
-        return StoreError(
-            f"Can't {doing} {self.place}", why or "", f"What was committed before is safe. {remedy}", code=code(problem)
-        )
+        safe = "What was committed before is safe, and the next run goes on from the last state"
+        return StoreError(f"Can't {doing} {self.place}", why or "", f"{safe}. {remedy}", code=code(problem))
 
     # -- tables --------------------------------------------------------------------------------------------------------
 

@@ -25,7 +25,7 @@ from trunkline_commands.report_page.troubles import troubles
 from trunkline_commands.verify.databases import connect
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from datetime import tzinfo
 
     from trunkline_commands.report_page.tables import Connection
@@ -63,13 +63,7 @@ def page(database: Path | str, now: datetime, *, days: int = DAYS, folder: Path 
         if connection:
             stories = [read_story(connection, one, now, days) for one in found if (one.schema, one.stream) not in made]
     stories.sort(key=lambda one: (one.table.vendor, one.table.stream, one.table.schema))
-    alike = Counter((story.table.vendor, story.table.stream) for story in stories)
-    vendors: dict[str, list[Story]] = {}
-    for story in stories:
-        table = story.table
-        several = alike[table.vendor, table.stream] > 1
-        story.name = f"{table.stream} ({table.schema})" if several else table.stream
-        vendors.setdefault(table.vendor, []).append(story)
+    vendors = _by_vendor(stories)
     loader = jinja2.FileSystemLoader(TEMPLATES)
     environment = jinja2.Environment(
         loader=loader, autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
@@ -101,6 +95,18 @@ def page(database: Path | str, now: datetime, *, days: int = DAYS, folder: Path 
         gaps=sum(story.recent_gaps for story in stories),
         failed=sum(run["verdict"] != "complete" for run in last_runs),
     )
+
+
+def _by_vendor(stories: Sequence[Story]) -> dict[str, list[Story]]:
+    """Group streams by vendor, and name those apart that several schemas hold."""
+    alike = Counter((story.table.vendor, story.table.stream) for story in stories)
+    vendors: dict[str, list[Story]] = {}
+    for story in stories:
+        table = story.table
+        several = alike[table.vendor, table.stream] > 1
+        story.name = f"{table.stream} ({table.schema})" if several else table.stream
+        vendors.setdefault(table.vendor, []).append(story)
+    return vendors
 
 
 def _written(database: Path | str, now: datetime) -> datetime | None:

@@ -194,8 +194,9 @@ class PostgreSQL(Database):
             if not writes:
                 self._connection.execute("SET default_transaction_read_only = on")
         except psycopg.Error as problem:
-            advice, *_ = postgres_errors.advice(problem).split(": loading goes on")  # nothing is loaded here
-            raise DatabaseError(f"can't connect to {self.place}", postgres_errors.cause(problem), advice) from None
+            raise DatabaseError(
+                f"can't connect to {self.place}", postgres_errors.cause(problem), postgres_errors.advice(problem)
+            ) from None
 
     def rows(self, query: str) -> list[tuple[Any, ...]]:
         """Run a query and return its rows."""
